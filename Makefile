@@ -1,0 +1,56 @@
+# make run     from nothing to a certified reduced model: installs into .venv, then runs pipelines/thermal_block.toml
+# make test    the default tests            make lint    ruff, mypy, import-linter
+# make bench   the benchmarks beside peers  make clean   removes .venv, caches and runs
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: run test lint bench clean
+
+# The first of these that really runs, is 3.11 or newer and can make an environment (a shim may exist and not run).
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$python; break; }; done)
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST_OPTIONS ?=
+
+run: .venv/.installed
+	$(BIN)/romflow run pipelines/thermal_block.toml --out runs/thermal-block
+
+test: .venv/.installed-test
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.installed-bench
+	for file in benchmarks/*.py; do name=$$(basename $$file .py); \
+		$(BIN)/python $$file --json benchmarks/$$name.json || exit 1; done
+
+clean:
+	rm -rf .venv runs build dist romflow.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written after its step succeeded, so an interrupted installation starts again.
+.venv/.created:
+	@test -n "$(PYTHON)" || { echo "romflow needs Python 3.11 or newer with venv and ensurepip; none was found." \
+		"Install one (Debian: apt install python3 python3-venv) or say which: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is not a Python 3.11 or newer with venv and ensurepip; name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	@touch $@
+
+.venv/.installed: .venv/.created setup.cfg pyproject.toml
+	@echo "installing romflow and what it needs into .venv (once)"
+	$(PIP) -e .
+	@touch $@
+
+.venv/.installed-test: .venv/.installed
+	$(PIP) -e '.[test,lint]'
+	@touch $@
+
+.venv/.installed-bench: .venv/.installed
+	$(PIP) -e '.[bench]'
+	@touch $@

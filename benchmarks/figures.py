@@ -1,0 +1,62 @@
+"""What every benchmark shares: pinned threads, the table, the JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def pin_threads() -> None:
+    """One BLAS thread; call it before NumPy is imported."""
+    for name in THREADS:
+        os.environ[name] = "1"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value beside its target."""
+
+    value: float
+    target: float
+    at_least: bool
+    unit: str
+    peer: str | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the value is on the right side of the target."""
+        return self.value >= self.target if self.at_least else self.value <= self.target
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """--quick and --json."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="the same figures on small sizes, in under 50 s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the curves of the benchmark here")
+    return parser.parse_args()
+
+
+def show(figures: dict[str, Figure], target: Path | None) -> None:
+    """Print the table, and write the JSON file where one is asked for."""
+    width = max(map(len, figures))
+    for name, figure in figures.items():
+        sign = ">=" if figure.at_least else "<="
+        print(f"{name:{width}}  {figure.value:10.4g}  {sign} {figure.target:<8.4g} {figure.unit:8} "
+              f"{'met' if figure.met else 'MISSED':6}  {figure.peer or ''}")
+    if target is not None:
+        target.write_text(json.dumps({"figures": {name: asdict(figure) for name, figure in figures.items()},
+                                      "environment": environment()}, indent=1) + "\n", encoding="utf-8")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine."""
+    from romflow.core.provenance import environment as facts
+
+    return facts() | {"blas_threads": 1}

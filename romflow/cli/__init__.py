@@ -1,0 +1,163 @@
+"""The command `romflow`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import romflow
+from romflow.core.errors import InputError, RomflowError
+from romflow.core.files import refused, write_atomic
+from romflow.core.names import one_line
+
+app = typer.Typer(name="romflow", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Certified reduced-order models from expensive parametrised simulations.")
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (TOML).")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A reduced model, model.h5.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
+
+_WRONG_INPUT, _INTERRUPTED = 2, 130
+
+
+def main() -> None:
+    """Run the command line; errors of use end with one sentence on standard error and exit code 2."""
+    try:
+        app()
+    except RomflowError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}; check the path and the disk")
+    except KeyboardInterrupt:
+        print("romflow: stopped; what was solved is stored, and the same command goes on from there", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+
+
+def _fail(message: str) -> None:
+    print(f"romflow: {one_line(message)}", file=sys.stderr)
+    sys.exit(_WRONG_INPUT)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(romflow.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                                   help="Print the version.")] = False) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")]) -> None:
+    """Make a study folder with a commented study.toml that runs as it is."""
+    target = folder / "study.toml"
+    if target.exists():
+        raise InputError(f"{target} exists already; choose another folder, or edit that file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused("make the folder", folder, error) from error
+    write_atomic(target, files("romflow").joinpath("study_template.toml").read_bytes())
+    print(f"Wrote {target}. Next: romflow check {target}; romflow run {target}")
+
+
+@app.command()
+def check(study: StudyFile,
+          time: Annotated[bool, typer.Option("--time", help="Solve once to estimate the core-seconds.")] = False
+          ) -> None:
+    """Check a study and print its plan: solves, unknowns, bytes and core-seconds."""
+    from romflow.cli.show import print_plan
+    from romflow.study import Study
+
+    print_plan(Study.from_file(study).plan(time_one=time))
+
+
+@app.command()
+def run(study: StudyFile,
+        out: Annotated[Path | None, typer.Option("--out", metavar="DIR",
+                                                 help="The run folder; default: runs/<name> beside the study.")] = None
+        ) -> None:
+    """Run a study, or go on where an earlier run in the same folder stopped."""
+    from romflow.cli.progress import make_watcher
+    from romflow.cli.show import print_result
+    from romflow.study import Study
+
+    loaded = Study.from_file(study)
+    folder = out or study.resolve().parent / "runs" / loaded.name
+    with make_watcher() as watcher:
+        result = loaded.run(folder, watcher)
+    print_result(result.summary, folder)
+
+
+@app.command()
+def status(folder: RunFolder) -> None:
+    """Say what is done, running and failed in a run folder, and why."""
+    from romflow.cli.show import print_status
+    from romflow.cli.status import read_status
+
+    print_status(read_status(folder))
+
+
+@app.command("eval")
+def evaluate(model: ModelFile,
+             source: Annotated[Path, typer.Option("--input", help="CSV with one column a parameter.")],
+             target: Annotated[Path, typer.Option("--output", help="CSV to write: outputs and error per row.")]
+             ) -> None:
+    """Evaluate a reduced model for every row of a CSV file: outputs and error estimates."""
+    from romflow.parameters.tables import read_table
+    from romflow.rom.loading import load
+    from romflow.rom.tables import write_answers
+
+    rom = load(model)
+    mu = rom.parameters.validate(read_table(source, rom.parameters.columns))
+    write_answers(target, rom, mu)
+    print(f"Wrote {len(mu)} rows to {target}.")
+
+
+@app.command()
+def export(model: ModelFile,
+           kind: Annotated[str, typer.Option("--format", help="npz, vtu, csv, or path/file.py:Class.")],
+           target: Annotated[Path, typer.Option("--output", help="The file to write.")],
+           option: Annotated[list[str] | None, typer.Option("--option", metavar="KEY=VALUE",
+                                                            help="An option of the format; may be repeated.")] = None
+           ) -> None:
+    """Write a reduced model in a format that others read without romflow."""
+    from romflow.core import registry
+    from romflow.core.schema import parse_option
+    from romflow.rom.loading import load
+
+    options = dict(parse_option(text) for text in option or [])
+    exporter = registry.build("exporter", kind, Path.cwd(), options, base=Path.cwd())
+    for path in exporter.write(load(model), target):
+        print(f"Wrote {path}.")
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Write the HTML report of a run folder again."""
+    from romflow.report.data import ReportData
+    from romflow.report.page import write_report
+
+    print(f"Wrote {write_report(folder / 'report.html', ReportData.from_folder(folder))}.")
+
+
+@app.command()
+def verify(target: Annotated[str, typer.Argument(metavar="FILE.py:CLASS", help="The class to verify.")],
+           study: Annotated[Path | None, typer.Option("--study", help="Build a model as this study does.")] = None
+           ) -> None:
+    """Run the conformance suite on your own model, sampler, reductor or exporter."""
+    from romflow.cli.show import print_checks
+    from romflow.testing import verify as run_suite
+
+    outcome = run_suite(target, Path.cwd(), study)
+    print_checks(outcome)
+    if not outcome.passed:
+        raise typer.Exit(1)
+

@@ -1,0 +1,386 @@
+"""The study file: what it may say, and one sentence for everything that it may not."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from romflow.core.complaints import complaint, typed_key_fault, unwritable
+from romflow.core.errors import ConfigError
+from romflow.core.names import nearest, one_line, shown
+from romflow.core.parameter_rules import (
+    DISTRIBUTION_KEYS,
+    MAX_SIZE,
+    distribution_fault,
+    keys_fault,
+    name_fault,
+    twice,
+)
+from romflow.core.registry import check_name, is_path
+
+__all__ = [
+    "ClusterConfig",
+    "ExportConfig",
+    "FailuresConfig",
+    "ModelConfig",
+    "ParameterConfig",
+    "ReductionConfig",
+    "SamplingConfig",
+    "StudyConfig",
+    "StudySection",
+    "ValidationConfig",
+    "parse_option",
+    "parse_study",
+    "read_study",
+]
+
+_CLUSTERS = ("local", "serial", "slurm", "pbs")
+_ADDRESSES = ("tcp://", "tls://")
+
+# What users of job queues write most; [cluster.options] takes every key of the cluster's class.
+_JOB_KEYS = (
+    "queue",
+    "account",
+    "project",
+    "walltime",
+    "memory",
+    "cores",
+    "processes",
+    "interface",
+    "local_directory",
+    "job_extra_directives",
+    "job_script_prologue",
+    "extra",
+)
+
+
+class _Section(BaseModel):
+    """A table of the study file: unknown keys refused, no conversions, no NaN, not changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _OpenSection(_Section):
+    """A table whose further keys are options of what it names; they are checked when that is built."""
+
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, content: Any) -> Any:
+        """Move the keys that this section does not know itself into `options`."""
+        if not isinstance(content, dict):
+            return content
+        own = [key for key in cls.model_fields if key != "options"]
+        further = {key: value for key, value in content.items() if key not in own}
+        fault = typed_key_fault(content, own, list(further))
+        if fault is not None and not is_path(str(content.get(own[0], ""))):
+            raise ValueError(fault)
+        return {**{key: content[key] for key in own if key in content}, "options": further}
+
+
+class StudySection(_Section):
+    """[study]"""
+
+    name: str = Field(min_length=1)
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str) -> str:
+        if not name.strip() or not name.isprintable():
+            raise ValueError(f"{shown(name)} is not one line of visible text; write a short name.")
+        return name
+
+
+class ModelConfig(_OpenSection):
+    """[model]: which full-order model, and the options of its class."""
+
+    kind: str
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        check_name("model", kind)
+        return kind
+
+
+class ParameterConfig(_Section):
+    """[parameters.NAME]: the distribution of a parameter; the numbers that it does not need are None."""
+
+    distribution: str = "uniform"
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    a: float | None = None
+    b: float | None = None
+    size: int = Field(default=1, ge=1, le=MAX_SIZE)
+    unit: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _right_keys(cls, content: Any) -> Any:
+        """Refuse keys that the distribution does not take, before their values are looked at."""
+        kind = content.get("distribution", "uniform") if isinstance(content, dict) else None
+        if not isinstance(kind, str) or kind not in DISTRIBUTION_KEYS:
+            return content
+        known = ["distribution", *DISTRIBUTION_KEYS[kind], "size", "unit"]
+        for key in content:
+            if key not in known:
+                raise ValueError(f"has no key {shown(key)} for distribution = {shown(kind)}{nearest(key, known)}")
+        fault = keys_fault(kind, [key for key in content if key in DISTRIBUTION_KEYS[kind]])
+        if fault is not None:
+            raise ValueError(fault)
+        return content
+
+    @field_validator("distribution")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in DISTRIBUTION_KEYS:
+            raise ValueError(f"no distribution is called {shown(kind)}{nearest(kind, DISTRIBUTION_KEYS)}")
+        return kind
+
+    @model_validator(mode="after")
+    def _right_numbers(self) -> ParameterConfig:
+        numbers = {key: getattr(self, key) for key in DISTRIBUTION_KEYS[self.distribution]}
+        fault = distribution_fault(
+            self.distribution, {key: value for key, value in numbers.items() if value is not None}
+        )
+        if fault is not None:
+            raise ValueError(fault)
+        return self
+
+
+class SamplingConfig(_OpenSection):
+    """[sampling]: which sampler, its seed, and the options of its class."""
+
+    method: str
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, method: str) -> str:
+        check_name("sampler", method)
+        return method
+
+
+class ReductionConfig(_OpenSection):
+    """[reduction]: which reductor, its accuracy, its certification, and further options of its class."""
+
+    method: str = "reduced-basis"
+    tolerance: float = Field(default=1e-3, ge=0.0, lt=1.0)
+    max_size: int = Field(default=100, ge=1)
+    estimator: Literal["orthonormal", "eim", "gram"] = "orthonormal"
+    projection: Literal["auto", "galerkin", "least-squares"] = "auto"
+    certified: bool = False
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, method: str) -> str:
+        check_name("reductor", method)
+        return method
+
+
+class ValidationConfig(_Section):
+    """[validation]: independent parameters at which the truth is solved again; none by default."""
+
+    size: int = Field(default=0, ge=0)
+    seed: int = Field(default=1, ge=0)
+
+
+class FailuresConfig(_Section):
+    """[failures]: how often a failed solve is tried again, and the share of failed solves that stops the run."""
+
+    retries: int = Field(default=0, ge=0)
+    max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+class ClusterConfig(_Section):
+    """[cluster]: where the solves run; what a job queue needs, here or in [cluster.options], goes to `options`."""
+
+    kind: str = "local"
+    workers: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, content: Any) -> Any:
+        """Move the keys of a job queue into `options`."""
+        if not isinstance(content, dict) or not isinstance(content.get("options", {}), dict):
+            return content
+        options = dict(content.get("options", {}))
+        for key in [key for key in content if key in _JOB_KEYS]:
+            if key in options:
+                raise ValueError(f"has the key {key!r} twice, here and in [cluster.options]; remove one.")
+            options[key] = content[key]
+        rest = {key: value for key, value in content.items() if key not in _JOB_KEYS}
+        return {**rest, "options": options}
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in _CLUSTERS and not kind.startswith(_ADDRESSES):
+            raise ValueError(f"no cluster is called {shown(kind)}{nearest(kind, [*_CLUSTERS, 'tcp://HOST:PORT'])}")
+        return kind
+
+
+class ExportConfig(_OpenSection):
+    """[[export]]: a format, the file to write in the run folder, and the options of the exporter."""
+
+    format: str
+    path: str | None = Field(default=None, min_length=1)
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        check_name("exporter", name)
+        return name
+
+
+class StudyConfig(_Section):
+    """All that a study file says, with the defaults filled in."""
+
+    study: StudySection
+    model: ModelConfig
+    parameters: dict[str, ParameterConfig] = Field(min_length=1)
+    sampling: SamplingConfig
+    reduction: ReductionConfig = Field(default_factory=ReductionConfig)
+    validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    failures: FailuresConfig = Field(default_factory=FailuresConfig)
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig)
+    export: list[ExportConfig] = Field(default_factory=list)
+
+    @field_validator("parameters")
+    @classmethod
+    def _right_names(cls, tables: dict[str, ParameterConfig]) -> dict[str, ParameterConfig]:
+        faults = [name_fault(name) for name in tables] + [twice([(name, table.size) for name, table in tables.items()])]
+        for fault in faults:
+            if fault is not None:
+                raise ValueError(f"is wrong: {fault}")
+        return tables
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "study": StudySection,
+    "model": ModelConfig,
+    "parameters": ParameterConfig,
+    "sampling": SamplingConfig,
+    "reduction": ReductionConfig,
+    "validation": ValidationConfig,
+    "failures": FailuresConfig,
+    "cluster": ClusterConfig,
+    "export": ExportConfig,
+}
+
+
+def parse_study(content: Mapping[str, Any], where: str = "") -> StudyConfig:
+    """The configuration that a study's content (sections -> keys -> values) describes.
+
+    Parameters
+    ----------
+    content : mapping
+        As read from TOML.
+    where : str
+        Name of the file, to start a message.
+
+    Raises
+    ------
+    ConfigError
+        The first fault: an unknown section or key (naming the nearest), a wrong type, NaN or infinity, a rule broken, a
+        section or key missing.
+
+    Examples
+    --------
+    >>> config = parse_study({
+    ...     "study": {"name": "block"}, "model": {"kind": "thermal-block", "cells": 99},
+    ...     "parameters": {"conductivity": {"low": 0.1, "high": 1.0, "size": 9}},
+    ...     "sampling": {"method": "greedy", "pool": 200}})
+    >>> config.model.options, config.sampling.options, config.reduction.tolerance
+    ({'cells': 99}, {'pool': 200}, 0.001)
+    """
+    start = f"{where}: " if where else ""
+    fault = unwritable(content)
+    if fault is not None:
+        raise ConfigError(start + fault)
+    try:
+        return StudyConfig.model_validate(dict(content))
+    except ValidationError as error:
+        raise ConfigError(start + complaint(error.errors(), _keys_of)) from None
+
+
+def _keys_of(location: tuple[str | int, ...]) -> list[str]:
+    if not location:
+        return list(_SECTIONS)
+    keys = [key for key in _SECTIONS[str(location[0])].model_fields]
+    return keys + list(_JOB_KEYS) if location[0] == "cluster" else keys
+
+
+def read_study(path: str | Path) -> StudyConfig:
+    """The configuration in a study file (TOML, UTF-8).
+
+    Raises
+    ------
+    ConfigError
+        One sentence that names the file: it is missing, a folder, not readable, not UTF-8, not TOML (with the line), or
+        its content breaks a rule (see :func:`parse_study`).
+    """
+    where = one_line(str(path))
+    return parse_study(_toml(_text_of(Path(path), where), where), where)
+
+
+def _text_of(file: Path, where: str) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{where}: there is no such file; check the path.") from error
+    except IsADirectoryError as error:
+        inside = file / "study.toml"
+        remedy = f"give {inside}" if inside.is_file() else "give the path of a study file"
+        raise ConfigError(f"{where}: this is a folder and not a study file; {remedy}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: this is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{where}: it cannot be read ({(error.strerror or str(error)).lower()}).") from error
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: this is not TOML: {one_line(str(error))}.") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where}: this is not a study: its values are nested too deeply.") from error
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Key and value of ``"key=value"`` from a command line; the value is read as TOML, or else is a text.
+
+    Raises
+    ------
+    ConfigError
+        No key, or a value that no key of a study takes.
+
+    Examples
+    --------
+    >>> parse_option("cells=[3, 3]"), parse_option("element=Q1")
+    (('cells', [3, 3]), ('element', 'Q1'))
+    """
+    key, equals, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not equals or not key.isidentifier():
+        raise ConfigError(f"the option {shown(text)} is not of the form key=value; write it so.")
+    try:
+        content = tomllib.loads(f"value = {value}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return key, value
+    if set(content) != {"value"}:
+        return key, value
+    fault = unwritable({key: content["value"]})
+    if fault is not None:
+        raise ConfigError(f"option {fault}")
+    return key, content["value"]

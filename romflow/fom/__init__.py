@@ -1,0 +1,1 @@
+"""Full-order models: the protocol, affine models, matrices from files, external programs, and a gallery."""

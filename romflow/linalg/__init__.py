@@ -1,0 +1,1 @@
+"""Kernels: direct solves, inner products, orthonormalisation, POD, eigenvalues, batched small systems."""

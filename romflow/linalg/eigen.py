@@ -1,0 +1,100 @@
+"""Extreme eigenvalues of a symmetric pencil A v = lambda X v."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.linalg as sl
+import scipy.sparse as sp
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+from romflow.core.errors import SolveFailed
+from romflow.linalg.direct import LinearSolver
+from romflow.linalg.inner_product import InnerProduct
+
+_DENSE = 400
+
+
+def largest_eigenvalue(A: sp.sparray | LinearOperator, product: InnerProduct, seed: int = 0) -> float:
+    """Largest lambda of A v = lambda X v with a symmetric A (n, n), by Lanczos in the X inner product.
+
+    Raises
+    ------
+    SolveFailed
+        Lanczos did not converge.
+    """
+    n = A.shape[0]
+    if n <= _DENSE:
+        return float(_dense(A, product)[0][-1])
+    values = _lanczos(A, seed, return_eigenvectors=False, M=product.X, Minv=_inverse(product), which="LA", ncv=40)
+    return float(values[0])
+
+
+def smallest_eigenpair(A: sp.sparray | LinearOperator, product: InnerProduct, shift: float,
+                       inverse: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> tuple[float, np.ndarray]:
+    """Smallest lambda of A v = lambda X v and its X-normalised v (n,), by shift-and-invert Lanczos.
+
+    Parameters
+    ----------
+    A : symmetric (n, n)
+    product : InnerProduct
+    shift : float
+        A number not above lambda, so that the eigenvalue nearest to it is the smallest.
+    inverse : callable
+        v (n,) -> (A - shift X)^{-1} v.
+
+    Raises
+    ------
+    SolveFailed
+        Lanczos did not converge.
+    """
+    n = A.shape[0]
+    if n <= _DENSE:
+        values, vectors = _dense(A, product)
+        return float(values[0]), vectors[:, 0]
+    operator = LinearOperator((n, n), matvec=lambda v: inverse(np.ravel(v)), dtype=float)
+    values, vectors = _lanczos(A, seed, M=product.X, sigma=shift, OPinv=operator, which="LM")
+    return float(values[0]), vectors[:, 0] / product.norm(vectors)[0]
+
+
+def _lanczos(A: sp.sparray | LinearOperator, seed: int, **options: Any) -> Any:
+    start = np.random.default_rng(seed).standard_normal(A.shape[0])
+    try:
+        return eigsh(A, k=1, v0=start, tol=1e-10, maxiter=3000, **options)
+    except ArpackNoConvergence as error:
+        raise SolveFailed(f"Lanczos did not find an extreme eigenvalue ({error}): the model's terms are badly "
+                          "scaled; give a stability expression instead") from None
+
+
+def is_semidefinite(A: sp.sparray, product: InnerProduct) -> bool:
+    """Whether the symmetric A (n, n) has no eigenvalue under -1e-10 ||A|| / ||X||, with respect to X.
+
+    Diagonally dominant matrices pass by Gershgorin's theorem; others are judged by the inertia of A + shift X on the
+    unknowns that A touches.
+    """
+    A = sp.csr_array(A)
+    touched = np.flatnonzero(np.diff(A.indptr))
+    if touched.size == 0:
+        return True
+    A = A[touched][:, touched]
+    scale = float(abs(A).max())
+    diagonal = A.diagonal()
+    if np.all(diagonal + np.abs(diagonal) - np.asarray(abs(A).sum(axis=1)) >= -1e-12 * scale):
+        return True
+    X = sp.eye_array(A.shape[0]) if product.X is None else product.X[touched][:, touched]
+    shift = 1e-10 * scale / float(abs(X).max())
+    return LinearSolver(symmetric=True).setup(A + shift * X).negative_pivots == 0
+
+
+def _inverse(product: InnerProduct) -> LinearOperator:
+    n = product.X.shape[0]
+    return LinearOperator((n, n), matvec=lambda v: product.factor.solve(np.ravel(v)), dtype=float)
+
+
+def _dense(A: sp.sparray | LinearOperator, product: InnerProduct) -> tuple[np.ndarray, np.ndarray]:
+    n = A.shape[0]
+    full = A @ np.eye(n) if isinstance(A, LinearOperator) else A.toarray()
+    X = np.eye(n) if product.X is None else product.X.toarray()
+    return sl.eigh(0.5 * (full + full.T), X)

@@ -1,0 +1,1 @@
+"""Parameter spaces, their distributions, theta expressions and the samplers that choose parameters."""

@@ -1,0 +1,1 @@
+"""From snapshots to reduced models: one reductor per file."""

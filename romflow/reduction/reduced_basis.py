@@ -1,0 +1,105 @@
+"""Reduced basis method: the snapshots themselves, orthonormalised, span the reduced space."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from romflow.core.errors import NotSupported
+from romflow.core.names import nearest
+from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.orthonormal import extend_orthonormal
+from romflow.reduction.projection import AffineProjection
+from romflow.reduction.stability import stability_bound
+from romflow.rom.affine import AffineReducedModel
+from romflow.store.snapshots import SnapshotStore
+
+ESTIMATORS = ("orthonormal", "eim", "gram")
+PROJECTIONS = ("auto", "galerkin", "least-squares")
+_EIM_TRAINING = 300
+
+
+class AffineReductor:
+    """What reductors of affine models share: the checks, the options and the choice of the estimator.
+
+    Parameters
+    ----------
+    tolerance : float
+        Relative tolerance, used by subclasses.
+    max_size : int
+    estimator : {"orthonormal", "eim", "gram"}
+    projection : {"auto", "galerkin", "least-squares"}
+    seed : int
+        Seed of the training parameters of "eim" and of the eigenvalue solver.
+    """
+
+    method = "reduced-basis"
+
+    def __init__(self, tolerance: float = 1e-3, max_size: int = 100, estimator: str = "orthonormal",
+                 projection: str = "auto", seed: int = 0) -> None:
+        for name, value, known in (("estimator", estimator, ESTIMATORS), ("projection", projection, PROJECTIONS)):
+            if value not in known:
+                raise NotSupported(f"no {name} is called '{value}'{nearest(value, known)}")
+        self.tolerance, self.max_size, self.seed = tolerance, max_size, seed
+        self.estimator, self.projection = estimator, projection
+
+    def accepts(self, fom: Any) -> str | None:
+        """None for affine models with an inner product, else the reason and what to use."""
+        if all(hasattr(fom, name) for name in ("operator", "rhs", "inner_product", "symmetric")):
+            return None
+        return (f"{self.method} needs an affine model; {type(fom).__name__} has no operators. "
+                "Use method = \"pod-regression\", or give the model operator, rhs and inner_product")
+
+    def start(self, fom: Any) -> AffineProjection:
+        """An empty projection of the model.
+
+        Raises
+        ------
+        NotSupported
+            The model is not affine.
+        InputError
+            The inner product is not symmetric positive definite.
+        """
+        reason = self.accepts(fom)
+        if reason is not None:
+            raise NotSupported(reason)
+        product = InnerProduct(fom.inner_product, getattr(fom, "norm", "X"))
+        return AffineProjection(fom, product, stability_bound(fom, product, self.seed), self.projection)
+
+    def finish(self, model: AffineReducedModel, snapshots: int) -> AffineReducedModel:
+        """The model with the estimator asked for."""
+        model = replace(model, metadata={"method": self.method, "snapshots": snapshots})
+        if self.estimator != "eim":
+            return model.with_estimator(self.estimator)
+        rng = np.random.default_rng(self.seed)
+        return model.with_estimator("eim", model.parameters.sample(_EIM_TRAINING, rng))
+
+
+class ReducedBasisReductor(AffineReductor):
+    """Projection on the span of all the snapshots given, in their order, X-orthonormalised.
+
+    Called again with more parameters it extends what it has; a call with other parameters starts anew, so that the
+    result depends on the parameters alone. Snapshots that add nothing beyond rounding are left out.
+    Source: Hesthaven, Rozza and Stamm 2016, section 3.2; error bound (4.3) there.
+    """
+
+    def __init__(self, tolerance: float = 1e-3, max_size: int = 100, estimator: str = "orthonormal",
+                 projection: str = "auto", seed: int = 0) -> None:
+        super().__init__(tolerance, max_size, estimator, projection, seed)
+        self._fom: Any = None
+        self._mu = np.empty((0, 0))
+
+    def reduce(self, fom: Any, store: SnapshotStore, mu: np.ndarray) -> AffineReducedModel:
+        """The reduced model on the snapshots at mu (k, p), of size at most `max_size`."""
+        if fom is not self._fom or not np.array_equal(self._mu, mu[:len(self._mu)]):
+            self._fom, self._projected, self._mu = fom, self.start(fom), mu[:0]
+        projected = self._projected
+        for row in mu[len(self._mu):]:
+            if projected.size >= self.max_size:
+                break
+            u = store.get(row).state[:, None]
+            projected.extend(extend_orthonormal(projected.V, u, projected.product))
+        self._mu = mu.copy()
+        return self.finish(projected.model(), len(mu))

@@ -1,0 +1,249 @@
+"""What a report shows, and how it is stored beside the model so that the page can be written again without a solve."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from romflow.core.errors import ShapeError, StoreError
+from romflow.core.files import plain, read_json
+
+if TYPE_CHECKING:
+    from romflow.rom.model import ReducedModel
+
+Array = NDArray[np.float64]
+
+ARTEFACT_NAME = "report-data.h5"
+ARTEFACT_KIND = "report"
+
+
+def _float_array(name: str, value: Any, ndim: int, length: int | None = None) -> Array:
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim != ndim:
+        raise ShapeError(f"{name} has shape {array.shape}; it needs {ndim} dimension(s).")
+    if length is not None and array.shape[-1] != length:
+        raise ShapeError(
+            f"{name} has shape {array.shape}; its last axis must have {length} entries, one a parameter row."
+        )
+    return array
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorTable:
+    """Errors of the reduced model at k parameters where the truth is known; NaN marks what was not measured.
+
+    Parameters
+    ----------
+    mu : (k, p) array
+        Parameters, one a row.
+    true_error : (k,) array
+        Norm of truth minus reduced solution.
+    estimate : (k,) array, optional
+        What the reduced model itself says of that error, in the same norm.
+    norm : (k,) array, optional
+        Norm of the solution, for relative errors.
+    outputs_true, outputs_reduced, output_estimate : (o, k) arrays, optional
+        Outputs of the full-order model and of the reduced model, and the estimate of their difference.
+
+    Raises
+    ------
+    ShapeError
+        The arrays do not belong to the same k parameters.
+
+    Examples
+    --------
+    >>> table = ErrorTable([[1.0], [2.0]], [1e-3, 2e-3], estimate=[2e-3, 3e-3], norm=[1.0, 4.0])
+    >>> table.relative_error.tolist(), table.effectivity.tolist()
+    ([0.001, 0.0005], [2.0, 1.5])
+    """
+
+    mu: Array
+    true_error: Array
+    estimate: Array | None = None
+    norm: Array | None = None
+    outputs_true: Array | None = None
+    outputs_reduced: Array | None = None
+    output_estimate: Array | None = None
+
+    def __post_init__(self) -> None:
+        mu = _float_array("mu", self.mu, 2)
+        object.__setattr__(self, "mu", mu)
+        for name in ("true_error", "estimate", "norm", "outputs_true", "outputs_reduced", "output_estimate"):
+            value = getattr(self, name)
+            if value is not None:
+                ndim = 2 if name.startswith("output") else 1
+                object.__setattr__(self, name, _float_array(name, value, ndim, len(mu)))
+
+    @property
+    def relative_error(self) -> Array:
+        """True error over the norm of the solution, (k,); NaN where the norm is unknown or zero."""
+        return _ratio(self.true_error, self.norm)
+
+    @property
+    def relative_estimate(self) -> Array:
+        """Estimate over the norm of the solution, (k,); NaN where either is unknown."""
+        return _ratio(self.estimate, self.norm)
+
+    @property
+    def effectivity(self) -> Array:
+        """Estimate over true error, (k,); NaN where either is unknown or the error is round-off (100 eps norm)."""
+        ratio = _ratio(self.estimate, self.true_error)
+        if self.norm is not None:
+            ratio[self.true_error <= 100 * np.finfo(np.float64).eps * self.norm] = np.nan
+        return ratio
+
+
+def _ratio(above: Array | None, below: Array | None) -> Array:
+    if above is None or below is None:
+        given = above if above is not None else below
+        return np.full(0 if given is None else given.shape, np.nan)
+    ratio = np.full(above.shape, np.nan)
+    usable = ~np.isnan(above) & np.isfinite(below) & (below > 0)
+    return np.divide(above, below, out=ratio, where=usable)
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldComparison:
+    """One truth beside its reduced solution: mu (p,), truth (n,), reduced (n,)."""
+
+    mu: Array
+    truth: Array
+    reduced: Array
+
+    def __post_init__(self) -> None:
+        truth = _float_array("truth", self.truth, 1)
+        object.__setattr__(self, "mu", _float_array("mu", self.mu, 1))
+        object.__setattr__(self, "truth", truth)
+        object.__setattr__(self, "reduced", _float_array("reduced", self.reduced, 1, len(truth)))
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportData:
+    """Everything that the page shows; every part may be missing.
+
+    Parameters
+    ----------
+    summary : dict
+        The content of ``summary.json``.
+    study_text : str
+        The study file as it was read.
+    plan : dict
+        Facts of the plan: number of solves, unknowns, bytes, ...
+    history : list of dict
+        Error against basis size: ``size`` and, where they are known, ``max_estimate, max_relative_estimate`` (over the
+        training parameters) and ``max_true_error, max_relative_true_error`` (over the validation parameters).
+    singular_values : (s,) array, optional
+        Of the snapshots in the norm of the basis, in falling order.
+    validation, training : ErrorTable, optional
+        Errors at independent parameters, and at the parameters of the snapshots.
+    snapshot_mu : (k, p) array, optional
+        Parameters of the snapshots, if there is no table of training errors.
+    rom : ReducedModel, optional
+        For the basis modes, the mesh, names and units.
+    field : FieldComparison, optional
+        A truth and its reduced solution for a picture.
+    stages : dict
+        Wall seconds of each stage of the run, in order.
+    solve_seconds : (k,) array, optional
+        Seconds of each full-order solve.
+    failures : list of dict
+        Failed solves: ``mu, message, attempts, exit_code, stderr, when`` (only ``message`` is needed).
+    provenance : dict
+        Versions, host, seeds; may be nested.
+
+    Examples
+    --------
+    >>> data = ReportData(summary={"offline": {"basis_size": 3}}, singular_values=np.array([1.0, 0.1]))
+    >>> again = ReportData.from_arrays(*data.to_arrays())
+    >>> again.summary["offline"]["basis_size"], again.singular_values.tolist()
+    (3, [1.0, 0.1])
+    """
+
+    summary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    study_text: str = ""
+    plan: dict[str, Any] = dataclasses.field(default_factory=dict)
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    singular_values: Array | None = None
+    validation: ErrorTable | None = None
+    training: ErrorTable | None = None
+    snapshot_mu: Array | None = None
+    rom: ReducedModel | None = None
+    field: FieldComparison | None = None
+    stages: dict[str, float] = dataclasses.field(default_factory=dict)
+    solve_seconds: Array | None = None
+    failures: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Arrays and metadata of everything but the reduced model; each part is a JSON text, which keeps its order."""
+        metadata = {name: json.dumps(plain(getattr(self, name)), allow_nan=False) for name in _METADATA}
+        arrays: dict[str, Array] = {}
+        for name in _ARRAYS:
+            if getattr(self, name) is not None:
+                arrays[name] = np.asarray(getattr(self, name), dtype=np.float64)
+        for name in _TABLES:
+            table = getattr(self, name)
+            if table is not None:
+                parts = {f"{name}/{part.name}": getattr(table, part.name) for part in dataclasses.fields(table)}
+                arrays |= {key: value for key, value in parts.items() if value is not None}
+        return arrays, metadata
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], metadata: Mapping[str, Any], rom: ReducedModel | None = None
+    ) -> ReportData:
+        """The inverse of `to_arrays`; the reduced model is given separately."""
+        parts: dict[str, Any] = {name: json.loads(metadata[name]) for name in _METADATA if name in metadata}
+        parts |= {name: arrays[name] for name in _ARRAYS if name in arrays}
+        for name, table in _TABLES.items():
+            columns = {
+                key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.startswith(f"{name}/")
+            }
+            if columns:
+                parts[name] = table(**columns)
+        return cls(rom=rom, **parts)
+
+    def save(self, folder: Path) -> Path:
+        """Write ``report-data.h5`` into the run folder; returns its path."""
+        from romflow.store.artefact import write_artefact
+
+        path = Path(folder) / ARTEFACT_NAME
+        arrays, metadata = self.to_arrays()
+        write_artefact(path, ARTEFACT_KIND, arrays, metadata)
+        return path
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> ReportData:
+        """Read ``summary.json``, ``model.h5`` and ``report-data.h5`` of a run folder, each of which may be missing.
+
+        Raises
+        ------
+        StoreError
+            None of the three is there, or one is damaged.
+        """
+        from romflow.rom.loading import load
+        from romflow.store.artefact import read_artefact
+
+        folder = Path(folder)
+        summary, model, artefact = folder / "summary.json", folder / "model.h5", folder / ARTEFACT_NAME
+        if not any(path.is_file() for path in (summary, model, artefact)):
+            raise StoreError(f"{folder} holds no summary.json, model.h5 or {ARTEFACT_NAME}; name the folder of a run.")
+        arrays: dict[str, Array] = {}
+        metadata: dict[str, Any] = {}
+        if artefact.is_file():
+            kind, arrays, metadata = read_artefact(artefact)
+            if kind != ARTEFACT_KIND:
+                raise StoreError(f"{artefact} holds a '{kind}' and no report data; run the study again to write it.")
+        data = cls.from_arrays(arrays, metadata, rom=load(model) if model.is_file() else None)
+        return dataclasses.replace(data, summary=read_json(summary)) if summary.is_file() else data
+
+
+_METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance")
+_ARRAYS = ("singular_values", "snapshot_mu", "solve_seconds")
+_TABLES: dict[str, type] = {"validation": ErrorTable, "training": ErrorTable, "field": FieldComparison}

@@ -1,0 +1,1 @@
+"""Reduced models: evaluation in batches, residual norms, stability bounds, saving and loading."""

@@ -1,0 +1,157 @@
+"""The files of snapshots in a folder: written whole, checked before use, set aside when they do not hold."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import os
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from romflow.core.errors import StoreError
+from romflow.core.files import refused, write_atomic, write_json
+from romflow.core.fingerprint import snapshot_key
+from romflow.core.snapshot import Snapshot
+from romflow.store.seal import Damaged
+from romflow.store.snapshot_file import Header, Layout, read_header, read_rows, signature, snapshot_image
+
+__all__ = ["SnapshotFiles", "is_key", "make_folder"]
+
+_KEY = re.compile("[0-9a-f]{64}")
+_STALE = 3600.0  # seconds after which a `.part` file has no living writer
+_FRESH = 100_000_000  # nanoseconds within which a later change may leave a file's times as they are
+
+
+def is_key(text: str) -> bool:
+    """Whether a text has the form of a snapshot's key."""
+    return _KEY.fullmatch(text) is not None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless they exist."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused("make", folder, error) from error
+
+
+class SnapshotFiles:
+    """Files ``snapshots/<first 2 digits>/<key>.h5`` of one model within a folder, and ``damaged/`` beside them.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the store.
+    fingerprint : str
+        Fingerprint of the model's specification.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.damaged: list[tuple[Path, str]] = []
+        self._base = str(folder / "snapshots")
+        self._headers: dict[str, Header] = {}
+        self._layout: Layout | None = None
+
+    def path(self, key: str) -> Path:
+        """File of a key, which may not exist."""
+        return Path(f"{self._base}/{key[:2]}/{key}.h5")
+
+    def keys(self) -> list[str]:
+        """Keys of all files, sorted; their content is not looked at."""
+        return sorted(file.stem for file in self.folder.glob("snapshots/??/*.h5") if is_key(file.stem))
+
+    def remove_stale(self) -> None:
+        """Remove what killed writers left aside more than an hour ago."""
+        for part in self.folder.rglob("*.part"):
+            with contextlib.suppress(OSError):
+                if time.time() - part.stat().st_mtime > _STALE:
+                    part.unlink()
+
+    def write(self, key: str, mu: NDArray[np.float64], snapshot: Snapshot) -> None:
+        """Write the file of a key, replacing an older one."""
+        image = snapshot_image(self.fingerprint, key, mu, snapshot)
+        file = self.path(key)
+        try:
+            write_atomic(file, image)
+        except StoreError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            make_folder(file.parent)
+            write_atomic(file, image)
+
+    def checked(self, key: str) -> Header | None:
+        """The header of a snapshot whose seal and identity hold; None if there is none, or none any more."""
+        file = self.path(key)
+        known = self._headers.get(key)
+        try:
+            if known is not None and signature(file.stat()) == known.signature:
+                return known
+            header = read_header(file, self._layout)
+            self._check_identity(header, key)
+        except FileNotFoundError:
+            return None
+        except Damaged as error:
+            self._set_aside(key, str(error))
+            return None
+        except OSError as error:
+            raise refused("read", file, error) from error
+        self._layout = header.layout
+        if time.time_ns() - header.signature[2] > _FRESH:
+            self._headers[key] = header
+        return header
+
+    def _check_identity(self, header: Header, key: str) -> None:
+        if header.layout.fingerprint != self.fingerprint:
+            raise Damaged("it is a snapshot of another model")
+        if header.key != key or snapshot_key(self.fingerprint, header.mu) != key:
+            raise Damaged(f"it is the snapshot of another parameter, whose key is {header.key}")
+
+    def _set_aside(self, key: str, reason: str) -> None:
+        """Move a snapshot's file to ``damaged/`` under a free name, and note the reason beside it."""
+        file, folder = self.path(key), self.folder / "damaged"
+        make_folder(folder)
+        number = 0
+        while (place := folder / (f"{key}.{number}.h5" if number else f"{key}.h5")).exists():
+            number += 1
+        try:
+            os.replace(file, place)
+        except FileNotFoundError:
+            return  # another process did it
+        except OSError as error:
+            raise refused("set aside", file, error) from error
+        self._headers.pop(key, None)
+        self.damaged.append((place, reason))
+        when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(place.with_suffix(".json"), {"file": place.name, "key": key, "reason": reason, "when": when})
+
+    def needed(self, key: str) -> Header:
+        """As :meth:`checked`, but absence is an error."""
+        before = len(self.damaged)
+        header = self.checked(key)
+        if header is not None:
+            return header
+        if len(self.damaged) > before:
+            place, reason = self.damaged[-1]
+            raise StoreError(f"snapshot {self.path(key)} is damaged: {reason}; it is now {place}: run the study again.")
+        raise StoreError(f"{self.folder} holds no snapshot with the key {key}; solve its parameter first.")
+
+    def read(self, key: str, start: int, out: NDArray[np.float64]) -> Header:
+        """Read rows of one state into `out`, checking the file anew if another process replaced it."""
+        file = self.path(key)
+        for _ in range(10):
+            header = self.needed(key)
+            if (n := header.layout.n) < start + len(out):
+                raise StoreError(f"{file} holds {n} entries, fewer than {start + len(out)}; remove the file.")
+            try:
+                if read_rows(file, header, start, out):
+                    return header
+            except OSError as error:
+                raise refused("read", file, error) from error
+        raise StoreError(f"{file} changes all the time; end the other processes that write to this store.")

@@ -1,0 +1,346 @@
+"""The store of snapshots: one file each, found by the model's identity and the bits of the parameter."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from romflow.core.errors import InputError, ShapeError, StoreError
+from romflow.core.fingerprint import fingerprint, snapshot_key
+from romflow.core.names import one_line
+from romflow.core.snapshot import Snapshot
+from romflow.store.failures import FailureRecords
+from romflow.store.identity import difference, read_identity, write_identity
+from romflow.store.snapshot_files import SnapshotFiles, is_key, make_folder
+
+__all__ = ["SnapshotStore"]
+
+
+class SnapshotStore:
+    """Snapshots of one model in a folder; what was put is got back bit by bit, or is not there.
+
+    A snapshot is one sealed HDF5 file ``snapshots/<first 2 digits>/<key>.h5``, written aside and renamed: a killed
+    writer leaves none, and any number of processes write at once. The seal (a SHA-256 of all its bytes) of each file is
+    checked once a process, before anything of it is used; a file that fails, or that belongs to another model or
+    parameter, is moved to ``damaged/`` beside a note of the reason, and counts as not stored.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the store.
+    spec : dict
+        JSON identity of the model.
+    columns : sequence of str
+        Names of the p parameter columns.
+    create : bool
+        Make the store if it does not exist; else its absence is an error.
+
+    Attributes
+    ----------
+    folder : Path
+    spec : dict
+    columns : tuple of str
+    fingerprint : str
+        SHA-256 of `spec`.
+
+    Raises
+    ------
+    StoreError
+        The folder holds snapshots of another model or cannot be written, or there is none and `create` is False.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = SnapshotStore(folder, {"kind": "line"}, ["a"])
+    ...     key = store.put([0.5], Snapshot([1.0, 2.0]))
+    ...     store.missing([[0.5], [0.6]]), store.matrix([[0.5]])
+    (array([1]), array([[1.],
+           [2.]]))
+    """
+
+    def __init__(self, folder: str | Path, spec: dict[str, Any], columns: Sequence[str], create: bool = True) -> None:
+        self.folder = Path(folder)
+        self.spec = spec
+        self.columns = tuple(columns)
+        self.fingerprint = fingerprint(spec)
+        self._files = SnapshotFiles(self.folder, self.fingerprint)
+        self._failures = FailureRecords(self.folder / "failures")
+        self._open(create)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> SnapshotStore:
+        """The store in a folder, whichever model it belongs to.
+
+        Raises
+        ------
+        StoreError
+            There is none, or its description is damaged.
+        """
+        spec, columns = read_identity(Path(folder) / "store.json")
+        return cls(folder, spec, columns, create=False)
+
+    def _open(self, create: bool) -> None:
+        file = self.folder / "store.json"
+        if not file.exists():
+            if not create:
+                raise StoreError(f"{self.folder} holds no snapshots: it has no file store.json; run the study first.")
+            make_folder(self.folder / "snapshots")
+            write_identity(file, self.spec, self.columns)
+        spec, columns = read_identity(file)
+        there = {"columns": columns} if tuple(columns) != self.columns else spec
+        here = {"columns": list(self.columns)} if tuple(columns) != self.columns else self.spec
+        if fingerprint(there) != fingerprint(here):
+            raise StoreError(
+                f"{self.folder} holds snapshots of another model or study ({difference(there, here)}); "
+                "choose another --out folder."
+            )
+        if create:
+            self._files.remove_stale()
+
+    @property
+    def damaged(self) -> list[tuple[Path, str]]:
+        """Files that this process moved to ``damaged/``: where they are now, and why."""
+        return self._files.damaged
+
+    # --- keys ------------------------------------------------------------------------------------------------------
+
+    def key(self, mu: ArrayLike) -> str:
+        """Key (64 hexadecimal digits) of a parameter (p,).
+
+        Raises
+        ------
+        ShapeError, ParameterError
+            `mu` has another length than the columns, or is not finite.
+        """
+        return snapshot_key(self.fingerprint, self._row(mu))
+
+    def keys(self) -> list[str]:
+        """Keys of all snapshot files, sorted; their content is not looked at."""
+        return self._files.keys()
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def _row(self, mu: ArrayLike) -> NDArray[np.float64]:
+        row = np.asarray(mu, dtype=np.float64)
+        if row.shape != (len(self.columns),):
+            raise ShapeError(f"mu has shape {row.shape}; this store needs one row ({len(self.columns)},).")
+        return row
+
+    def _rows(self, mu: ArrayLike) -> list[str]:
+        """Keys of the parameters (k, p)."""
+        rows = np.asarray(mu, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(self.columns):
+            raise ShapeError(f"mu has shape {rows.shape}; this store needs rows (k, {len(self.columns)}).")
+        return [snapshot_key(self.fingerprint, row) for row in rows]
+
+    def _key_of(self, which: str | ArrayLike) -> str:
+        if not isinstance(which, str):
+            return self.key(which)
+        if not is_key(which):
+            raise InputError(one_line(f"{which!r} is no key of a snapshot; a key has 64 hexadecimal digits.", 200))
+        return which
+
+    def path(self, key: str) -> Path:
+        """File of a key, which may not exist."""
+        return self._files.path(key)
+
+    # --- write -----------------------------------------------------------------------------------------------------
+
+    def put(self, mu: ArrayLike, snapshot: Snapshot) -> str:
+        """Store a snapshot, replacing one of the same parameter, and forget that its solve failed before.
+
+        Parameters
+        ----------
+        mu : (p,) array
+            Parameter.
+        snapshot : Snapshot
+            State (n,) and outputs (o,) of finite numbers; `info` of JSON values.
+
+        Returns
+        -------
+        str
+            Its key.
+
+        Raises
+        ------
+        InputError
+            A shape is wrong or a number is not finite.
+        StoreError
+            The disk is full or refuses; the store is as it was before.
+        """
+        row = self._row(mu)
+        key = snapshot_key(self.fingerprint, row)
+        _check_finite(snapshot)
+        self._files.write(key, row + 0.0, snapshot)
+        self._failures.clear(key)
+        return key
+
+    def record_failure(self, mu: ArrayLike, report: Mapping[str, Any]) -> None:
+        """Keep the report of a failed solve: "message", "attempts", "exit_code", "stderr" and what else it holds."""
+        self._failures.write(self.key(mu), self._row(mu), report)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Reports of the solves that failed and were not solved since, the oldest first, each with "mu" and "when"."""
+        return self._failures.read()
+
+    def clear_failure(self, mu: ArrayLike) -> None:
+        """Forget the failure of a parameter (p,), if there is one."""
+        self._failures.clear(self.key(mu))
+
+    # --- check -----------------------------------------------------------------------------------------------------
+
+    def has(self, which: str | ArrayLike) -> bool:
+        """Whether the file of a key or parameter (p,) exists; its content is not looked at."""
+        return self.path(self._key_of(which)).exists()
+
+    def missing(self, mu: ArrayLike, check: bool = True) -> NDArray[np.intp]:
+        """Indices of the parameters (k, p) that are not stored, after setting damaged and foreign files aside.
+
+        Parameters
+        ----------
+        mu : (k, p) array
+            Parameters.
+        check : bool
+            Check each file's seal and identity, once a process, through a buffer of 1 MiB; else only that it exists.
+
+        Raises
+        ------
+        StoreError
+            The system refuses to read a file, or to move a damaged one.
+        """
+        found = [(self._files.checked(key) is not None) if check else self.has(key) for key in self._rows(mu)]
+        return np.flatnonzero(~np.array(found, dtype=bool))
+
+    # --- read ------------------------------------------------------------------------------------------------------
+
+    def get(self, which: str | ArrayLike) -> Snapshot:
+        """The snapshot of a key or parameter (p,).
+
+        Raises
+        ------
+        StoreError
+            It is not stored, or its file is damaged and was set aside.
+        """
+        key = self._key_of(which)
+        state = np.empty(self._files.needed(key).layout.n, dtype="<f8")
+        header = self._files.read(key, 0, state)
+        return Snapshot(state, None if header.outputs is None else header.outputs.copy(), copy.deepcopy(header.info))
+
+    @property
+    def n(self) -> int:
+        """Length of the states, from the first snapshot that holds.
+
+        Raises
+        ------
+        StoreError
+            There is none.
+        """
+        for key in self.keys():
+            header = self._files.checked(key)
+            if header is not None:
+                return header.layout.n
+        raise StoreError(f"{self.folder} holds no snapshots yet; solve one first.")
+
+    def matrix(self, mu: ArrayLike, rows: slice = slice(None)) -> NDArray[np.float64]:
+        """Rows of the snapshot matrix U (n, k), reading these rows only.
+
+        Parameters
+        ----------
+        mu : (k, p) array
+            Parameters, all stored.
+        rows : slice
+            Rows, with step 1.
+
+        Returns
+        -------
+        (rows, k) array
+            In Fortran order; beside it nothing of this size is held.
+
+        Raises
+        ------
+        StoreError
+            A snapshot is not stored or damaged.
+        """
+        keys = self._rows(mu)
+        n = self._common_length(keys)
+        start, stop, step = rows.indices(n)
+        if step != 1:
+            raise InputError(f"rows has step {step}; rows of the snapshot matrix are read with step 1.")
+        return self._columns(keys, start, max(start, stop))
+
+    def row_blocks(self, mu: ArrayLike, block: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """The snapshot matrix U (n, k) by blocks of rows: pairs of a slice and an array (rows, k).
+
+        Parameters
+        ----------
+        mu : (k, p) array
+            Parameters, all stored.
+        block : int
+            Rows in a block (the last may have fewer).
+        """
+        if block < 1:
+            raise InputError(f"block = {block}; a block of rows has at least 1 row.")
+        keys = self._rows(mu)
+        n = self._common_length(keys)
+        for start in range(0, n, block):
+            stop = min(start + block, n)
+            yield slice(start, stop), self._columns(keys, start, stop)
+
+    def _common_length(self, keys: Sequence[str]) -> int:
+        lengths = {key: self._files.needed(key).layout.n for key in keys}
+        if not lengths:
+            return self.n if len(self) else 0
+        n = lengths[keys[0]]
+        for key, length in lengths.items():
+            if length != n:
+                raise StoreError(f"{self.path(key)} holds {length} entries, others {n}; remove the wrong ones.")
+        return n
+
+    def _columns(self, keys: Sequence[str], start: int, stop: int) -> NDArray[np.float64]:
+        matrix = np.empty((stop - start, len(keys)), dtype="<f8", order="F")
+        for index, key in enumerate(keys):
+            self._files.read(key, start, matrix[:, index])
+        return matrix
+
+    def outputs(self, mu: ArrayLike) -> NDArray[np.float64] | None:
+        """Outputs (o, k) that the model gave itself at the parameters (k, p); None if it gives none.
+
+        Raises
+        ------
+        StoreError
+            A snapshot is not stored or damaged, or the numbers of outputs differ.
+        """
+        columns = [self._files.needed(key).outputs for key in self._rows(mu)]
+        given = [column for column in columns if column is not None]
+        if not given:
+            return None
+        if len(given) < len(columns) or len({column.size for column in given}) > 1:
+            raise StoreError(f"the snapshots in {self.folder} have different numbers of outputs; solve them again.")
+        return np.stack(given, axis=1)
+
+    def seconds(self, mu: ArrayLike) -> NDArray[np.float64]:
+        """Seconds (k,) that the solves of the parameters (k, p) took, as their info says; NaN where it does not.
+
+        Raises
+        ------
+        StoreError
+            A snapshot is not stored or damaged.
+        """
+        found = [self._files.needed(key).info.get("seconds") for key in self._rows(mu)]
+        return np.array([np.nan if value is None else float(value) for value in found], dtype=np.float64)
+
+
+def _check_finite(snapshot: Snapshot) -> None:
+    if not snapshot.state.size:
+        raise ShapeError("the snapshot's state is empty; a state has at least one entry.")
+    for name, values in (("state", snapshot.state), ("outputs", snapshot.outputs)):
+        if values is not None and not np.isfinite(values).all():
+            index = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(f"the snapshot's {name}[{index}] = {values[index]} is not finite; store finite numbers.")

@@ -1,0 +1,210 @@
+"""A study: what one TOML file says, and the objects that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from romflow.core import registry
+from romflow.core.errors import NotSupported
+from romflow.core.fingerprint import fingerprint
+from romflow.core.schema import StudyConfig, parse_study, read_study
+from romflow.parameters.space import ParameterSpace
+
+if TYPE_CHECKING:
+    from romflow.walk import Result, Watcher
+
+# Bytes of one snapshot file beside its numbers.
+_FILE_OVERHEAD = 8192
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do: numbers that `romflow check` prints."""
+
+    name: str
+    model: str
+    unknowns: int
+    parameters: tuple[str, ...]
+    terms: int | None
+    training_solves: int
+    validation_solves: int
+    snapshot_bytes: int
+    seconds_per_solve: float | None = None
+
+    @property
+    def solves(self) -> int:
+        """Full-order solves at most."""
+        return self.training_solves + self.validation_solves
+
+    @property
+    def core_seconds(self) -> float | None:
+        """Processor seconds of all the solves, None unless one was timed."""
+        return None if self.seconds_per_solve is None else self.solves * self.seconds_per_solve
+
+    @property
+    def store_bytes(self) -> int:
+        """Bytes that the snapshots take."""
+        return self.solves * self.snapshot_bytes
+
+
+@dataclass(frozen=True)
+class Study:
+    """A parametrised problem and how to reduce it.
+
+    Made by `from_file` or `from_dict`; `run` does the work.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    base : Path
+        Folder that relative paths start from.
+    text : str
+        The study as written.
+
+    Examples
+    --------
+    >>> import romflow
+    >>> study = romflow.Study.from_dict({
+    ...     "study": {"name": "block"}, "model": {"kind": "thermal-block", "blocks": [2, 2], "cells": 10},
+    ...     "parameters": {"k": {"low": 0.1, "high": 1.0, "size": 4}}, "sampling": {"method": "greedy"}})
+    >>> study.plan().unknowns
+    81
+    """
+
+    config: StudyConfig
+    base: Path
+    text: str = ""
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Study:
+        """Read and check a study file.
+
+        Raises
+        ------
+        ConfigError
+            The file is missing, is not TOML, or breaks a rule; one sentence that names file, section and key.
+        """
+        path = Path(path)
+        config = read_study(path)
+        return cls(config, path.resolve().parent, path.read_text(encoding="utf-8"))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], base: str | Path = ".") -> Study:
+        """A study from a dictionary of the same shape as the file."""
+        return cls(parse_study(content), Path(base).resolve())
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self.config.study.name
+
+    @cached_property
+    def parameters(self) -> ParameterSpace:
+        """The parameter space."""
+        return ParameterSpace.from_config(self.config.parameters)
+
+    @cached_property
+    def request(self) -> dict[str, Any]:
+        """What a worker needs to build the model: JSON."""
+        model = self.config.model
+        return {"kind": model.kind, "options": dict(model.options), "parameters": self.parameters.to_spec(),
+                "base": str(self.base)}
+
+    @cached_property
+    def model(self) -> Any:
+        """The full-order model (built once)."""
+        from romflow.fom.build import build_model
+
+        return build_model(self.request)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides the result: not the cluster, the exports or the name of a file."""
+        content = self.config.model_dump(mode="json", exclude={"cluster", "export"})
+        return fingerprint({"study": content, "model": registry.source_identity("model", self.config.model.kind,
+                                                                               self.base)})
+
+    def sampler(self) -> Any:
+        """A new sampler."""
+        sampling, reduction = self.config.sampling, self.config.reduction
+        return registry.build("sampler", sampling.method, self.base, sampling.options, space=self.parameters,
+                              seed=sampling.seed, base=self.base, tolerance=reduction.tolerance,
+                              max_size=reduction.max_size)
+
+    def reductor(self) -> Any:
+        """A new reductor, which accepts the model.
+
+        Raises
+        ------
+        NotSupported
+            The method does not fit the model; the message says what does.
+        """
+        reduction = self.config.reduction
+        reductor = registry.build("reductor", reduction.method, self.base, reduction.options,
+                                  tolerance=reduction.tolerance, max_size=reduction.max_size,
+                                  estimator=reduction.estimator, projection=reduction.projection,
+                                  seed=self.config.sampling.seed)
+        reason = reductor.accepts(self.model)
+        if reason is not None:
+            raise NotSupported(reason)
+        return reductor
+
+    def exporters(self) -> list[tuple[Any, str | None]]:
+        """The exporters and their file names (None: chosen from the study's name)."""
+        return [(registry.build("exporter", wish.format, self.base, wish.options, base=self.base), wish.path)
+                for wish in self.config.export]
+
+    def validation_parameters(self) -> np.ndarray:
+        """Independent parameters (k, p) on which the truth is solved."""
+        validation = self.config.validation
+        return self.parameters.sample(validation.size, np.random.default_rng(validation.seed))
+
+    def plan(self, time_one: bool = False) -> Plan:
+        """Check everything that can be checked without a run, and say what the run will do.
+
+        Parameters
+        ----------
+        time_one : bool
+            Solve once at the centre of the parameter space to estimate the processor time.
+        """
+        sampler, model = self.sampler(), self.model
+        self.reductor()
+        self.exporters()
+        seconds = None
+        n = model.n
+        if time_one or n is None:
+            snapshot = _timed_solve(model, self.parameters.centre())
+            seconds, n = float(snapshot.info["seconds"]), snapshot.state.size
+        operator = getattr(model, "operator", None)
+        return Plan(self.name, self.config.model.kind, n, self.parameters.columns,
+                    None if operator is None else operator.Q, int(getattr(sampler, "solves", 0)),
+                    self.config.validation.size, 8 * n + _FILE_OVERHEAD, seconds)
+
+    def run(self, folder: str | Path, watcher: Watcher | None = None) -> Result:
+        """Run the study in `folder`, or go on where an earlier run of it stopped.
+
+        Returns
+        -------
+        Result
+            With .rom, .summary and .folder.
+
+        Raises
+        ------
+        StoreError
+            The folder belongs to another study, is in use, or cannot be written.
+        """
+        from romflow.walk import Walk
+
+        return Walk(self, Path(folder), watcher).run()
+
+
+def _timed_solve(model: Any, mu: np.ndarray) -> Any:
+    from romflow.fom.protocol import snapshot_of
+
+    return snapshot_of(model, mu)

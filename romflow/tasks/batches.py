@@ -1,0 +1,114 @@
+"""How many solves go into one task: few enough to keep all workers busy, enough to make the scheduler cheap."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from romflow.core.errors import ParameterError, ShapeError
+
+__all__ = ["Batches", "Pace", "checked_rows", "first_of_equal"]
+
+_LONGEST = 0.5  # seconds that a task should last at most, so that progress is seen and a killed worker costs little
+_SHORTEST = 0.05  # seconds that a task should last at least: it costs 2 to 3 ms of processor time itself
+_NEWEST = 0.7  # weight of the last task in the seconds of a solve
+_SHARE = 2  # a task takes at most 1 / (share * workers) of what is left
+
+
+class Pace:
+    """Wall-clock seconds of one solve, mostly those of the last task: the first solve of a process takes longer."""
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+
+    def add(self, solves: int, seconds: float) -> None:
+        """So many solves took so many seconds on one worker."""
+        if solves:
+            mean = seconds / solves
+            self.seconds = mean if self.seconds is None else self.seconds + _NEWEST * (mean - self.seconds)
+
+
+class Batches:
+    """Hands out the rows that are left, in tasks of a fitting number of rows.
+
+    The first tasks hold one row each, to measure. With s seconds a solve, w workers and l rows left, a later one holds
+    ceil(l / (2 w)) rows, but at most 0.5 / s and at least 0.05 / s: long tasks first, short ones at the end, so that the
+    workers end together.
+
+    Parameters
+    ----------
+    rows : sequence of int
+        Indices of the rows.
+    pace : Pace
+        What is known about the seconds of a solve; more may be added meanwhile.
+
+    Examples
+    --------
+    >>> pace = Pace()
+    >>> batches = Batches(range(100), pace)
+    >>> batches.take(2)
+    [0]
+    >>> pace.add(1, 0.005)
+    >>> [len(batches.take(2)) for _ in range(4)]
+    [25, 19, 14, 11]
+    """
+
+    def __init__(self, rows: Sequence[int], pace: Pace) -> None:
+        self._left = deque(rows)
+        self._alone: deque[int] = deque()
+        self._pace = pace
+
+    def __len__(self) -> int:
+        return len(self._left) + len(self._alone)
+
+    def put_back(self, rows: Sequence[int]) -> None:
+        """Rows of a task that was lost; each is handed out again in a task of its own, before all others."""
+        self._alone.extend(rows)
+
+    def take(self, workers: int) -> list[int]:
+        """Rows of the next task; none if nothing is left."""
+        if self._alone:
+            return [self._alone.popleft()]
+        return [self._left.popleft() for _ in range(self._size(workers))]
+
+    def _size(self, workers: int) -> int:
+        seconds = self._pace.seconds
+        if seconds is None:
+            return min(1, len(self._left))
+        most = _LONGEST / seconds if seconds > 0.0 else math.inf
+        least = _SHORTEST / seconds if seconds > 0.0 else 1.0
+        fair = math.ceil(len(self._left) / (_SHARE * workers))
+        return min(len(self._left), max(1, int(min(max(fair, least), most))))
+
+
+def checked_rows(mu: ArrayLike, columns: Sequence[str]) -> NDArray[np.float64]:
+    """The parameters (k, p) as finite float64 rows.
+
+    Raises
+    ------
+    ShapeError, ParameterError
+        Another shape than (k, number of columns), or a number that is not finite.
+    """
+    rows = np.array(mu, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != len(columns):
+        raise ShapeError(f"mu has shape {rows.shape}; rows (k, {len(columns)}) are solved, one for each parameter.")
+    if not np.isfinite(rows).all():
+        i, j = np.argwhere(~np.isfinite(rows))[0]
+        raise ParameterError(f"mu[{i}, {j}] ({columns[j]}) = {rows[i, j]} is not finite; parameters are finite numbers.")
+    return rows + 0.0
+
+
+def first_of_equal(rows: NDArray[np.float64]) -> list[int]:
+    """For each row, the index of the first row with the same bits.
+
+    Examples
+    --------
+    >>> first_of_equal(np.array([[1.0], [2.0], [1.0]]))
+    [0, 1, 0]
+    """
+    first: dict[bytes, int] = {}
+    return [first.setdefault(row.tobytes(), index) for index, row in enumerate(rows)]

@@ -1,0 +1,50 @@
+"""Settings of dask for runs whose results are on the disk: little that is periodic, no ports but those of the tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["SETTINGS", "environment", "thread_limits"]
+
+SETTINGS: dict[str, Any] = {
+    "distributed.scheduler.allowed-failures": 3,  # a task whose worker died more often than this has failed
+    "distributed.scheduler.worker-ttl": None,  # a solve may hold Python's lock for long; TCP tells whether a host lives
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "1h",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.host-cpu": False,
+    "distributed.diagnostics.nvml": False,
+    "distributed.client.scheduler-info-interval": "10s",
+}
+
+_LIMITS = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "VECLIB_MAXIMUM")
+
+
+def thread_limits(threads: int) -> dict[str, str]:
+    """Environment variables that limit BLAS and OpenMP to so many threads.
+
+    Examples
+    --------
+    >>> thread_limits(1)["OMP_NUM_THREADS"]
+    '1'
+    """
+    return {f"{name}_NUM_THREADS": str(threads) for name in _LIMITS}
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Environment of a worker that another program starts: the thread limits, and the settings as dask reads them.
+
+    Examples
+    --------
+    >>> environment(1)["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"]
+    'False'
+    """
+    chosen = {key: value for key, value in SETTINGS.items() if key.startswith(("distributed.worker", "distributed.admin"))}
+    names = {key: "DASK_" + key.upper().replace(".", "__").replace("-", "_") for key in chosen}
+    return {**thread_limits(threads), **{names[key]: f"{value}" for key, value in chosen.items()}}

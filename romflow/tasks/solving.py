@@ -1,0 +1,161 @@
+"""The task that workers run: solve parameters one after the other and store each; it knows nothing of Dask."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from romflow.core.errors import ConfigError, InputError, RomflowError, SolveFailed, StoreError
+from romflow.core.files import plain
+from romflow.core.fingerprint import canonical_json
+from romflow.core.names import one_line, shown
+from romflow.fom.build import build_model, model_identity
+from romflow.fom.protocol import snapshot_of
+from romflow.store.snapshots import SnapshotStore
+from romflow.tasks.records import OnDone, SolveRecord
+
+__all__ = ["pinned_threads", "solve_batch", "solve_task"]
+
+_TRACE = 4000
+_one_at_a_time = threading.Lock()
+
+
+@contextlib.contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Within this context, BLAS and OpenMP use at most `threads` threads in this process.
+
+    Examples
+    --------
+    >>> with pinned_threads(1):
+    ...     np.eye(2) @ np.ones(2)
+    array([1., 1.])
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=threads):
+        yield
+
+
+def solve_batch(
+    request: dict[str, Any],
+    store_folder: str,
+    columns: Sequence[str],
+    mu: Sequence[Sequence[float]],
+    retries: int = 0,
+    on_done: OnDone | None = None,
+) -> tuple[list[SolveRecord], int, float]:
+    """Solve and store the parameters that are not stored; each is stored as soon as it is solved.
+
+    Parameters
+    ----------
+    request, store_folder, columns
+        As for :meth:`romflow.tasks.records.Executor.solve`.
+    mu : k lists of p numbers
+        Parameters.
+    retries : int
+        Further attempts for a solve that fails.
+    on_done : callable, optional
+        Called with each record.
+
+    Returns
+    -------
+    list of SolveRecord
+        One a parameter, `index` counting from 0.
+    int
+        Number of parameters that were not stored.
+    float
+        Wall-clock seconds that these took.
+
+    Raises
+    ------
+    StoreError
+        The disk is full or refuses, or the folder holds another model's snapshots.
+    RomflowError
+        The model cannot be built.
+    """
+    fom = _model(request)
+    store = _store(store_folder, canonical_json(model_identity(request, fom)), tuple(columns))
+    records, solves, seconds = [], 0, 0.0
+    for index, row in enumerate(np.array(mu, dtype=np.float64).reshape(len(mu), len(columns))):
+        start = time.perf_counter()
+        record = _solve_one(fom, store, index, row, retries)
+        if record.status != "stored":
+            solves, seconds = solves + 1, seconds + time.perf_counter() - start
+        records.append(record)
+        if on_done is not None:
+            on_done(record)
+    return records, solves, seconds
+
+
+def solve_task(call: str, threads: int) -> tuple[list[SolveRecord], int, float]:
+    """:func:`solve_batch` with its arguments as JSON text; one at a time in a process, whose BLAS is limited."""
+    with _one_at_a_time, pinned_threads(threads):
+        return solve_batch(**json.loads(call))
+
+
+def _model(request: dict[str, Any]) -> Any:
+    try:
+        return build_model(request)
+    except RomflowError:
+        raise
+    except Exception as error:  # of a user's class, which the driver may be unable to name
+        reason = one_line("".join(traceback.format_exception_only(error)))
+        raise ConfigError(f"the model {shown(request.get('kind'))} cannot be built: {reason}") from None
+
+
+@functools.lru_cache(maxsize=4)
+def _store(folder: str, identity: bytes, columns: tuple[str, ...]) -> SnapshotStore:
+    return SnapshotStore(folder, json.loads(identity), columns, create=False)
+
+
+def _solve_one(fom: Any, store: SnapshotStore, index: int, row: NDArray[np.float64], retries: int) -> SolveRecord:
+    key, worker = store.key(row), f"{socket.gethostname()}:{os.getpid()}"
+    if not len(store.missing(row[None, :])):
+        known = float(store.seconds(row[None, :])[0])
+        return SolveRecord(index, key, "stored", known if np.isfinite(known) else 0.0, worker=worker)
+    begun = time.process_time()
+    for attempt in range(1, retries + 2):
+        try:
+            snapshot = snapshot_of(fom, row)
+        except Exception as error:
+            message, report = _report(error, attempt)
+            continue
+        seconds = float(snapshot.info.get("seconds", 0.0))
+        try:
+            store.put(row, snapshot)
+        except InputError as error:
+            message, report = _report(error, attempt)
+            break
+        return SolveRecord(index, key, "solved", seconds, worker=worker)
+    seconds = max(time.process_time() - begun, float(report.get("seconds") or 0.0))
+    store.record_failure(row, {**report, "message": message, "seconds": seconds, "worker": worker})
+    return SolveRecord(index, key, "failed", seconds, message, report, worker)
+
+
+def _report(error: Exception, attempt: int) -> tuple[str, dict[str, Any]]:
+    """Message and facts of a failed attempt."""
+    message = one_line(str(error) or type(error).__name__)
+    report: dict[str, Any] = {"error": type(error).__name__, "attempts": attempt, "exit_code": None, "stderr": ""}
+    if isinstance(error, SolveFailed):
+        report |= {str(key): _plain(value) for key, value in error.report.items()}
+    elif not isinstance(error, InputError | StoreError):
+        report["traceback"] = "".join(traceback.format_exception(error))[-_TRACE:]
+    return message, report
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return plain(value)
+    except ConfigError:
+        return shown(value)
