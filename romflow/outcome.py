@@ -10,6 +10,7 @@ import numpy as np
 
 from romflow.core.files import plain
 from romflow.linalg.inner_product import InnerProduct
+from romflow.report.data import ErrorTable, FieldComparison
 from romflow.rom.model import Answer, ReducedModel
 from romflow.store.snapshots import SnapshotStore
 
@@ -96,3 +97,54 @@ def online_summary(rom: ReducedModel, full_order_seconds: float | None, seed: in
     each = best / _ONLINE_BATCH
     return plain({"seconds_per_evaluation": each, "batch": _ONLINE_BATCH, "full_order_seconds": full_order_seconds,
                   "speedup": None if full_order_seconds is None else full_order_seconds / each})
+
+
+def error_table(validation: Validation | None) -> ErrorTable | None:
+    """The validation as the report takes it."""
+    if validation is None:
+        return None
+    answer = validation.answer
+    return ErrorTable(validation.mu, validation.true_error, answer.error, validation.norm, validation.outputs,
+                      answer.output if answer.output.size else None, answer.output_error)
+
+
+def worst_field(rom: ReducedModel, store: SnapshotStore, validation: Validation | None) -> FieldComparison | None:
+    """Truth and reduced solution where the relative error is largest."""
+    if validation is None:
+        return None
+    worst = int(np.argmax(_relative(validation.true_error, validation.norm)))
+    truth = store.get(validation.mu[worst]).state
+    reduced = rom.lift(validation.answer.coefficients[:, worst:worst + 1])[:, 0]
+    return FieldComparison(validation.mu[worst], truth, reduced)
+
+
+def singular_values(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> np.ndarray | None:
+    """Singular values of the snapshots at mu (k, p), from their coordinates in the basis that they span."""
+    if not len(mu) or rom.size == 0:
+        return None
+    return np.linalg.svd(_coordinates(rom, fom, store, mu), compute_uv=False)
+
+
+def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore,
+                   validation: Validation) -> dict[int, tuple[float, float]]:
+    """Largest true error (absolute, relative) over the validation set of each truncated model.
+
+    With an X-orthonormal basis ||u - V x||^2 = ||u - P u||^2 + ||P u - V x||^2, so that coordinates are enough.
+    """
+    mu, norm = validation.mu, np.where(validation.norm > 0.0, validation.norm, 1.0)
+    truth = _coordinates(rom, fom, store, mu)
+    inside = np.sum((truth - validation.answer.coefficients) ** 2, axis=0)
+    outside = np.maximum(validation.true_error**2 - inside, 0.0)
+    errors = {}
+    for size in range(1, rom.size + 1):
+        x = rom.truncate(size).solve(mu).coefficients
+        gap = np.sqrt(outside + np.sum((truth[:size] - x) ** 2, axis=0) + np.sum(truth[size:] ** 2, axis=0))
+        errors[size] = (float(gap.max()), float((gap / norm).max()))
+    return errors
+
+
+def _coordinates(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> np.ndarray:
+    """V^T X u (r, k) of the stored snapshots, a block at a time."""
+    product = InnerProduct(getattr(fom, "inner_product", None), rom.norm_name)
+    weighted = product.apply(rom.basis)
+    return np.hstack([weighted.T @ store.matrix(mu[s:s + _BLOCK]) for s in range(0, len(mu), _BLOCK)])

@@ -18,8 +18,17 @@ from romflow.core.errors import NotCertified, SolveFailed
 from romflow.core.files import FolderLock, plain, refused, write_json
 from romflow.core.provenance import environment
 from romflow.fom.build import model_identity
-from romflow.outcome import Validation, online_summary, validate, validation_summary
-from romflow.report.data import ErrorTable, FieldComparison, ReportData
+from romflow.outcome import (
+    Validation,
+    error_table,
+    errors_by_size,
+    online_summary,
+    singular_values,
+    validate,
+    validation_summary,
+    worst_field,
+)
+from romflow.report.data import ReportData
 from romflow.report.page import write_report
 from romflow.rom.model import ReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -247,44 +256,26 @@ class Walk:
     def _report(self, rom: ReducedModel, fom: Any, sampler: Any, mu: np.ndarray, validation: Validation | None,
                 summary: dict[str, Any]) -> None:
         self.watcher.stage("report", None)
-        values = rom.metadata.get("singular_values") or self._singular_values(rom, fom, mu)
+        values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._store, mu)
         data = ReportData(
             summary=summary, study_text=self.study.text, history=self._history(sampler, rom, fom, validation),
             singular_values=None if values is None else np.asarray(values),
-            validation=_table(validation), rom=rom, field=self._field(rom, validation),
+            validation=error_table(validation), rom=rom, field=worst_field(rom, self._store, validation),
             stages=self._counts.stages, solve_seconds=self._store.seconds(mu) if len(mu) else None,
             failures=self._store.failures(), provenance=summary["environment"])
         data.save(self.folder)
         write_report(self.folder / REPORT, data)
-
-    def _singular_values(self, rom: ReducedModel, fom: Any, mu: np.ndarray) -> np.ndarray | None:
-        """Singular values of the snapshots, from their coordinates in the basis that they span."""
-        X = getattr(fom, "inner_product", None)
-        if not len(mu) or rom.size == 0:
-            return None
-        weighted = rom.basis if X is None else X @ rom.basis
-        coordinates = np.hstack([weighted.T @ self._store.matrix(mu[s:s + 64]) for s in range(0, len(mu), 64)])
-        return np.linalg.svd(coordinates, compute_uv=False)
 
     def _history(self, sampler: Any, rom: ReducedModel, fom: Any, validation: Validation | None) -> list[dict[str, Any]]:
         """The greedy's steps with the true validation error of each smaller model beside them."""
         history = [dict(step) for step in getattr(sampler, "history", [])]
         if validation is None:
             return history
-        X = getattr(fom, "inner_product", None)
-        gaps = _errors_by_size(rom, X, self._store, validation)
+        gaps = errors_by_size(rom, fom, self._store, validation)
         for step in history:
             if step["size"] in gaps:
                 step["max_true_error"], step["max_relative_true_error"] = gaps[step["size"]]
         return history
-
-    def _field(self, rom: ReducedModel, validation: Validation | None) -> FieldComparison | None:
-        if validation is None:
-            return None
-        worst = int(np.argmax(validation.true_error / np.where(validation.norm > 0, validation.norm, 1.0)))
-        truth = self._store.get(validation.mu[worst]).state
-        reduced = rom.lift(validation.answer.coefficients[:, worst:worst + 1])[:, 0]
-        return FieldComparison(validation.mu[worst], truth, reduced)
 
     # -- status --------------------------------------------------------------------------------------------------
 
@@ -314,32 +305,6 @@ class Walk:
     def _close_status(self, state: str, reason: str | None = None) -> None:
         with contextlib.suppress(OSError):
             self._write_status(state, reason)
-
-
-def _table(validation: Validation | None) -> ErrorTable | None:
-    if validation is None:
-        return None
-    answer = validation.answer
-    return ErrorTable(validation.mu, validation.true_error, answer.error, validation.norm, validation.outputs,
-                      answer.output if answer.output.size else None, answer.output_error)
-
-
-def _errors_by_size(rom: ReducedModel, X: Any, store: SnapshotStore,
-                    validation: Validation) -> dict[int, tuple[float, float]]:
-    """Largest true error (absolute, relative) over the validation set of each truncated model.
-
-    With an X-orthonormal basis ||u - V x||^2 = ||u - P u||^2 + ||P u - V x||^2, so only coordinates are needed.
-    """
-    weighted = rom.basis if X is None else X @ rom.basis
-    mu, norm = validation.mu, np.where(validation.norm > 0.0, validation.norm, 1.0)
-    truth = np.hstack([weighted.T @ store.matrix(mu[s:s + 64]) for s in range(0, len(mu), 64)])
-    outside = np.maximum(validation.norm**2 - np.sum(truth**2, axis=0), 0.0)
-    errors = {}
-    for size in range(1, rom.size + 1):
-        x = rom.truncate(size).solve(mu).coefficients
-        gap = np.sqrt(outside + np.sum((truth[:size] - x) ** 2, axis=0) + np.sum(truth[size:] ** 2, axis=0))
-        errors[size] = (float(gap.max()), float((gap / norm).max()))
-    return errors
 
 
 @contextlib.contextmanager

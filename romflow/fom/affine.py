@@ -104,8 +104,8 @@ class AffineModel:
     def _solution(self, mu: np.ndarray) -> tuple[np.ndarray, float]:
         A, f = self.operator.assemble(mu), self.rhs.assemble(mu)
         residual, reason = np.inf, ""
-        # Without pivoting first; symmetric but indefinite matrices may need the pivots. The choice depends on A alone, not
-        # on earlier solves, so that a resumed run gives the same bits.
+        # Without pivoting first; symmetric but indefinite matrices may need the pivots. The choice depends on A alone,
+        # not on earlier solves, so that a resumed run gives the same bits.
         for symmetric in (True, False) if self.symmetric else (False,):
             try:
                 u, residual = self._attempt(A, f, symmetric)
@@ -155,8 +155,8 @@ def checked_inner_product(X: sp.sparray, n: int) -> sp.csr_array:
     X.sum_duplicates()
     skew = abs(X - X.T).max()
     if skew > 1e-12 * abs(X).max():
-        raise InputError(f"the inner product is not symmetric (largest |X - X^T| is {skew:.2e}); the rule is a symmetric "
-                         "positive definite matrix: give its symmetric part, or another matrix")
+        raise InputError(f"the inner product is not symmetric (largest |X - X^T| is {skew:.2e}); the rule is a "
+                         "symmetric positive definite matrix: give its symmetric part, or another matrix")
     return sp.csr_array(0.5 * (X + X.T)) if skew > 0.0 else X
 
 
@@ -171,7 +171,7 @@ def _check_shapes(n: int, operator: AffineOperator, rhs: AffineVector, outputs: 
         sizes["mesh's dofs"] = mesh.n
     for owner, length in sizes.items():
         if length != n:
-            raise ShapeError(f"the {owner} have length {length}; the operator is ({n}, {n}), and the rule is length {n}")
+            raise ShapeError(f"the {owner} have length {length}; the rule is {n}, for the operator is ({n}, {n})")
 
 
 def _relative_residual(A: sp.csc_array, f: np.ndarray, u: np.ndarray) -> float:

@@ -73,8 +73,8 @@ class AffineFiles(AffineModel):
     ConfigError
         model.toml is missing, is not TOML, or has an unknown key, a missing key or a wrong value.
     InputError
-        A file is missing, damaged, of another shape, not real or not finite; the inner product is not symmetric positive
-        definite. Every message names the file.
+        A file is missing, damaged, of another shape, not real or not finite; the inner product is not symmetric
+        positive definite. Every message names the file.
     """
 
     def __init__(self, parameters: ParameterSpace, path: str, base: str | Path = ".",
@@ -146,8 +146,8 @@ class _Reader:
             centre = self.parameters.centre()
             A = operator.assemble(centre)
             X, identity = sp.csr_array(0.5 * (A + A.T)), None
-            owner = (f"{self.source}: no [inner_product] is given, and the symmetric part of the operator at the centre of the "
-                     f"parameter space, mu = {centre.tolist()},")
+            owner = (f"{self.source}: no [inner_product] is given, and the symmetric part of the operator at the "
+                     f"centre of the parameter space, mu = {centre.tolist()},")
         else:
             self._only(self._table(table, "[inner_product]"), "[inner_product]", ("file",))
             term = _Term("[inner_product]", self._file(table, "[inner_product]"), "1")
@@ -155,7 +155,7 @@ class _Reader:
             identity = file_fingerprint(term.file)
         try:
             X = checked_inner_product(X, operator.shape[0])
-            InnerProduct(X, "X").factor
+            _ = InnerProduct(X, "X").factor
         except InputError as error:
             raise InputError(f"{owner} is no inner product: {error}") from error
         return X, identity
@@ -176,8 +176,8 @@ class _Reader:
             with self._naming(where):
                 Theta([self._text(table, "expression", where)], self.parameters.columns)
             if table.get("constant", "coercivity") not in ("coercivity", "inf-sup"):
-                raise ConfigError(f'{self.source}: {where} constant = {shown(table["constant"])} is neither "coercivity" nor '
-                                  '"inf-sup"')
+                raise ConfigError(f'{self.source}: {where} constant = {shown(table["constant"])} is neither '
+                                  '"coercivity" nor "inf-sup"')
         return dict(table)
 
     def _reference(self, reference: Any) -> None:
@@ -185,8 +185,8 @@ class _Reader:
         values = [reference.get(name) for name in columns] if isinstance(reference, dict) else reference
         fits = isinstance(values, list) and len(values) == len(columns) == len(reference)
         if not fits or not all(_is_number(value) for value in values):
-            raise ConfigError(f"{self.source}: [stability] reference = {shown(reference)} is not {len(columns)} finite numbers, "
-                              f"one for each of {', '.join(columns)}")
+            raise ConfigError(f"{self.source}: [stability] reference = {shown(reference)} is not {len(columns)} finite "
+                              f"numbers, one for each of {', '.join(columns)}")
 
     def _terms(self, tables: Any, key: str, least: int, named: bool = False) -> list[_Term]:
         if tables is None or tables == []:
@@ -204,7 +204,7 @@ class _Reader:
         self._only(self._table(table, where), where, ("name", "file", "theta") if named else ("file", "theta"))
         name = self._text(table, "name", where) if named else ""
         if "theta" not in table and not named:
-            raise ConfigError(f'{self.source}: {where} needs the key \'theta\'; write theta = "1" for a constant coefficient')
+            raise ConfigError(f"{self.source}: {where} needs the key 'theta'; write theta = \"1\" for a constant term")
         return _Term(where, self._file(table, where), table.get("theta", "1"), name)
 
     def _theta(self, terms: list[_Term]) -> Theta:

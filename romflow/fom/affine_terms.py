@@ -49,8 +49,8 @@ class AffineOperator:
         self.shape = self.matrices[0].shape
         for q, matrix in enumerate(self.matrices):
             if matrix.shape != self.shape:
-                raise ShapeError(f"operator term {q} has shape {matrix.shape}; term 0 has {self.shape}, and the rule is "
-                                 "one shape for all")
+                raise ShapeError(f"operator term {q} has shape {matrix.shape}; term 0 has {self.shape}, and the rule "
+                                 "is one shape for all")
 
     @property
     def Q(self) -> int:
@@ -65,8 +65,8 @@ class AffineOperator:
     def assemble(self, mu: np.ndarray) -> sp.csc_array:
         """A(mu) for mu (p,): one sparse product for the values; indices are shared by all the matrices it returns.
 
-        Cost: two operations an entry of a term. The pattern holds every entry of every term, also where theta_q(mu) = 0,
-        so that a symbolic factorisation serves all mu. Its index arrays are read-only.
+        Cost: two operations an entry of a term. The pattern holds every entry of every term, also where
+        theta_q(mu) = 0, so that a symbolic factorisation serves all mu. Its index arrays are read-only.
         """
         indices, indptr, combination = self._pattern
         matrix = sp.csc_array((combination @ self._coefficients(mu), indices, indptr), shape=self.shape, copy=False)
@@ -77,8 +77,8 @@ class AffineOperator:
         """A_q V (Q, n, j) for V (m, j): each term touches its own rows only."""
         V = np.asarray(V, dtype=np.float64)
         if V.ndim != 2 or V.shape[0] != self.shape[1]:
-            raise ShapeError(f"the operator of shape {self.shape} is applied to an array of shape {V.shape}; the rule is "
-                             f"({self.shape[1]}, j)")
+            raise ShapeError(f"the operator of shape {self.shape} is applied to an array of shape {V.shape}; the rule "
+                             f"is ({self.shape[1]}, j)")
         out = np.zeros((self.Q, self.shape[0], V.shape[1]))
         for q, (rows, compressed) in enumerate(self._compressed):
             out[q, rows] = compressed @ V
@@ -90,7 +90,7 @@ class AffineOperator:
         W = V if W is None else np.asarray(W, dtype=np.float64)
         for name, basis, length in (("V", V, self.shape[1]), ("W", W, self.shape[0])):
             if basis.ndim != 2 or basis.shape[0] != length:
-                raise ShapeError(f"{name} has shape {basis.shape}; the operator of shape {self.shape} needs ({length}, r)")
+                raise ShapeError(f"{name} has shape {basis.shape}; the operator {self.shape} needs ({length}, r)")
         return np.stack([W[rows].T @ (compressed @ V) for rows, compressed in self._compressed])
 
     def restrict(self, rows: np.ndarray) -> AffineOperator:
@@ -116,7 +116,8 @@ class AffineOperator:
         union = sp.csc_array((np.ones(values.size, dtype=np.int64), (rows, columns)), shape=self.shape)
         union.sum_duplicates()
         pointers = np.repeat(np.arange(self.shape[1], dtype=np.int64), np.diff(union.indptr))
-        slots = np.searchsorted(pointers * self.shape[0] + union.indices, columns.astype(np.int64) * self.shape[0] + rows)
+        keys = pointers * self.shape[0] + union.indices
+        slots = np.searchsorted(keys, columns.astype(np.int64) * self.shape[0] + rows)
         terms = np.repeat(np.arange(self.Q), [A.nnz for A in entries])
         combination = sp.csr_array((values, (slots, terms)), shape=(union.nnz, self.Q))
         for array in (union.indices, union.indptr):
@@ -148,7 +149,7 @@ class AffineVector:
         self.theta = theta
         self.vectors = _finite(vectors, "right-hand side")
         if self.vectors.ndim != 2:
-            raise ShapeError(f"the right-hand side has shape {self.vectors.shape}; the rule is (n, Q), one column a term")
+            raise ShapeError(f"the right-hand side has shape {self.vectors.shape}; the rule is (n, Q)")
         _check_count(theta, self.vectors.shape[1], "right-hand side", "columns")
 
     @property
@@ -195,8 +196,8 @@ class AffineOutputs:
         if len(set(self.names)) != len(self.names):
             raise ConfigError(f"the outputs {', '.join(self.names)} hold a name twice; give each its own")
         if self.functionals.ndim != 3 or self.functionals.shape[1] != len(self.names):
-            raise ShapeError(f"the functionals of {len(self.names)} outputs have shape {self.functionals.shape}; the rule "
-                             f"is (Q, {len(self.names)}, n)")
+            raise ShapeError(f"the functionals of {len(self.names)} outputs have shape {self.functionals.shape}; the "
+                             f"rule is (Q, {len(self.names)}, n)")
         _check_count(theta, self.functionals.shape[0], "outputs", "functionals")
 
     def evaluate(self, U: np.ndarray, mu: np.ndarray) -> np.ndarray:
@@ -221,8 +222,8 @@ def _one(theta: Theta, mu: np.ndarray) -> np.ndarray:
 
 def _check_count(theta: Theta, terms: int, owner: str, what: str) -> None:
     if len(theta.expressions) != terms:
-        raise ShapeError(f"the {owner} has {terms} {what} and {len(theta.expressions)} theta coefficients; the rule is one "
-                         "coefficient for each")
+        raise ShapeError(f"the {owner} has {terms} {what} and {len(theta.expressions)} theta coefficients; the rule is "
+                         "one coefficient for each")
 
 
 def _csr(matrix: Any, q: int) -> sp.csr_array:

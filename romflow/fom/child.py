@@ -14,7 +14,7 @@ from typing import IO
 
 from romflow.fom.watchdog import guarded
 
-_TAIL = 16000
+_KEPT = 16000
 _BLOCK = 1 << 16
 _TICK = 0.05
 # Seconds from SIGTERM to SIGKILL, and seconds given to pipes that a process outside the group keeps open.
@@ -59,7 +59,7 @@ class _Tail:
 
     def take(self, block: bytes) -> None:
         self.data += block
-        del self.data[:-_TAIL]
+        del self.data[:-_KEPT]
 
 
 @dataclass
@@ -69,13 +69,17 @@ class _Head:
     prefix: bytes
     limit: int
     data: bytearray = field(default_factory=bytearray)
-    overflow: bool = False
+    full: bool = False
 
     def take(self, block: bytes) -> None:
-        wanted = self.data.startswith(self.prefix) or self.prefix.startswith(bytes(self.data[:len(self.prefix)]))
-        room = (self.limit if wanted else _TAIL) - len(self.data)
-        self.overflow = self.overflow or (wanted and len(block) > room)
+        start = bytes(self.data[:len(self.prefix)])
+        room = (self.limit if self.prefix.startswith(start) else _KEPT) - len(self.data)
+        self.full = self.full or len(block) > room
         self.data += block[:max(0, room)]
+
+    @property
+    def overflow(self) -> bool:
+        return self.full and self.data.startswith(self.prefix)
 
 
 def run(command: list[str], request: Path, folder: Path, timeout: float | None, prefix: bytes, limit: int) -> Finished:
@@ -101,22 +105,75 @@ def run(command: list[str], request: Path, folder: Path, timeout: float | None, 
     """
     start = time.monotonic()
     with open(request, "rb") as stdin:
-        process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
-                                   start_new_session=True)
+        process = subprocess.Popen(command, bufsize=0, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   cwd=folder, start_new_session=True)
     stdout, stderr = _Head(prefix, limit), _Tail()
-    assert_pipes = ((process.stdout, stdout), (process.stderr, stderr))
+    timed_out = True
     with guarded(process.pid), selectors.DefaultSelector() as selector, contextlib.ExitStack() as pipes:
-        for pipe, sink in assert_pipes:
-            _open(selector, pipes, pipe, sink)
         try:
+            _listen(selector, pipes, process.stdout, stdout)
+            _listen(selector, pipes, process.stderr, stderr)
             timed_out = not _wait(process, selector, None if timeout is None else start + timeout)
+        finally:
             if timed_out:
                 _signal(process, signal.SIGTERM)
                 _wait(process, selector, time.monotonic() + _GRACE)
-        finally:
-            # The leader is not reaped yet, so that its number still means its group.
             _signal(process, signal.SIGKILL)
-            usage = _reap(process)
-        _drain(selector, time.monotonic() + _DRAIN)
+            cpu_seconds = _reap(process)
+        _drain(selector)
     return Finished(process.returncode, bytes(stdout.data), stdout.overflow, bytes(stderr.data),
-                    time.monotonic() - start, usage, timed_out)
+                    time.monotonic() - start, cpu_seconds, timed_out)
+
+
+def _listen(selector: selectors.BaseSelector, pipes: contextlib.ExitStack, pipe: IO[bytes] | None,
+            sink: _Tail | _Head) -> None:
+    if pipe is not None:
+        pipes.callback(pipe.close)
+        selector.register(pipe, selectors.EVENT_READ, sink)
+
+
+def _wait(process: subprocess.Popen[bytes], selector: selectors.BaseSelector, deadline: float | None) -> bool:
+    """Read the pipes until the program has ended (True) or the deadline has passed (False)."""
+    pause = 0.001
+    while not _ended(process):
+        left = _TICK if deadline is None else deadline - time.monotonic()
+        if left <= 0.0:
+            return False
+        # The end of both pipes usually means that the program ends now; otherwise look more and more rarely.
+        silent = not selector.get_map()
+        _read(selector, min(left, pause if silent else _TICK))
+        pause = min(2.0 * pause, _TICK) if silent else pause
+    return True
+
+
+def _read(selector: selectors.BaseSelector, seconds: float) -> None:
+    for key, _ in selector.select(seconds):
+        block = os.read(key.fd, _BLOCK)
+        if block:
+            key.data.take(block)
+        else:
+            selector.unregister(key.fileobj)
+
+
+def _drain(selector: selectors.BaseSelector) -> None:
+    """Read what is left in the pipes; a process that left the group may keep them open, so only for a moment."""
+    deadline = time.monotonic() + _DRAIN
+    while selector.get_map() and (left := deadline - time.monotonic()) > 0.0:
+        _read(selector, left)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the program has ended; it is not reaped, so that its number still means its group."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> float:
+    """Set the exit code; processor seconds of the program and of the children that it waited for."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime

@@ -85,6 +85,8 @@ class ReducedBasisReductor(AffineReductor):
     Source: Hesthaven, Rozza and Stamm 2016, section 3.2; error bound (4.3) there.
     """
 
+    starts_empty = True
+
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, estimator: str = "orthonormal",
                  projection: str = "auto", seed: int = 0) -> None:
         super().__init__(tolerance, max_size, estimator, projection, seed)

@@ -43,6 +43,11 @@ class Cluster:
         self.local: LocalWorkers | None = None
         self.exits = contextlib.ExitStack()
 
+    @property
+    def broken(self) -> str | None:
+        """Why there are no workers any more, or None."""
+        return None if self.local is None else self.local.broken
+
     def size(self) -> int:
         """Number of workers that are connected now."""
         return len(self.client.nthreads())

@@ -22,12 +22,12 @@ STABILITY = ("scm", "inf-sup", "min-theta")
 class AdvectionDiffusion(AffineModel):
     """-diffusion lap u + speed (cos angle, sin angle) . grad u = 1 on (0, 1)^2, u = 0 on the boundary.
 
-    Galerkin without stabilisation: where the mesh Peclet number speed * h / (2 diffusion) exceeds 1 the solution shows
-    layers that the mesh does not resolve as oscillations. That is the user's choice of cells and parameters, and nothing
-    is said at run time: choose cells >= speed / (2 * smallest diffusion).
+    Galerkin without stabilisation: where the mesh Peclet number speed * h / (2 * diffusion) exceeds 1, layers that the
+    mesh does not resolve show as oscillations. That is the user's choice of cells and parameters, and nothing is said
+    at run time: choose cells >= speed / (2 * smallest diffusion).
 
-    The wind terms are skew-symmetric, so the coercivity constant in the norm of X, the H1_0 semi-product, is `diffusion`
-    exactly. Output "average" = integral of u.
+    The wind terms are skew-symmetric, so that the coercivity constant in the norm of X, the H1_0 semi-product, is
+    `diffusion` exactly. Output "average" = integral of u.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class AdvectionDiffusion(AffineModel):
     speed : float
         Length of the wind, from 0.
     stability : {"scm", "inf-sup", "min-theta"}
-        How the lower bound of the stability constant is found: successive constraints on the coercivity or on the inf-sup
-        constant, or min-theta over the terms whose symmetric part is not zero.
+        How the lower bound of the stability constant is found: successive constraints on the coercivity or on the
+        inf-sup constant, or min-theta over the terms whose symmetric part is not zero.
 
     Raises
     ------
@@ -79,12 +79,13 @@ class AdvectionDiffusion(AffineModel):
             parameters, AffineOperator(theta, [diffusion, *wind]), AffineVector(one, load[:, None]), diffusion,
             AffineOutputs(["average"], one, load[None, None]),
             spec={"kind": "advection-diffusion", "cells": list(grid), "element": element, "speed": speed},
-            norm="H1_0 semi-norm", stability=_stability(stability, columns), mesh=picture_mesh(elements.mesh, unknowns.nodal))
+            norm="H1_0 semi-norm", stability=_stability(stability, columns),
+            mesh=picture_mesh(elements.mesh, unknowns.nodal))
 
 
 def _speed(speed: Any) -> float:
     if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0.0 <= speed < np.inf:
-        raise ConfigError(f"speed = {shown(speed)} is not a finite number from 0; give the wind's direction by the angle")
+        raise ConfigError(f"speed = {shown(speed)} is not a finite number from 0; the angle gives the direction")
     return float(speed)
 
 

@@ -59,7 +59,7 @@ def unit_square(element: str, cells: tuple[int, ...]) -> Any:
 
 
 def box(element: str, lengths: tuple[float, float, float], cells: tuple[int, ...]) -> Any:
-    """Mesh of [0, lengths[0]] x [0, lengths[1]] x [0, lengths[2]] of hexahedra ("hex") or six tetrahedra each ("tet")."""
+    """Mesh of [0, lengths[0]] x [0, lengths[1]] x [0, lengths[2]] of boxes ("hex") or six tetrahedra each ("tet")."""
     axes = [np.linspace(0.0, length, count + 1) for length, count in zip(lengths, cells, strict=True)]
     return (skfem.MeshHex if element == "hex" else skfem.MeshTet).init_tensor(*axes)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,13 +24,13 @@ _CHUNK = 8192
 
 
 class LinearElasticity(AffineModel):
-    """Small-strain elasticity on [0, length] x [0, 1] x [0, 1], clamped at x = 0, body force (0, 0, -1), free elsewhere.
+    """Small-strain elasticity on [0, length] x [0, 1]^2, clamped at x = 0, body force (0, 0, -1), free elsewhere.
 
-    The modulus of an element is that of the layer floor(L z) of its centroid, for L parameters; Poisson's ratio is the
-    same everywhere. sigma = E (lambda tr(eps) 1 + 2 mu eps) with lambda = nu / ((1 + nu)(1 - 2 nu)), mu = 1 / (2 (1 + nu)).
-    A(mu) = sum_q E_q A_q; X is A at moduli 1, so that min_q E_q bounds the coercivity constant from below (min-theta).
-    Output "tip" = mean of u_z over the face x = length. Elements of first order are too stiff in bending: refine along the
-    beam and across it together.
+    The modulus E of an element is that of the layer floor(L z) of its centroid, for L parameters; Poisson's ratio nu is
+    the same everywhere. Stress = E (lame tr(eps) 1 + 2 shear eps) with lame = nu / ((1 + nu)(1 - 2 nu)) and
+    shear = 1 / (2 (1 + nu)). A(mu) = sum_q E_q A_q; X is A at moduli 1, so that min_q E_q bounds the coercivity constant
+    from below (min-theta). Output "tip" = mean of u_z over the face x = length. Elements of first order are too stiff
+    in bending: refine along the beam and across it together.
 
     Parameters
     ----------
@@ -70,13 +72,13 @@ class LinearElasticity(AffineModel):
         unknowns = FreeUnknowns(elements.vertices, mesh.p[0] == 0.0, components=3)
         columns = parameters.columns
         one = Theta(["1"], columns)
-        operator = AffineOperator(Theta(list(columns), columns), _terms(elements, unknowns, parameters.size, poisson))
+        stiffness = AffineOperator(Theta(list(columns), columns), _terms(elements, unknowns, parameters.size, poisson))
         force = np.zeros((*elements.vertices.shape, 3))
         force[:, :, 2] = -elements.load()
         tip = _mean_on_face(mesh, elements, length)
         super().__init__(
-            parameters, operator, AffineVector(one, unknowns.vector(force.reshape(len(force), -1))[:, None]),
-            operator.assemble(np.ones(parameters.size)), AffineOutputs(["tip"], one, tip[unknowns.nodal][None, None]),
+            parameters, stiffness, AffineVector(one, unknowns.vector(force.reshape(len(force), -1))[:, None]),
+            stiffness.assemble(np.ones(parameters.size)), AffineOutputs(["tip"], one, tip[unknowns.nodal][None, None]),
             spec={"kind": "linear-elasticity", "length": length, "cells": list(grid), "poisson": poisson,
                   "element": element},
             norm="energy norm at moduli 1", stability={"kind": "min-theta", "reference": [1.0] * parameters.size},
@@ -89,14 +91,19 @@ def _terms(elements: Elements, unknowns: FreeUnknowns, layers: int, poisson: flo
     for q in range(layers):
         inside = np.flatnonzero(layer == q)
         if inside.size == 0:
-            raise ConfigError(f"layer {q} of {layers} holds no element; the rule is at least as many cells along z as moduli")
+            raise ConfigError(f"layer {q} of {layers} holds no element; the rule is at least as many cells along z as "
+                              "there are moduli")
         chunks = [inside[start:start + _CHUNK] for start in range(0, inside.size, _CHUNK)]
-        terms.append(sum(unknowns.matrix(_local(elements, part, poisson), part, symmetric=True) for part in chunks))
+        parts = [unknowns.matrix(_local(elements, part, poisson), part, symmetric=True) for part in chunks]
+        terms.append(functools.reduce(operator.add, parts))
     return terms
 
 
 def _local(elements: Elements, chosen: np.ndarray, poisson: float) -> np.ndarray:
-    """Element matrices (E', 3v, 3v) at modulus 1: lambda d_a phi_i d_b phi_j + mu (d_b phi_i d_a phi_j + delta_ab grad.grad)."""
+    """Element matrices (E', 3v, 3v) at modulus 1, entry (i a, j b) the integral of
+
+    lame d_a phi_i d_b phi_j + shear (d_b phi_i d_a phi_j + delta_ab grad phi_i . grad phi_j).
+    """
     lame = poisson / ((1.0 + poisson) * (1.0 - 2.0 * poisson))
     shear = 0.5 / (1.0 + poisson)
     G = elements.gradient_products(chosen)

@@ -17,8 +17,8 @@ def check_positive(kind: str, parameters: ParameterSpace, columns: Sequence[str]
     smallest = parameters.ppf(np.zeros((1, parameters.size)))[0]
     for name, value in zip(parameters.columns, smallest, strict=True):
         if name in columns and value <= 0.0:
-            raise ConfigError(f"{kind} needs a positive {name}, and its distribution reaches {shown(float(value))}; choose "
-                              "a distribution above zero")
+            raise ConfigError(f"{kind} needs a positive {name}, and its distribution reaches {shown(float(value))}; "
+                              "choose a distribution above zero")
 
 
 def check_columns(kind: str, parameters: ParameterSpace, needed: Sequence[str]) -> None:

@@ -21,8 +21,8 @@ class ThermalBlock(AffineModel):
     """-div(d grad u) = 1 on (0, 1)^2, u = 0 on the boundary, d = mu_q on block q = ix + iy * blocks[0].
 
     The coefficient of an element is that of the block of its centroid (on an interface: the block to the right, or
-    above). A(mu) = sum_q mu_q A_q; X is the H1_0 semi-product, which is A at mu = 1, so that min_q mu_q is the coercivity
-    constant's lower bound (min-theta). Output "average" = integral of u.
+    above). A(mu) = sum_q mu_q A_q; X is the H1_0 semi-product, which is A at mu = 1, so that min_q mu_q bounds the
+    coercivity constant from below (min-theta). Output "average" = integral of u.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ def _terms(elements: Elements, unknowns: FreeUnknowns, shape: tuple[int, ...]) -
     for q in range(shape[0] * shape[1]):
         inside = np.flatnonzero(block == q)
         if inside.size == 0:
-            raise ConfigError(f"block {q} of blocks = {list(shape)} holds no element; the rule is at least as many cells as "
-                              "blocks in each direction")
+            raise ConfigError(f"block {q} of blocks = {list(shape)} holds no element; the rule is at least as many cells "
+                              "as blocks in each direction")
         terms.append(unknowns.matrix(local[inside], inside, symmetric=True))
     return terms
 
 
 def _check_parameters(parameters: ParameterSpace, shape: tuple[int, ...]) -> None:
     if parameters.size != shape[0] * shape[1]:
-        raise ConfigError(f"thermal-block with blocks = {shown(list(shape))} needs {shape[0] * shape[1]} parameters, one "
-                          f"conductivity a block; the study gives {parameters.size}: set size = {shape[0] * shape[1]}")
+        raise ConfigError(f"thermal-block with blocks = {shown(list(shape))} needs {shape[0] * shape[1]} parameters, "
+                          f"one conductivity a block; the study gives {parameters.size}: set size = {shape[0] * shape[1]}")
     check_positive("thermal-block", parameters, parameters.columns)

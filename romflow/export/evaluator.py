@@ -1,0 +1,236 @@
+"""The text of an evaluator that answers as the reduced model does, with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from romflow.core.errors import NotSupported
+from romflow.parameters.expressions import Theta
+from romflow.rom.affine import AffineReducedModel
+from romflow.rom.model import ReducedModel
+from romflow.rom.regression import RegressionReducedModel
+from romflow.rom.residual import EimResidual, GramResidual
+from romflow.rom.stability import Expression, MinTheta, Scm, StabilityBound
+
+_WIDTH = 100
+
+_START = '''\
+"""Evaluator of the reduced model {name}: outputs and {noun}, by NumPy alone.
+
+    python {stem}_evaluate.py {example}
+
+`evaluate(mu)` takes parameters (b, p), or (p,), with the columns PARAMETERS, and returns the outputs (o, b) named
+OUTPUTS and the {noun} of the state (b,) in the norm NORM.{promise}
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+PARAMETERS = {parameters}
+OUTPUTS = {outputs}
+NORM, ERROR_KIND = {norm}, {kind}
+with np.load(Path(__file__).with_name({file}), allow_pickle=False) as archive:
+    data = dict(archive)
+
+
+def evaluate(mu):
+    mu = np.atleast_2d(np.asarray(mu, dtype=float))
+    if mu.shape[1] != len(PARAMETERS) or not ((data["space/low"] <= mu) & (mu <= data["space/high"])).all():
+        raise ValueError("mu must be (b, %d), finite and within the parameter space" % len(PARAMETERS))
+    parts = [_evaluate(part) for part in np.array_split(mu, 1 + len(mu) // {batch})]
+    return tuple(np.concatenate(values, axis=-1) for values in zip(*parts))
+
+
+'''
+
+_TABLE = '''\
+def _table(mu, *columns):
+    rows = [np.broadcast_to(np.asarray(column, dtype=float), len(mu)) for column in columns]
+    return np.array(rows, dtype=float).reshape(len(columns), len(mu)).T
+
+
+'''
+
+_AFFINE = '''\
+def _evaluate(mu):
+    theta_a = _table(mu, {theta_a})
+    theta_f = _table(mu, {theta_f})
+    theta_l = _table(mu, {theta_l})
+{solve}
+    c = np.hstack([theta_f, -(x[:, :, None] * theta_a[:, None, :]).reshape(len(mu), -1)])
+{residual}
+{stability}
+    outputs = np.einsum("bq,qor,br->ob", theta_l, data["output"], x, optimize=True)
+    return outputs, error
+'''
+
+_GALERKIN = '''\
+    A = np.einsum("bq,qij->bij", theta_a, data["operator"], optimize=True)
+    x = np.linalg.solve(A, (theta_f @ data["rhs"])[:, :, None])[:, :, 0]'''
+
+_LEAST_SQUARES = '''\
+    T, Q = data["residual_factor"], theta_a.shape[1]
+    terms = T[:, theta_f.shape[1]:].reshape(len(T), -1, Q)
+    orthonormal, R = np.linalg.qr(np.einsum("mrq,bq->bmr", terms, theta_a, optimize=True))
+    f = theta_f @ T[:, : theta_f.shape[1]].T
+    x = np.linalg.solve(R, np.einsum("bmr,bm->br", orthonormal, f)[:, :, None])[:, :, 0]'''
+
+_ORTHONORMAL = '    residual = np.linalg.norm(c @ data["residual_factor"].T, axis=1)'
+
+_GRAM = '''\
+    G = data["residual_factor"].T @ data["residual_factor"]
+    residual = np.sqrt(np.abs(np.einsum("bm,bm->b", c @ G, c)))'''
+
+_EIM = '''\
+    pairs = data["eim/pairs"].astype(int)
+    phi = np.linalg.solve(data["eim/B"], (c[:, pairs[:, 0]] * c[:, pairs[:, 1]]).T)
+    residual = np.sqrt(np.abs(data["eim/values"] @ phi))'''
+
+_DIVIDE = '''
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.where(alpha > 0, residual / alpha, np.inf)'''
+
+_MIN_THETA = '''\
+    theta = _table(mu, {theta})
+    alpha = float(data["stability/alpha"]) * np.maximum((theta / data["stability/reference"]).min(axis=1), 0)'''
+
+_EXPRESSION = "    alpha = np.maximum(_table(mu, {theta})[:, 0], 0)"
+
+_SCM = '''\
+    theta = _table(mu, {theta})
+{pairs}    alpha = np.maximum(_certified(theta), 0) ** {power}'''
+
+_PAIRS = '''\
+    pairs = data["stability/pairs"].astype(int)
+    theta = theta[:, pairs[:, 0]] * theta[:, pairs[:, 1]]
+'''
+
+_CERTIFIED = '''\
+
+
+def _certified(theta):
+    low, high = data["stability/box"].T
+    best = np.minimum(theta * low, theta * high).sum(axis=1)
+    names = "stability/certificates", "stability/constraints", "stability/alphas"
+    for M, active, alphas in zip(*(data[name] for name in names)):
+        weights = np.maximum(theta @ M.T, 0)
+        rest = theta - weights @ active
+        best = np.maximum(best, weights @ alphas + np.minimum(rest * low, rest * high).sum(axis=1))
+    return best
+'''
+
+_GAUSSIAN = '''\
+def _evaluate(mu):
+    z, lengths = (mu - data["low"]) / data["span"], data["regressor/lengths"][:, None]
+    a, c = z[None] / lengths, data["regressor/points"][None] / lengths
+    squared = (a**2).sum(2)[:, :, None] + (c**2).sum(2)[:, None, :] - 2.0 * a @ c.transpose(0, 2, 1)
+    s = np.sqrt(5.0) * np.sqrt(np.maximum(squared, 0))
+    amplitude, scale = data["regressor/amplitude"][:, None], data["regressor/scale"][:, None]
+    K = amplitude[:, :, None] * ((1.0 + s + s**2 / 3.0) * np.exp(-s))
+    mean = np.einsum("tbk,tk->tb", K, data["regressor/weights"]) * scale + data["regressor/mean"][:, None]
+    known = np.sum((data["regressor/inverse_factor"] @ K.transpose(0, 2, 1)) ** 2, axis=1)
+    std = np.sqrt(np.maximum(amplitude - known, 0)) * scale
+    return _answer(mean, std)
+'''
+
+_RADIAL = '''\
+def _evaluate(mu):
+    z, points = (mu - data["low"]) / data["span"], data["regressor/points"]
+    squared = (z**2).sum(1)[:, None] + (points**2).sum(1)[None] - 2.0 * z @ points.T
+    mean = data["regressor/weights"] @ (np.maximum(squared, 0) ** 1.5).T
+    mean += data["regressor/tail"][:, :1] + data["regressor/tail"][:, 1:] @ z.T
+    return _answer(mean, np.repeat(data["regressor/spread"][:, None], len(mu), axis=1))
+'''
+
+_ANSWER = '''
+
+def _answer(mean, std):
+    r = {size}
+    return mean[r:], float(data["safety"]) * np.sqrt(np.sum(std[:r] ** 2, axis=0) + float(data["truncation"]) ** 2)
+'''
+
+_END = '''
+
+if __name__ == "__main__":
+    import sys
+
+    values, error = evaluate([float(word) for word in sys.argv[1:]])
+    print(*(f"{name} = {value:.12g}" for name, value in zip(OUTPUTS, values[:, 0])), sep="\\n")
+    print(f"error {ERROR_KIND} = {error[0]:.3g}")
+'''
+
+
+def evaluator_source(rom: ReducedModel, file: str) -> str:
+    """Python source of the evaluator that reads its arrays from `file` in its own folder.
+
+    Raises
+    ------
+    NotSupported
+        The model is neither affine nor a regression.
+    """
+    if isinstance(rom, AffineReducedModel):
+        return _start(rom, file, 1000) + _TABLE + _affine(rom) + _END
+    if isinstance(rom, RegressionReducedModel):
+        body = _GAUSSIAN if rom.regressor.name == "gaussian-process" else _RADIAL
+        return _start(rom, file, 1000) + body + _ANSWER.format(size=rom.size) + _END
+    raise NotSupported(f"npz has an evaluator for affine and regression models, and {type(rom).__name__} is neither.")
+
+
+def _start(rom: ReducedModel, file: str, batch: int) -> str:
+    noun = {"bound": "error bound", "indicator": "error indicator"}[str(rom.error_kind)]
+    promise = "" if rom.error_kind == "bound" else " An indicator is no bound: the true error may be larger."
+    return _START.format(
+        name=ascii(str(rom.metadata.get("study", "reduced model"))),
+        noun=noun,
+        promise=promise,
+        stem=ascii(file.rpartition(".")[0] or file)[1:-1],
+        example=" ".join(f"{value:.6g}" for value in rom.parameters.centre()),
+        file=ascii(file),
+        parameters=f"({_listed(map(ascii, rom.parameters.columns))})",
+        outputs=f"({_listed(map(ascii, rom.output_names))})",
+        norm=ascii(rom.norm_name),
+        kind=repr(rom.error_kind),
+        batch=batch,
+    )
+
+
+def _affine(rom: AffineReducedModel) -> str:
+    residual = {GramResidual: _GRAM, EimResidual: _EIM}.get(type(rom.residual), _ORTHONORMAL)
+    return _AFFINE.format(
+        theta_a=_inline(rom.operator_theta),
+        theta_f=_inline(rom.rhs_theta),
+        theta_l=_inline(rom.output_theta),
+        solve=_GALERKIN if rom.projection == "galerkin" else _LEAST_SQUARES,
+        residual=residual,
+        stability=_stability(rom.stability),
+    ) + (_CERTIFIED if isinstance(rom.stability, Scm) else "")
+
+
+def _stability(stability: StabilityBound | None) -> str:
+    if stability is None:
+        return "    error = residual"
+    if isinstance(stability, MinTheta):
+        return _MIN_THETA.format(theta=_inline(stability.theta)) + _DIVIDE
+    if isinstance(stability, Expression):
+        return _EXPRESSION.format(theta=_inline(stability.theta)) + _DIVIDE
+    if isinstance(stability, Scm):
+        pairs = "" if stability.pairs is None else _PAIRS
+        return _SCM.format(theta=_inline(stability.theta), pairs=pairs, power=repr(stability.power)) + _DIVIDE
+    raise NotSupported(f"npz has no evaluator for a stability bound of the kind {type(stability).__name__}.")
+
+
+def _inline(theta: Theta) -> str:
+    """The expressions as NumPy source, separated by commas."""
+    return _listed([theta.numpy_source(q) for q in range(len(theta))])
+
+
+def _listed(items: Iterable[str]) -> str:
+    """Items separated by commas, on several lines where they are many; within parentheses a break means nothing."""
+    lines, line = [], ""
+    for item in items:
+        if line and len(line) + len(item) > _WIDTH:
+            lines.append(line.rstrip())
+            line = ""
+        line += f"{item}, "
+    return "\n        ".join([*lines, line.rstrip()])

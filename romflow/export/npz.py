@@ -1,0 +1,84 @@
+"""NumPy arrays and, beside them, a short evaluator as text that needs NumPy alone."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from romflow.core.errors import ConfigError
+from romflow.core.files import write_atomic
+from romflow.core.fingerprint import canonical_json
+from romflow.core.names import shown
+from romflow.export.evaluator import evaluator_source
+from romflow.rom.model import ReducedModel
+
+_MESH = ("points", "cells", "dofs", "components", "cell_type")
+_WRITTEN = (1980, 1, 1, 0, 0, 0)
+
+
+class Npz:
+    """The arrays of the model as .npz and an evaluator ``<stem>_evaluate.py`` of pure NumPy beside them.
+
+    The arrays have the names that ``model.h5`` uses, with "space/low" and "space/high" of the parameters and
+    "metadata" as JSON text. Nothing is pickled: ``numpy.load(path, allow_pickle=False)`` reads all.
+
+    Parameters
+    ----------
+    fields : bool
+        Also write the basis (n, r) and the mesh, which the evaluator does not need.
+
+    Raises
+    ------
+    ConfigError
+        `fields` is neither true nor false.
+
+    Examples
+    --------
+    >>> Npz(fields=False).suffix
+    '.npz'
+    """
+
+    suffix = ".npz"
+
+    def __init__(self, fields: bool = True) -> None:
+        if not isinstance(fields, bool):
+            raise ConfigError(f"npz: fields = {shown(fields)} is neither true nor false; give one of them.")
+        self.fields = fields
+
+    def write(self, rom: ReducedModel, path: Path) -> list[Path]:
+        """Write arrays to `path` and the evaluator beside them; the same model gives the same bytes.
+
+        Raises
+        ------
+        NotSupported
+            The model is of a kind that has no evaluator.
+        StoreError
+            A file cannot be written.
+        """
+        path = Path(path)
+        evaluator = path.with_name(f"{path.stem}_evaluate.py")
+        _, arrays, metadata = rom.to_arrays()
+        source = evaluator_source(rom, path.name)
+        kept = {name: values for name, values in arrays.items() if self.fields or name not in ("basis", *_MESH)}
+        kept |= {"space/low": rom.parameters.low, "space/high": rom.parameters.high}
+        kept["metadata"] = np.array(canonical_json(metadata).decode("ascii"))
+        write_atomic(path, _image(kept))
+        write_atomic(evaluator, source.encode("utf-8"))
+        return [path, evaluator]
+
+
+def _image(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The bytes of an .npz file without a date and without pickles."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _WRITTEN), member.getvalue(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

@@ -1,0 +1,110 @@
+"""Fields on the mesh for ParaView: basis modes and reduced solutions as point data of one .vtu file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import meshio
+import numpy as np
+from numpy.typing import NDArray
+
+from romflow.core.errors import ConfigError, NotSupported
+from romflow.core.files import write_atomic
+from romflow.core.mesh import Mesh
+from romflow.core.names import shown
+from romflow.parameters.tables import read_table
+from romflow.rom.model import ReducedModel
+
+Array = NDArray[np.float64]
+
+
+class Vtu:
+    """Basis modes and reduced solutions as VTK's XML format for unstructured grids.
+
+    Point data are ``mode_1 ..`` and ``solution`` (``solution_1 ..`` for several parameters), scalars, or vectors of
+    three components where the model's field has more than one.
+
+    Parameters
+    ----------
+    mu : str, path or rows of numbers, optional
+        Parameters of the solutions: a table (CSV with their names as header, or .npy) or numbers (k, p); without it the
+        centre of the parameter space.
+    modes : int
+        At most so many basis modes are written.
+    base : path
+        Folder that a relative `mu` starts from.
+
+    Raises
+    ------
+    ConfigError
+        `modes` is not a whole number from 0.
+
+    Examples
+    --------
+    >>> Vtu(mu=[[0.5, 1.0]], modes=3).suffix
+    '.vtu'
+    """
+
+    suffix = ".vtu"
+
+    def __init__(
+        self,
+        mu: str | Path | Sequence[Sequence[float]] | Sequence[float] | None = None,
+        modes: int = 20,
+        base: str | Path = ".",
+    ) -> None:
+        if isinstance(modes, bool) or not isinstance(modes, int) or modes < 0:
+            raise ConfigError(f"vtu: modes = {shown(modes)} is not a whole number from 0; give one.")
+        self.modes = modes
+        self.mu = Path(base) / mu if isinstance(mu, str | Path) else mu
+
+    def write(self, rom: ReducedModel, path: Path) -> list[Path]:
+        """Write the fields of `rom` to `path`; the same model and options give the same bytes.
+
+        Raises
+        ------
+        NotSupported
+            The model has no mesh.
+        InputError
+            The parameters are not there or not within the space.
+        StoreError
+            The file cannot be written.
+        """
+        mesh = rom.mesh
+        if mesh is None:
+            raise NotSupported(
+                "vtu needs the mesh of the full-order model, and this reduced model has none; "
+                'give the model a `mesh`, or use format = "npz" or "csv".'
+            )
+        mu = self._parameters(rom)
+        solutions = rom.lift(rom.solve(mu).coefficients)
+        names = ["solution"] if len(mu) == 1 else [f"solution_{i + 1}" for i in range(len(mu))]
+        fields = {f"mode_{i + 1}": rom.basis[:, i] for i in range(min(self.modes, rom.size))}
+        fields |= dict(zip(names, solutions.T, strict=True))
+        write_atomic(Path(path), _image(mesh, {name: _on_points(mesh, state) for name, state in fields.items()}))
+        return [Path(path)]
+
+    def _parameters(self, rom: ReducedModel) -> Array:
+        space = rom.parameters
+        if self.mu is None:
+            return space.centre()[None]
+        return space.validate(read_table(self.mu, space.columns) if isinstance(self.mu, Path) else self.mu)
+
+
+def _on_points(mesh: Mesh, state: Array) -> Array:
+    """Values (P,) of a scalar field, or (P, 3) or (P, c) of one with more components."""
+    values = mesh.nodal(state)[:, :, 0]
+    if mesh.components == 1:
+        return np.ascontiguousarray(values[:, 0])
+    return np.pad(values, ((0, 0), (0, max(3 - mesh.components, 0))))
+
+
+def _image(mesh: Mesh, point_data: dict[str, Array]) -> bytes:
+    points = np.pad(mesh.points, ((0, 0), (0, 3 - mesh.points.shape[1])))
+    grid = meshio.Mesh(points, [(mesh.cell_type, mesh.cells)], point_data=point_data)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "image.vtu"
+        meshio.write(file, grid, file_format="vtu")
+        return file.read_bytes()
