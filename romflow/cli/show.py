@@ -5,23 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from romflow.study import Plan
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
-
-
-def _grid(rows: list[tuple[str, str]]) -> Any:
-    table = Table.grid(padding=(0, 2))
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    """Names and values in two columns; nothing is wrapped, so that paths can be copied."""
+    width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        table.add_row(name, value)
-    return table
+        print(f"{name:{width}}  {value}")
 
 
 def print_plan(plan: Plan) -> None:
@@ -38,7 +31,7 @@ def print_plan(plan: Plan) -> None:
                                      f"{seconds_text(plan.seconds_per_solve)}"))
     else:
         rows.append(("core-seconds", "not estimated; --time solves once to tell"))
-    _console().print(_grid(rows))
+    _print_rows(rows)
 
 
 def print_result(summary: dict[str, Any], folder: Path) -> None:
@@ -58,7 +51,7 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
     speed = "" if online["speedup"] is None else f", {online['speedup']:,.0f} times faster than the full-order solve"
     rows.append(("online", f"{seconds_text(online['seconds_per_evaluation'])} an evaluation{speed}"))
     rows += [("model", str(folder / "model.h5")), ("report", str(folder / "report.html"))]
-    _console().print(_grid(rows))
+    _print_rows(rows)
 
 
 def _number(value: float | None) -> str:
@@ -67,19 +60,16 @@ def _number(value: float | None) -> str:
 
 def print_status(status: dict[str, Any]) -> None:
     """What a run folder holds."""
-    console = _console()
-    console.print(_grid([(name, str(value)) for name, value in status["rows"]]))
+    _print_rows(status["rows"])
     for failure in status["failures"]:
-        console.print(f"failed: {failure}", markup=False)
+        print(f"failed: {failure}")
 
 
 def print_checks(outcome: Any) -> None:
     """The checks of a conformance suite."""
-    console = _console()
     for item in outcome.checks:
-        console.print(f"{'passed' if item.passed else 'FAILED'}  {item.name}"
-                      f"{'' if item.passed else ': ' + item.message}", markup=False)
-    console.print(outcome.headline, markup=False)
+        print(item)
+    print(outcome.headline)
 
 
 def bytes_text(count: float) -> str:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError
-from romflow.core.files import write_atomic
 from romflow.core.names import shown
 from romflow.parameters.tables import read_table
 from romflow.rom.model import ReducedModel
-
-Array = NDArray[np.float64]
-
-_BLOCK = 4096
+from romflow.rom.tables import write_answers
 
 
 class Csv:
-    """Samples of the reduced model as CSV: one row a parameter, numbers that read back to the same bits.
-
-    The columns are the parameters, the outputs, the error of the state and that of each output; an error's column ends
-    in ``_bound`` or ``_indicator``, whichever it is.
+    """Samples of the reduced model as CSV: parameters, outputs and errors, a row a parameter, as ``romflow eval`` does.
 
     Parameters
     ----------
@@ -41,7 +30,7 @@ class Csv:
     Raises
     ------
     ConfigError
-        `samples` or `seed` is not a whole number from 1 and 0.
+        `samples` or `seed` is not a whole number from 1 or 0, or `input` is no path.
 
     Examples
     --------
@@ -57,6 +46,8 @@ class Csv:
         for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"csv: {name} = {shown(value)} is not a whole number from {least}; give one.")
+        if input is not None and not isinstance(input, str | Path):
+            raise ConfigError(f"csv: input = {shown(input)} is not the path of a table; give one.")
         self.samples, self.seed = samples, seed
         self.input = None if input is None else Path(base) / input
 
@@ -70,31 +61,10 @@ class Csv:
         StoreError
             The file cannot be written.
         """
+        space = rom.parameters
         if self.input is None:
-            mu = rom.parameters.sample(self.samples, np.random.default_rng(self.seed))
+            mu = space.sample(self.samples, np.random.default_rng(self.seed))
         else:
-            mu = rom.parameters.validate(read_table(self.input, rom.parameters.columns))
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(header(rom))
-        for start in range(0, len(mu), _BLOCK):
-            table.writerows(_rows(rom, mu[start : start + _BLOCK]))
-        write_atomic(Path(path), text.getvalue().encode("utf-8"))
+            mu = space.validate(read_table(self.input, space.columns))
+        write_answers(path, rom, mu)
         return [Path(path)]
-
-
-def header(rom: ReducedModel) -> list[str]:
-    """Names of the columns."""
-    kind = rom.error_kind
-    errors = [] if kind is None else [f"error_{kind}", *(f"{name}_error_{kind}" for name in rom.output_names)]
-    return [*rom.parameters.columns, *rom.output_names, *errors]
-
-
-def _rows(rom: ReducedModel, mu: Array) -> Iterator[list[str]]:
-    answer = rom.solve(mu)
-    parts = [mu.T, answer.output]
-    if rom.error_kind is not None:
-        missing = np.full_like(answer.output, np.nan)
-        parts += [answer.error[None], missing if answer.output_error is None else answer.output_error]
-    for row in np.concatenate(parts).T.tolist():
-        yield ["" if np.isnan(value) else repr(value) for value in row]

@@ -8,11 +8,13 @@ from romflow.core.errors import NotSupported
 from romflow.parameters.expressions import Theta
 from romflow.rom.affine import AffineReducedModel
 from romflow.rom.model import ReducedModel
-from romflow.rom.regression import RegressionReducedModel
+from romflow.rom.regression import GaussianProcess, RadialBasis, RegressionReducedModel
 from romflow.rom.residual import EimResidual, GramResidual
 from romflow.rom.stability import Expression, MinTheta, Scm, StabilityBound
 
 _WIDTH = 100
+_BATCH = 1000  # parameters at a time, so that memory stays small
+_NUMBERS = 4_000_000  # the kernel values that a regression holds at a time, as romflow itself does: the same bits
 
 _START = '''\
 """Evaluator of the reduced model {name}: outputs and {noun}, by NumPy alone.
@@ -38,7 +40,7 @@ def evaluate(mu):
     mu = np.atleast_2d(np.asarray(mu, dtype=float))
     if mu.shape[1] != len(PARAMETERS) or not ((data["space/low"] <= mu) & (mu <= data["space/high"])).all():
         raise ValueError("mu must be (b, %d), finite and within the parameter space" % len(PARAMETERS))
-    parts = [_evaluate(part) for part in np.array_split(mu, 1 + len(mu) // {batch})]
+    parts = [_evaluate(mu[i : i + {batch}]) for i in range(0, max(len(mu), 1), {batch})]
     return tuple(np.concatenate(values, axis=-1) for values in zip(*parts))
 
 
@@ -167,13 +169,17 @@ def evaluator_source(rom: ReducedModel, file: str) -> str:
     Raises
     ------
     NotSupported
-        The model is neither affine nor a regression.
+        The model is neither affine nor a regression, or holds a part that is not known here.
     """
     if isinstance(rom, AffineReducedModel):
-        return _start(rom, file, 1000) + _TABLE + _affine(rom) + _END
+        return _start(rom, file, _BATCH) + _TABLE + _affine(rom) + _END
     if isinstance(rom, RegressionReducedModel):
-        body = _GAUSSIAN if rom.regressor.name == "gaussian-process" else _RADIAL
-        return _start(rom, file, 1000) + body + _ANSWER.format(size=rom.size) + _END
+        if not isinstance(rom.regressor, GaussianProcess | RadialBasis):
+            raise NotSupported(f"npz has no evaluator for a regressor of the kind {type(rom.regressor).__name__}.")
+        gaussian = isinstance(rom.regressor, GaussianProcess)
+        batch = _NUMBERS // max(1, len(rom.regressor.points) * (len(rom.regressor.mean) if gaussian else 1))
+        body = _GAUSSIAN if gaussian else _RADIAL
+        return _start(rom, file, max(1, batch)) + body + _ANSWER.format(size=rom.size) + _END
     raise NotSupported(f"npz has an evaluator for affine and regression models, and {type(rom).__name__} is neither.")
 
 

@@ -148,8 +148,9 @@ class ExternalProgram:
                 return read_vector(stream, self.n)
         if not finished.stdout.startswith(npy.MAGIC_PREFIX):
             printed = one_line(finished.stdout.decode("utf-8", "replace"), 80)
-            raise failure.because("returned 0 but wrote no state: neither the file named by \"output\" nor NumPy's "
-                                  "format on standard output" + (f" (which begins {printed!r})" if printed else ""), finished)
+            raise failure.because(
+                "returned 0 but wrote no state, neither to the file named by \"output\" nor in NumPy's format to "
+                "standard output" + (f" (which begins {printed!r})" if printed else ""), finished)
         if finished.overflow:
             raise failure.because(f"printed more on standard output than a state of n = {self.n} can be", finished)
         with failure.reading("its standard output", finished):

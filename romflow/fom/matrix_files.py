@@ -53,8 +53,8 @@ def read_vector(path: Path, n: int) -> np.ndarray:
     """
     content = _read(path)
     if content.shape not in ((n,), (n, 1), (1, n)):
-        raise InputError(f"{path} holds an array of shape {content.shape}; the rule is a vector of {n} entries, the size "
-                         "of the operator")
+        raise InputError(f"{path} holds an array of shape {content.shape}; the rule is a vector of {n} entries, "
+                         "the size of the operator")
     dense = content.toarray() if sp.issparse(content) else np.asarray(content)
     _check_numbers(path, dense)
     return np.ascontiguousarray(dense.reshape(-1), dtype=np.float64)

@@ -32,10 +32,10 @@ _watchdog: subprocess.Popen[bytes] | None = None
 
 @contextlib.contextmanager
 def guarded(group: int) -> Iterator[None]:
-    """Within this context process group `group` is ended (SIGTERM, after 2 s SIGKILL) if this process dies.
+    """Within this context a process group is ended (SIGTERM, after 2 s SIGKILL) if this process dies.
 
-    The second process is started once and shared; it is in a session of its own, so that Ctrl-C does not reach it. If it
-    cannot be started, the groups are not watched.
+    The second process is started once and shared; it is in a session of its own, so that Ctrl-C does not reach it. If
+    it cannot be started, the groups are not watched.
     """
     _tell(f"+{group}\n")
     try:
@@ -70,7 +70,7 @@ def _stop() -> None:
 
 
 def _forget() -> None:
-    """In a forked child: close its copy of the pipe, which would hide the parent's death, and start anew when needed."""
+    """In a forked child: close its copy of the pipe, which would hide the parent's death; start anew when needed."""
     global _watchdog, _lock
     _lock = threading.Lock()
     if _watchdog is not None:

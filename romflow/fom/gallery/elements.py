@@ -37,7 +37,7 @@ class Elements:
         self.basis = skfem.Basis(mesh, element(), intorder=order)
         fields = [functions[0] for functions in self.basis.basis]
         self._weights = np.asarray(self.basis.dx)
-        self._values = np.stack([np.broadcast_to(f.value, self._weights.shape) for f in fields], axis=1)
+        self._values = np.stack([np.broadcast_to(np.asarray(f), self._weights.shape) for f in fields], axis=1)
         self._gradients = np.stack([f.grad.transpose(1, 0, 2) for f in fields], axis=1)
 
     @property

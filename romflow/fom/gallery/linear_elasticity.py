@@ -28,9 +28,9 @@ class LinearElasticity(AffineModel):
 
     The modulus E of an element is that of the layer floor(L z) of its centroid, for L parameters; Poisson's ratio nu is
     the same everywhere. Stress = E (lame tr(eps) 1 + 2 shear eps) with lame = nu / ((1 + nu)(1 - 2 nu)) and
-    shear = 1 / (2 (1 + nu)). A(mu) = sum_q E_q A_q; X is A at moduli 1, so that min_q E_q bounds the coercivity constant
-    from below (min-theta). Output "tip" = mean of u_z over the face x = length. Elements of first order are too stiff
-    in bending: refine along the beam and across it together.
+    shear = 1 / (2 (1 + nu)). A(mu) = sum_q E_q A_q; X is A at moduli 1, so that min_q E_q bounds the coercivity
+    constant from below (min-theta). Output "tip" = mean of u_z over the face x = length. Elements of first order are
+    too stiff in bending: refine along the beam and across it together.
 
     Parameters
     ----------

@@ -80,14 +80,15 @@ def _terms(elements: Elements, unknowns: FreeUnknowns, shape: tuple[int, ...]) -
     for q in range(shape[0] * shape[1]):
         inside = np.flatnonzero(block == q)
         if inside.size == 0:
-            raise ConfigError(f"block {q} of blocks = {list(shape)} holds no element; the rule is at least as many cells "
-                              "as blocks in each direction")
+            raise ConfigError(f"block {q} of blocks = {list(shape)} holds no element; the rule is at least as many "
+                              "cells as blocks in each direction")
         terms.append(unknowns.matrix(local[inside], inside, symmetric=True))
     return terms
 
 
 def _check_parameters(parameters: ParameterSpace, shape: tuple[int, ...]) -> None:
     if parameters.size != shape[0] * shape[1]:
-        raise ConfigError(f"thermal-block with blocks = {shown(list(shape))} needs {shape[0] * shape[1]} parameters, "
-                          f"one conductivity a block; the study gives {parameters.size}: set size = {shape[0] * shape[1]}")
+        needed = shape[0] * shape[1]
+        raise ConfigError(f"thermal-block with blocks = {shown(list(shape))} needs {needed} parameters, one "
+                          f"conductivity a block; the study gives {parameters.size}: set size = {needed}")
     check_positive("thermal-block", parameters, parameters.columns)
