@@ -134,7 +134,7 @@ def estimator_floor(cells: int, size: int, picture: Path | None) -> Figure:
           f"{min(curves['gram']):.2g}")
     if picture is not None:
         draw(curves, picture)
-    return Figure(floor, 1e-11, False, "")
+    return Figure(floor, 1e-12, False, "")
 
 
 def draw(curves: dict[str, list[float]], target: Path) -> None:

@@ -116,7 +116,7 @@ def test_files_are_short() -> None:
 
 
 def test_no_room_is_empty() -> None:
-    rooms = [folder for folder in PACKAGE.rglob("*") if folder.is_dir() and folder.name != "__pycache__"]
+    rooms = [folder for folder in PACKAGE.rglob("*") if folder.is_dir() and folder.name[0] not in "._"]
     assert [str(room) for room in rooms if not list(room.glob("*.py"))] == []
 
 

@@ -17,7 +17,9 @@ __all__ = ["complaint", "typed_key_fault", "unwritable"]
 Location = tuple[str | int, ...]
 
 # A key this similar to one that is absent is a slip of the pen rather than an option.
-_TYPO = 0.8
+_TYPO = 0.75
+
+_TIMES = (datetime.date, datetime.time)
 
 _RULES = {
     "int_type": "is not a whole number; write one such as 10, without quotes.",
@@ -63,7 +65,9 @@ def complaint(faults: Sequence[ErrorDetails], keys_of: Callable[[Location], Sequ
         known = re.findall(r"'([^']*)'", str(context["expected"]))
         return f"{start} is not known{nearest(str(value), known)}"
     rule = _RULES.get(kind)
-    return f"{start} {rule.format(**context) if rule else 'is wrong: ' + one_line(fault['msg']) + '.'}"
+    if rule is None:
+        return f"{start} is wrong: {one_line(fault['msg'])}."
+    return f"{start} {rule.format(**{key: shown(limit) for key, limit in context.items()})}"
 
 
 def typed_key_fault(content: Mapping[str, Any], own: Sequence[str], further: Sequence[str]) -> str | None:
@@ -83,24 +87,30 @@ def typed_key_fault(content: Mapping[str, Any], own: Sequence[str], further: Seq
 
 def unwritable(content: Mapping[str, Any]) -> str | None:
     """Why some value of a study has no place in one (NaN, infinity, a date, no TOML type at all), or None."""
-    waiting: list[tuple[Location, Any]] = [((key,), value) for key, value in reversed(list(content.items()))]
+    waiting: list[tuple[Location, Any]] = [((), content)]
     while waiting:
         location, value = waiting.pop()
         if isinstance(value, Mapping):
+            for key in value:
+                if not isinstance(key, str):
+                    return f"{_section(location)} has the key {shown(key)}, which is not a text; write it in quotes."
             waiting.extend(((*location, key), item) for key, item in reversed(list(value.items())))
         elif isinstance(value, list | tuple):
             waiting.extend(((*location, index), item) for index, item in reversed(list(enumerate(value))))
         else:
             rule = _no_value(value)
             if rule is not None:
-                return f"{_named(location)} = {shown(value)} {rule}"
+                text = value.isoformat() if isinstance(value, _TIMES) else shown(value)
+                return f"{_named(location)} = {text} {rule}"
     return None
 
 
 def _no_value(value: Any) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return _RULES["finite_number"]
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "is beyond 64 bits; write a smaller number."
+    if isinstance(value, _TIMES):
         return "is a date or a time, which no key takes; write it in quotes."
     if not isinstance(value, str | int | float):
         return f"is a {type(value).__name__}, which a study cannot hold; write a text, a number, true or false."
@@ -123,7 +133,7 @@ def _section(location: Location) -> str:
     if location and location[0] == "export":
         number = f" {location[1] + 1}" if len(location) > 1 and isinstance(location[1], int) else ""
         return f"[[export]]{number}"
-    return f"[{'.'.join(_word(step) for step in location)}]"
+    return f"[{'.'.join(_word(step) for step in location)}]" if location else "the study"
 
 
 def _word(step: str | int) -> str:

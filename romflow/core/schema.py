@@ -188,7 +188,7 @@ class ReductionConfig(_OpenSection):
 class ValidationConfig(_Section):
     """[validation]: independent parameters at which the truth is solved again; none by default."""
 
-    size: int = Field(default=0, ge=0)
+    size: int = Field(default=0, ge=0, le=10_000_000)
     seed: int = Field(default=1, ge=0)
 
 
@@ -344,8 +344,8 @@ def _text_of(file: Path, where: str) -> str:
         raise ConfigError(f"{where}: this is a folder and not a study file; {remedy}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where}: this is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
-    except OSError as error:
-        raise ConfigError(f"{where}: it cannot be read ({(error.strerror or str(error)).lower()}).") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{where}: it cannot be read ({one_line(str(error)).lower()}); check the path.") from error
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
@@ -355,6 +355,8 @@ def _toml(text: str, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: this is not TOML: {one_line(str(error))}.") from error
     except RecursionError as error:
         raise ConfigError(f"{where}: this is not a study: its values are nested too deeply.") from error
+    except ValueError as error:
+        raise ConfigError(f"{where}: this is not TOML: {one_line(str(error), 120)}.") from error
 
 
 def parse_option(text: str) -> tuple[str, Any]:
@@ -376,7 +378,7 @@ def parse_option(text: str) -> tuple[str, Any]:
         raise ConfigError(f"the option {shown(text)} is not of the form key=value; write it so.")
     try:
         content = tomllib.loads(f"value = {value}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return key, value
     if set(content) != {"value"}:
         return key, value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from romflow.core.errors import NotSupported
 from romflow.parameters.expressions import Theta
@@ -11,6 +13,8 @@ from romflow.rom.model import ReducedModel
 from romflow.rom.regression import GaussianProcess, RadialBasis, RegressionReducedModel
 from romflow.rom.residual import EimResidual, GramResidual
 from romflow.rom.stability import Expression, MinTheta, Scm, StabilityBound
+
+Model = AffineReducedModel | RegressionReducedModel
 
 _WIDTH = 100
 _BATCH = 1000  # parameters at a time, so that memory stays small
@@ -60,7 +64,7 @@ def _evaluate(mu):
     theta_f = _table(mu, {theta_f})
     theta_l = _table(mu, {theta_l})
 {solve}
-    c = np.hstack([theta_f, -(x[:, :, None] * theta_a[:, None, :]).reshape(len(mu), -1)])
+    c = np.hstack([theta_f, -(x[:, :, None] * theta_a[:, None, :]).reshape(len(mu), x.shape[1] * theta_a.shape[1])])
 {residual}
 {stability}
     outputs = np.einsum("bq,qor,br->ob", theta_l, data["output"], x, optimize=True)
@@ -163,38 +167,44 @@ if __name__ == "__main__":
 '''
 
 
-def evaluator_source(rom: ReducedModel, file: str) -> str:
+def supported(rom: ReducedModel) -> Model:
+    """`rom` itself, if there is an evaluator for its kind; NotSupported otherwise."""
+    if isinstance(rom, AffineReducedModel | RegressionReducedModel):
+        return rom
+    raise NotSupported(f"npz has an evaluator for affine and regression models, and {type(rom).__name__} is neither.")
+
+
+def evaluator_source(rom: Model, file: str) -> str:
     """Python source of the evaluator that reads its arrays from `file` in its own folder.
 
     Raises
     ------
     NotSupported
-        The model is neither affine nor a regression, or holds a part that is not known here.
+        The model holds a part that is not known here.
     """
     if isinstance(rom, AffineReducedModel):
         return _start(rom, file, _BATCH) + _TABLE + _affine(rom) + _END
-    if isinstance(rom, RegressionReducedModel):
-        if not isinstance(rom.regressor, GaussianProcess | RadialBasis):
-            raise NotSupported(f"npz has no evaluator for a regressor of the kind {type(rom.regressor).__name__}.")
-        gaussian = isinstance(rom.regressor, GaussianProcess)
-        batch = _NUMBERS // max(1, len(rom.regressor.points) * (len(rom.regressor.mean) if gaussian else 1))
-        body = _GAUSSIAN if gaussian else _RADIAL
-        return _start(rom, file, max(1, batch)) + body + _ANSWER.format(size=rom.size) + _END
-    raise NotSupported(f"npz has an evaluator for affine and regression models, and {type(rom).__name__} is neither.")
+    regressor = rom.regressor
+    if not isinstance(regressor, GaussianProcess | RadialBasis):
+        raise NotSupported(f"npz has no evaluator for a regressor of the kind {type(regressor).__name__}.")
+    gaussian = isinstance(regressor, GaussianProcess)
+    batch = _NUMBERS // max(1, len(regressor.points) * (len(regressor.weights) if gaussian else 1))
+    body = _GAUSSIAN if gaussian else _RADIAL
+    return _start(rom, file, max(1, batch)) + body + _ANSWER.format(size=rom.size) + _END
 
 
-def _start(rom: ReducedModel, file: str, batch: int) -> str:
+def _start(rom: Model, file: str, batch: int) -> str:
     noun = {"bound": "error bound", "indicator": "error indicator"}[str(rom.error_kind)]
     promise = "" if rom.error_kind == "bound" else " An indicator is no bound: the true error may be larger."
     return _START.format(
-        name=ascii(str(rom.metadata.get("study", "reduced model"))),
+        name=_tame(str(rom.metadata.get("study") or "without a name")),
         noun=noun,
         promise=promise,
-        stem=ascii(file.rpartition(".")[0] or file)[1:-1],
+        stem=_tame(Path(file).stem),
         example=" ".join(f"{value:.6g}" for value in rom.parameters.centre()),
         file=ascii(file),
-        parameters=f"({_listed(map(ascii, rom.parameters.columns))})",
-        outputs=f"({_listed(map(ascii, rom.output_names))})",
+        parameters=_tuple(rom.parameters.columns),
+        outputs=_tuple(rom.output_names),
         norm=ascii(rom.norm_name),
         kind=repr(rom.error_kind),
         batch=batch,
@@ -231,6 +241,16 @@ def _inline(theta: Theta) -> str:
     return _listed([theta.numpy_source(q) for q in range(len(theta))])
 
 
+def _tuple(names: Iterable[str]) -> str:
+    listed = _listed(map(ascii, names))
+    return f"({listed},)" if listed else "()"
+
+
+def _tame(text: str) -> str:
+    """The text as it may stand within a documentation string: printable, without quotation marks and backslashes."""
+    return re.sub(r"[^ !#-\[\]-~]", "?", text)
+
+
 def _listed(items: Iterable[str]) -> str:
     """Items separated by commas, on several lines where they are many; within parentheses a break means nothing."""
     lines, line = [], ""
@@ -239,4 +259,4 @@ def _listed(items: Iterable[str]) -> str:
             lines.append(line.rstrip())
             line = ""
         line += f"{item}, "
-    return "\n        ".join([*lines, line.rstrip()])
+    return "\n        ".join([*lines, line.rstrip()]).removesuffix(",")

@@ -15,7 +15,7 @@ from romflow.core.errors import ConfigError
 from romflow.core.files import write_atomic
 from romflow.core.fingerprint import canonical_json
 from romflow.core.names import shown
-from romflow.export.evaluator import evaluator_source
+from romflow.export.evaluator import evaluator_source, supported
 from romflow.rom.model import ReducedModel
 
 _MESH = ("points", "cells", "dofs", "components", "cell_type")
@@ -63,8 +63,9 @@ class Npz:
         """
         path = Path(path)
         evaluator = path.with_name(f"{path.stem}_evaluate.py")
-        _, arrays, metadata = rom.to_arrays()
-        source = evaluator_source(rom, path.name)
+        model = supported(rom)
+        source = evaluator_source(model, path.name)
+        _, arrays, metadata = model.to_arrays()
         kept = {name: values for name, values in arrays.items() if self.fields or name not in ("basis", *_MESH)}
         kept |= {"space/low": rom.parameters.low, "space/high": rom.parameters.high}
         kept["metadata"] = np.array(canonical_json(metadata).decode("ascii"))

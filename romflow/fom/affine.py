@@ -146,12 +146,12 @@ def checked_inner_product(X: sp.sparray, n: int) -> sp.csr_array:
     ShapeError, InputError
         Wrong shape, values that are not real or not finite, asymmetry above 1e-12 of the largest entry.
     """
-    X = sp.csr_array(X)
+    X = sp.csr_array(X, copy=True)
     if X.shape != (n, n):
         raise ShapeError(f"the inner product has shape {X.shape}; the rule is ({n}, {n}), the shape of the operator")
     if X.dtype.kind not in "iufb" or not np.isfinite(X.data).all():
         raise InputError("the inner product has entries that are not finite real numbers; check its assembly")
-    X = X.astype(np.float64)
+    X = X.astype(np.float64, copy=False)
     X.sum_duplicates()
     skew = abs(X - X.T).max()
     if skew > 1e-12 * abs(X).max():

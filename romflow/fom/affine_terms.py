@@ -227,14 +227,14 @@ def _check_count(theta: Theta, terms: int, owner: str, what: str) -> None:
 
 
 def _csr(matrix: Any, q: int) -> sp.csr_array:
-    result = sp.csr_array(matrix)
+    result = sp.csr_array(matrix, copy=True)
     if result.ndim != 2:
         raise ShapeError(f"operator term {q} has shape {result.shape}; the rule is a matrix (n, m)")
     if result.dtype.kind not in "iufb":
         raise InputError(f"operator term {q} has type {result.dtype}; the rule is real numbers")
     if not np.isfinite(result.data).all():
         raise InputError(f"operator term {q} has entries that are not finite (NaN or infinity); check its assembly")
-    result = result.astype(np.float64, copy=result is matrix)
+    result = result.astype(np.float64, copy=False)
     result.sum_duplicates()
     return result
 

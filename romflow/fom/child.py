@@ -115,11 +115,7 @@ def run(command: list[str], request: Path, folder: Path, timeout: float | None, 
             _listen(selector, pipes, process.stderr, stderr)
             timed_out = not _wait(process, selector, None if timeout is None else start + timeout)
         finally:
-            if timed_out:
-                _signal(process, signal.SIGTERM)
-                _wait(process, selector, time.monotonic() + _GRACE)
-            _signal(process, signal.SIGKILL)
-            cpu_seconds = _reap(process)
+            cpu_seconds = _stop(process, selector, politely=timed_out)
         _drain(selector)
     return Finished(process.returncode, bytes(stdout.data), stdout.overflow, bytes(stderr.data),
                     time.monotonic() - start, cpu_seconds, timed_out)
@@ -172,8 +168,15 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _reap(process: subprocess.Popen[bytes]) -> float:
-    """Set the exit code; processor seconds of the program and of the children that it waited for."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+def _stop(process: subprocess.Popen[bytes], selector: selectors.BaseSelector, politely: bool) -> float:
+    """End the group and set the exit code; processor seconds of the program and of the children that it waited for."""
+    try:
+        if politely:
+            _signal(process, signal.SIGTERM)
+            _wait(process, selector, time.monotonic() + _GRACE)
+    finally:
+        # Also when the wait is interrupted.
+        _signal(process, signal.SIGKILL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     return usage.ru_utime + usage.ru_stime

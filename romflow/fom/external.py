@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from romflow.core.errors import ConfigError, InputError, ParameterError, SolveFailed
+from romflow.core.errors import ConfigError, InputError, ShapeError, SolveFailed
 from romflow.core.fingerprint import file_fingerprint
 from romflow.core.names import one_line, shown
 from romflow.core.snapshot import Snapshot
@@ -112,7 +112,7 @@ class ExternalProgram:
         """
         rows = self.parameters.validate(mu)
         if rows.shape[0] != 1:
-            raise ParameterError(f"mu has {rows.shape[0]} rows; solve takes one parameter (p,)")
+            raise ShapeError(f"mu has {rows.shape[0]} rows; solve takes one parameter (p,)")
         with tempfile.TemporaryDirectory(prefix="romflow-", ignore_cleanup_errors=True) as folder:
             return self._solve(rows[0], Path(folder).resolve())
 
@@ -152,7 +152,7 @@ class ExternalProgram:
                 "returned 0 but wrote no state, neither to the file named by \"output\" nor in NumPy's format to "
                 "standard output" + (f" (which begins {printed!r})" if printed else ""), finished)
         if finished.overflow:
-            raise failure.because(f"printed more on standard output than a state of n = {self.n} can be", finished)
+            raise failure.because(f"returned 0 but printed more than a state of n = {self.n} can be", finished)
         with failure.reading("its standard output", finished):
             return read_vector(BytesIO(finished.stdout), self.n)
 
@@ -204,7 +204,7 @@ class _Failure:
         """Turn what goes wrong while `source` is read into the error."""
         try:
             yield
-        except (ValueError, TypeError, SyntaxError, OverflowError, EOFError, OSError, MemoryError) as error:
+        except (ValueError, OverflowError, OSError, MemoryError) as error:
             reason = one_line(str(error), 200) or type(error).__name__
             raise self.because(f"returned 0 but {source} is no usable state: {reason}", finished) from error
 
@@ -217,26 +217,36 @@ def read_vector(stream: BinaryIO, n: int | None) -> np.ndarray:
     ValueError
         Another format, type, shape or size than promised, or values that are not finite.
     """
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    version = npy.read_magic(stream)
-    if version not in readers:
-        raise ValueError(f"its format version {version} is not 1.0 or 2.0")
-    shape, _, dtype = readers[version](stream)
+    shape, dtype = _header(stream)
     if dtype.kind not in "iuf":
         raise ValueError(f"it has type {dtype}, and the rule is real numbers")
-    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] != 1) or math.prod(shape) == 0:
+    if len(shape) not in (1, 2) or shape[1:] not in ((), (1,)) or shape[0] < 1:
         raise ValueError(f"it has shape {shape}, and the rule is (n,) or (n, 1)")
     if n is not None and shape[0] != n:
         raise ValueError(f"it has {shape[0]} values, and the rule is {n}")
-    body = stream.read(shape[0] * dtype.itemsize + 1)
-    if len(body) != shape[0] * dtype.itemsize:
-        raise ValueError(f"its header promises {shape[0] * dtype.itemsize} bytes, and it has "
-                         f"{'more' if len(body) > shape[0] * dtype.itemsize else len(body)}")
-    values = np.frombuffer(body, dtype=dtype).astype(np.float64)
+    # Before anything of the promised size is allocated.
+    start = stream.tell()
+    held, promised = stream.seek(0, os.SEEK_END) - start, shape[0] * dtype.itemsize
+    if held != promised:
+        raise ValueError(f"its header promises {promised} bytes, and it has {held}")
+    stream.seek(start)
+    values = np.frombuffer(stream.read(promised), dtype=dtype).astype(np.float64)
     bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
         raise ValueError(f"{bad} of its values are not finite (NaN or infinity)")
     return values
+
+
+def _header(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(stream)
+    if version not in readers:
+        raise ValueError(f"its format version {version} is not 1.0 or 2.0")
+    try:
+        shape, _, dtype = readers[version](stream)
+    except Exception as error:  # NumPy's reader promises no kinds of error for damaged headers
+        raise ValueError(f"its header cannot be read ({error})") from error
+    return shape, dtype
 
 
 def _command(command: Any) -> list[str]:

@@ -10,7 +10,7 @@ import ast
 import keyword
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ _OPERATORS: dict[type[ast.AST], tuple[str, int, bool, bool]] = {
     ast.Div: ("/", 2, False, True),
     ast.Pow: ("**", 4, True, False),
 }
+_LANGUAGE = "use numbers, parameter names, + - * / ** ( ), pi, sqrt, exp, log, sin, cos, tan, abs, min, max"
 _UNARY_STRENGTH = 3
 _ATOM = 9
 
@@ -105,11 +106,9 @@ class Theta:
                 raise ConfigError(f"the column {name!r} is a word of the theta language; rename the parameter.")
         self.expressions = tuple(_text_of(expression) for expression in expressions)
         self._programs = [_program(text, index) for text in self.expressions]
-        plain = [
-            (q, steps[0][1]) for q, steps in enumerate(self._programs) if [kind for kind, _ in steps] == ["column"]
-        ]
-        self._copied = [q for q, _ in plain], [column for _, column in plain]
-        self._worked = sorted(set(range(len(self._programs))) - set(self._copied[0]))
+        self._copied = _runs_of_columns(self._programs)
+        self._worked = [q for q, program in enumerate(self._programs) if _column_of(program) is None]
+        self._used = {value for q in self._worked for kind, value in self._programs[q] if kind == "column"}
 
     def __len__(self) -> int:
         return len(self.expressions)
@@ -133,11 +132,10 @@ class Theta:
         if rows.ndim != 2 or rows.shape[1] != len(self.columns):
             raise ShapeError(f"mu has shape {np.shape(mu)}; theta needs (b, {len(self.columns)}).")
         values = np.empty((len(rows), len(self.expressions)))
-        targets, sources = self._copied
-        if targets:
-            values[:, targets] = rows[:, sources]
+        for first, column, length in self._copied:
+            values[:, first : first + length] = rows[:, column : column + length]
         if self._worked:
-            columns = [np.ascontiguousarray(column) for column in rows.T]
+            columns = {column: np.ascontiguousarray(rows[:, column]) for column in self._used}
             with np.errstate(all="ignore"):
                 for q in self._worked:
                     values[:, q] = _run(self._programs[q], columns)
@@ -176,6 +174,25 @@ class Theta:
         return stack[0][0]
 
 
+def _column_of(program: Sequence[_Step]) -> int | None:
+    """The column that a program copies, or None if it does more."""
+    return int(program[0][1]) if len(program) == 1 and program[0][0] == "column" else None
+
+
+def _runs_of_columns(programs: Sequence[Sequence[_Step]]) -> list[tuple[int, int, int]]:
+    """(first expression, first column, length) of the runs of expressions that copy neighbouring columns."""
+    runs: list[tuple[int, int, int]] = []
+    for q, program in enumerate(programs):
+        column = _column_of(program)
+        if column is None:
+            continue
+        if runs and (q, column) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
+            runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
+        else:
+            runs.append((q, column, 1))
+    return runs
+
+
 def _joined(kind: str, value: str, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
     if kind == "extreme":
         return f"np.{_NUMPY_NAMES[value]}({left[0]}, {right[0]})", _ATOM
@@ -209,9 +226,9 @@ def _program(text: str, index: dict[str, int]) -> list[_Step]:
     """The postfix program of an expression, its constant parts folded in float64."""
     _check_tokens(text)
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(" ".join(text.split()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
+        reason = error.msg.partition(";")[0] if isinstance(error, SyntaxError) else "it is nested too deeply"
         raise _refusal(text, f"this is not arithmetic ({reason})") from error
     program: list[_Step] = []
     # Depth first with a stack of its own: the steps of a node wait until its operands have been written.
@@ -245,19 +262,19 @@ def _check_tokens(text: str) -> None:
         if name is not None and keyword.iskeyword(name):
             raise _refusal(text, f"the word {name!r} has no place in it")
         after_number = token["number"] is not None
+        if after_number and not math.isfinite(float(token["number"])):
+            raise _refusal(text, "it holds a number beyond float64")
         nested += {"(": 1, ")": -1}.get(symbol, 0)
         operators += symbol not in (None, "(", ")")
-        if nested > MAX_NESTED or operators > MAX_OPERATORS:
-            limit = f"more than {MAX_NESTED} deep" if nested > MAX_NESTED else f"over {MAX_OPERATORS} operators"
-            raise _refusal(text, f"it is nested too deeply ({limit}); split it")
+        if nested > MAX_NESTED:
+            raise _refusal(text, f"it is nested more than {MAX_NESTED} deep", "split it")
+        if operators > MAX_OPERATORS:
+            raise _refusal(text, f"it has more than {MAX_OPERATORS} operators", "split it")
         position = token.end()
 
 
-def _refusal(text: str, reason: str) -> ConfigError:
-    return ConfigError(
-        f"theta = {shown(text)}: {one_line(reason, 120)}; use numbers, parameter names, + - * / ** ( ), pi, sqrt, exp, "
-        "log, sin, cos, tan, abs, min, max."
-    )
+def _refusal(text: str, reason: str, remedy: str = _LANGUAGE) -> ConfigError:
+    return ConfigError(f"theta = {shown(text)}: {one_line(reason, 120)}; {remedy}.")
 
 
 def _opened(node: ast.AST, text: str, index: dict[str, int]) -> tuple[Sequence[ast.AST], list[_Step]]:
@@ -278,13 +295,7 @@ def _opened(node: ast.AST, text: str, index: dict[str, int]) -> tuple[Sequence[a
 def _number(value: object, text: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refusal(text, "it holds a constant that is no real number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise _refusal(text, "it holds a number beyond float64")
-    return number
+    return float(value)
 
 
 def _name(name: str, text: str, index: dict[str, int]) -> _Step:
@@ -324,13 +335,13 @@ def _append(program: list[_Step], step: _Step, text: str) -> None:
         program.append(step)
         return
     with np.errstate(all="ignore"):
-        value = float(_run([*last, step], []))
+        value = float(_run([*last, step], {}))
     if not math.isfinite(value):
         raise _refusal(text, f"a constant part of it is {shown(value)}, not a finite number")
     program[len(program) - operands :] = [("number", value)]
 
 
-def _run(program: Sequence[_Step], columns: Sequence[Array]) -> Any:
+def _run(program: Sequence[_Step], columns: Mapping[int, Array]) -> Any:
     """Value of a postfix program: (b,), or a scalar if it names no column. Everything is float64."""
     stack: list[Any] = []
     for kind, value in program:

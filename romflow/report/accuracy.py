@@ -90,7 +90,7 @@ def effectivity_histogram(table: ErrorTable, kind: str | None) -> Picture | None
     figure, axes = plot(5.2, 4.0)
     axes.hist(
         values,
-        bins=span(first, last * (1 + 1e-9) + (first == last), 1 + bins_of(len(values))),
+        bins=span(first, last * (1 + 1e-9) + (first == last), 1 + bins_of(len(values))).tolist(),
         color=SKY,
         edgecolor="white",
         linewidth=0.6,

@@ -93,7 +93,7 @@ class ErrorTable:
     @property
     def effectivity(self) -> Array:
         """Estimate over true error, (k,); NaN where either is unknown or the error is round-off (100 eps norm)."""
-        ratio = _ratio(self.estimate, self.true_error)
+        ratio: Array = _ratio(self.estimate, self.true_error)
         if self.norm is not None:
             ratio[self.true_error <= 100 * np.finfo(np.float64).eps * self.norm] = np.nan
         return ratio
@@ -105,7 +105,8 @@ def _ratio(above: Array | None, below: Array | None) -> Array:
         return np.full(0 if given is None else given.shape, np.nan)
     ratio = np.full(above.shape, np.nan)
     usable = ~np.isnan(above) & np.isfinite(below) & (below > 0)
-    return np.divide(above, below, out=ratio, where=usable)
+    np.divide(above, below, out=ratio, where=usable)
+    return ratio
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,10 +223,12 @@ class ReportData:
     def from_folder(cls, folder: Path) -> ReportData:
         """Read ``summary.json``, ``model.h5`` and ``report-data.h5`` of a run folder, each of which may be missing.
 
+        Of a run that ended before these were written, the failed solves and the state are read instead.
+
         Raises
         ------
         StoreError
-            None of the three is there, or one is damaged.
+            The folder holds no run, or a file is damaged.
         """
         from romflow.rom.loading import load
         from romflow.store.artefact import read_artefact
@@ -233,7 +236,7 @@ class ReportData:
         folder = Path(folder)
         summary, model, artefact = folder / "summary.json", folder / "model.h5", folder / ARTEFACT_NAME
         if not any(path.is_file() for path in (summary, model, artefact)):
-            raise StoreError(f"{folder} holds no summary.json, model.h5 or {ARTEFACT_NAME}; name the folder of a run.")
+            return _unfinished(folder)
         arrays: dict[str, Array] = {}
         metadata: dict[str, Any] = {}
         if artefact.is_file():
@@ -242,6 +245,25 @@ class ReportData:
                 raise StoreError(f"{artefact} holds a '{kind}' and no report data; run the study again to write it.")
         data = cls.from_arrays(arrays, metadata, rom=load(model) if model.is_file() else None)
         return dataclasses.replace(data, summary=read_json(summary)) if summary.is_file() else data
+
+
+def _unfinished(folder: Path) -> ReportData:
+    """What is known of a run without a result: its state, and the failures in its store."""
+    from romflow.store.snapshots import SnapshotStore
+
+    status = folder / "status.json"
+    if not (folder / "store").is_dir():
+        raise StoreError(f"{folder} holds no run: it has neither summary.json nor store/; name the folder of a run.")
+    store = SnapshotStore.open(folder / "store")
+    failures = [{**record, "mu": dict(zip(store.columns, record["mu"], strict=True))} for record in store.failures()]
+    state = read_json(status) if status.is_file() else {}
+    offline = {f"snapshots_{name}": state[name] for name in ("solved", "reused", "failed") if name in state}
+    about = {key: state[key] for key in ("state", "stage", "reason", "updated") if state.get(key) is not None}
+    return ReportData(
+        summary={"study": {"name": state.get("study")}, "offline": offline},
+        plan=about | {"snapshots stored": len(store)},
+        failures=failures,
+    )
 
 
 _METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance")

@@ -136,12 +136,13 @@ def _draw(
 def _bar(figure: Figure, frame: tuple[float, float, float, float], mappable: ScalarMappable) -> None:
     left, bottom, width, _ = frame
     axes = figure.add_axes(_relative(figure, left + 0.14 * width, bottom - 0.2, 0.72 * width, 0.09))
-    low, high = float(mappable.norm.vmin or 0.0), float(mappable.norm.vmax or 0.0)
+    ends = mappable.get_clim()
+    low, high = float(ends[0] or 0.0), float(ends[1] or 0.0)
     ticks = [low, (low + high) / 2, high]
     bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", ticks=ticks)
     bar.set_ticklabels([number(tick) for tick in ticks])
     bar.ax.tick_params(labelsize=8, length=2, pad=1.5)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _curves(title: str, mesh: Mesh | None, states: Array, names: list[str], count: int) -> Picture:

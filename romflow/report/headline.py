@@ -84,7 +84,9 @@ def _first(*values: Any) -> Any:
 
 def in_norm(facts: Facts) -> str:
     """`` in the X norm``, or nothing if the norm is unknown."""
-    return f" in the {facts.norm} norm" if facts.norm else ""
+    if not facts.norm:
+        return ""
+    return f" in the {facts.norm}" if "norm" in facts.norm.lower() else f" in the {facts.norm} norm"
 
 
 def sentence(data: ReportData, facts: Facts) -> str:

@@ -19,7 +19,7 @@ from romflow.report.headline import Facts, facts_of, section, sentence, tiles
 from romflow.report.scene import scene_of
 from romflow.report.style import Picture, styled
 from romflow.report.tables import Block, Table
-from romflow.report.words import estimate_claim, estimate_noun, plural
+from romflow.report.words import estimate_claim, estimate_noun, number, plural
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -99,12 +99,11 @@ def page(data: ReportData) -> str:
 
 
 def _sections(data: ReportData, facts: Facts) -> Iterable[Section]:
+    plan = "State of the run" if "state" in data.plan else "Plan"
     yield Section(
         "study",
         "What was run",
-        tables=_present(
-            tables.parameter_table(data), tables.choices_table(data), tables.facts_table("Plan", data.plan)
-        ),
+        tables=_present(tables.parameter_table(data), tables.choices_table(data), tables.facts_table(plan, data.plan)),
     )
     yield _basis(data, facts)
     yield _accuracy(data, facts)
@@ -137,13 +136,6 @@ def _basis(data: ReportData, facts: Facts) -> Section:
 
 def _accuracy(data: ReportData, facts: Facts) -> Section:
     noun = estimate_noun(facts.kind)
-    warning = ""
-    if facts.kind == "bound" and facts.underestimated:
-        warning = (
-            f"The bound was smaller than the true error at {facts.underestimated} of "
-            f"{plural(facts.estimated, 'validation parameter')}. A bound may not be: either both are at the level of "
-            "round-off, or the stability constant of the model is too large."
-        )
     names = data.rom.output_names if data.rom is not None else ()
     shown = _present(tables.error_table(data, facts), tables.output_table(data.validation, names, facts.kind))
     lead = "Validation parameters were drawn independently and never used for the basis." if facts.validated else ""
@@ -152,7 +144,24 @@ def _accuracy(data: ReportData, facts: Facts) -> Section:
             f" The {noun} is not a bound: it was below the true error at {facts.underestimated} of"
             f" {plural(facts.estimated, 'parameter')}."
         )
-    return Section("accuracy", "How accurate it is", lead, warning, _error_pictures(data, facts), shown)
+    return Section("accuracy", "How accurate it is", lead, _warning(data, facts), _error_pictures(data, facts), shown)
+
+
+def _warning(data: ReportData, facts: Facts) -> str:
+    """What a reader must not overlook."""
+    warnings = []
+    if facts.kind == "bound" and facts.underestimated:
+        warnings.append(
+            f"The bound was smaller than the true error at {facts.underestimated} of "
+            f"{plural(facts.estimated, 'validation parameter')}. A bound may not be: either both are at the level of "
+            "round-off, or the stability constant of the model is too large."
+        )
+    if data.history and facts.training_error is not None and facts.tolerance and facts.training_error > facts.tolerance:
+        warnings.append(
+            f"The tolerance {number(facts.tolerance)} was not reached in training: the largest relative "
+            f"{estimate_noun(facts.kind)} is {number(facts.training_error)}. Raise max_size, or enlarge the pool."
+        )
+    return " ".join(warnings)
 
 
 def _error_pictures(data: ReportData, facts: Facts) -> list[Picture]:

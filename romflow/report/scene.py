@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,13 +62,13 @@ class Scene:
     def draw(self, axes: Axes, values: Array, mappable: ScalarMappable) -> None:
         """Colour the faces by values (P',): smoothly in the plane, shaded by the light on a spatial mesh."""
         if self.shade is None:
-            axes.tripcolor(*self.place.T, self.faces, values, shading="gouraud", cmap=mappable.cmap, norm=mappable.norm)
+            colour: Any = axes.tripcolor  # its type hints know no triangles beside x and y
+            colour(*self.place.T, self.faces, values, shading="gouraud", cmap=mappable.cmap, norm=mappable.norm)
         else:
             colours = mappable.to_rgba(values[self.faces].mean(axis=1))
             colours[:, :3] *= self.shade[:, None]
-            axes.add_collection(
-                PolyCollection(self.place[self.faces], facecolors=colours, edgecolors=colours, linewidths=0.35)
-            )
+            corners: Any = self.place[self.faces]
+            axes.add_collection(PolyCollection(corners, facecolors=colours, edgecolors=colours, linewidths=0.35))
             axes.autoscale_view()
         axes.set_aspect("equal")
         axes.set_axis_off()

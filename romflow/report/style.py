@@ -76,7 +76,7 @@ class Picture:
 
 def styled() -> AbstractContextManager[None]:
     """The style of the report, for the length of a with statement; no global setting is left changed."""
-    return matplotlib.rc_context(_STYLE)
+    return matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]
 
 
 def canvas(width: float = 5.2, height: float = 3.4) -> Figure:
@@ -147,7 +147,7 @@ def raster(figure: Figure, title: str, alt: str, caption: str = "", maps: Sequen
     `maps` names the colour maps if all colours but greys come from them: 256 colours are then enough.
     """
     figure.set_dpi(160)
-    drawing = FigureCanvasAgg(figure)
+    drawing: Any = FigureCanvasAgg(figure)
     drawing.draw()
     image = Image.fromarray(np.ascontiguousarray(np.asarray(drawing.buffer_rgba())[:, :, :3]))
     if maps:

@@ -44,8 +44,8 @@ def boundary_faces(points: Array, cells: Integers, cell_type: str) -> Integers:
     faces, owner = faces[once], owner[once]
     outward = points[faces].mean(axis=1) - points[cells[owner]].mean(axis=1)
     inward = np.einsum("fd,fd->f", normals(points, faces), outward) < 0
-    faces[inward] = faces[inward, ::-1]
-    return faces
+    oriented: Integers = np.where(inward[:, None], faces[:, ::-1], faces)
+    return oriented
 
 
 def normals(points: Array, faces: Integers) -> Array:

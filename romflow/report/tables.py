@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from romflow.core.parameter_rules import columns_of
 from romflow.report.data import ErrorTable, ReportData
-from romflow.report.headline import Facts, section
+from romflow.report.headline import Facts, in_norm, section
 from romflow.report.words import MISSING, estimate_noun, number, plural, seconds, text
 
 Array = NDArray[np.float64]
@@ -98,7 +98,7 @@ def _interval(low: Any, high: Any) -> str:
 
 def choices_table(data: ReportData) -> Table | None:
     """What the study file chose, a row a section other than the parameters."""
-    rows = []
+    rows: list[list[str | Block]] = []
     for name, options in study_of(data).items():
         entries = options if isinstance(options, list) else [options]
         if name not in ("parameters", "study"):
@@ -116,7 +116,7 @@ def _option(key: str, value: Any) -> str:
 
 def facts_table(title: str, facts: Mapping[str, Any], note: str = "") -> Table | None:
     """A row a fact; nested facts are named by their path."""
-    rows = [[key.replace("_", " "), text(value)] for key, value in _flat(facts)]
+    rows = [[key if key != key.lower() else key.replace("_", " "), text(value)] for key, value in _flat(facts)]
     return Table(rows, title=title, note=note, wide=False) if rows else None
 
 
@@ -138,8 +138,13 @@ def error_table(data: ReportData, facts: Facts) -> Table | None:
     ):
         if table is not None and len(table.mu):
             rows.append([name, number(len(table.mu)), *_statistics(table, largest)])
+    note = f"All relative{in_norm(facts)}."
     if facts.training_error is not None:
-        rows.insert(0, [f"training: largest {noun}", MISSING, MISSING, MISSING, MISSING, number(facts.training_error)])
+        if data.history:
+            largest_estimate = number(facts.training_error)
+            rows.insert(0, [f"training, largest {noun}", MISSING, MISSING, MISSING, MISSING, largest_estimate])
+        else:
+            note += f" {_training_error(data)} {number(facts.training_error)}."
     if not any("validation" in str(row[0]) for row in rows) and facts.max_error is not None:
         validation = section(data, "validation")
         rows.append(
@@ -153,8 +158,15 @@ def error_table(data: ReportData, facts: Facts) -> Table | None:
             ]
         )
     head = ("Parameters", "Number", "Largest true error", "Mean", "Median", f"Largest {noun}")
-    note = "All relative" + (f", in the {facts.norm} norm." if facts.norm else ".")
     return Table(rows, head, "Errors", note, frozenset(range(1, 6))) if rows else None
+
+
+def _training_error(data: ReportData) -> str:
+    """What the training error of a run without a greedy is."""
+    about = data.rom.metadata if data.rom is not None else {}
+    if "leave_one_out_error" in about:
+        return "Leave-one-out error of the training snapshots:"
+    return "Projection error of the training snapshots:" if "projection_error" in about else "Training error:"
 
 
 def _statistics(table: ErrorTable, largest: float | None) -> tuple[str, str, str, str]:
@@ -254,10 +266,10 @@ def _cell(value: str | Block) -> str:
 
 def _place(mu: Any, columns: Sequence[str]) -> str:
     if isinstance(mu, Mapping):
-        return ", ".join(f"{name} = {text(value)}" for name, value in mu.items())
+        return ", ".join(f"{name}\u00a0=\u00a0{text(value)}" for name, value in mu.items())
     values = np.ravel(mu).tolist() if mu is not None else []
     names = columns if len(columns) == len(values) else [f"mu[{i}]" for i in range(len(values))]
-    return ", ".join(f"{name} = {text(value)}" for name, value in zip(names, values, strict=True)) or MISSING
+    return ", ".join(f"{name}\u00a0=\u00a0{text(value)}" for name, value in zip(names, values, strict=True)) or MISSING
 
 
 def _tail(stderr: Any) -> str:

@@ -43,7 +43,7 @@ def solve_histogram(solve_seconds: NDArray[np.float64]) -> Picture | None:
     edges = 1 + bins_of(len(values))
     bins = np.geomspace(low, high, edges) if wide else np.linspace(low, max(high, low * 1.01), edges)
     figure, axes = plot(5.2, 2.6)
-    axes.hist(values, bins=bins, color=SKY, edgecolor="white", linewidth=0.6)
+    axes.hist(values, bins=bins.tolist(), color=SKY, edgecolor="white", linewidth=0.6)
     axes.axvline(median, color=BLUE, linestyle="--", linewidth=1.2, label=f"median {seconds(median)}")
     if wide:
         axes.set_xscale("log")

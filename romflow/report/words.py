@@ -37,17 +37,18 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def power(value: float) -> str:
-    """A tick of a logarithmic axis: a power of ten where it is one.
+    """A tick of a logarithmic axis: a power of ten, with a factor where it is not one itself.
 
     Examples
     --------
     >>> power(0.001), power(0.1), power(1.0), power(100.0), power(0.002)
-    ('10⁻³', '0.1', '1', '10²', '0.002')
+    ('10⁻³', '0.1', '1', '10²', '2·10⁻³')
     """
-    exponent = round(math.log10(value)) if value > 0 else 0
-    if abs(exponent) > 1 and math.isclose(value, 10.0**exponent, rel_tol=1e-9):
-        return _ten(exponent)
-    return number(value)
+    exponent = math.floor(math.log10(value) + 1e-9) if value > 0 else 0
+    if abs(exponent) < 2:
+        return number(value)
+    factor = number(value / 10.0**exponent)
+    return _ten(exponent) if factor == "1" else f"{factor}·{_ten(exponent)}"
 
 
 def _ten(exponent: int) -> str:

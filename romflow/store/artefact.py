@@ -101,13 +101,16 @@ def read_artefact(path: str | Path) -> tuple[str, dict[str, NDArray[Any]], dict[
     try:
         with open(source, "rb", buffering=0) as stream:
             check_seal(stream)
-        return _load(source)
     except Damaged as error:
         raise _diagnosis(source, str(error)) from error
     except OSError as error:
-        if isinstance(error, StoreError):
-            raise
         raise refused("read", source, error) from error
+    try:
+        return _load(source)
+    except StoreError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise _diagnosis(source, "it is not the HDF5 file of a model") from error
 
 
 def _load(source: Path) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
@@ -117,7 +120,7 @@ def _load(source: Path) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
 
         def take(name: str, node: Any) -> None:
             if isinstance(node, h5py.Dataset):
-                arrays[name] = np.asarray(node[()])
+                arrays[name] = np.array(node[()], dtype=node.dtype)
 
         file.visititems(take)
         return str(file.attrs["kind"]), arrays, dict(json.loads(file.attrs["metadata"]))
@@ -134,7 +137,7 @@ def _check_format(source: Path, file: h5py.File) -> None:
 
 
 def _diagnosis(source: Path, reason: str) -> StoreError:
-    """Why a file without a valid seal cannot be read: foreign, of another version, or damaged."""
+    """Why a file cannot be read: foreign, of another version, or damaged."""
     try:
         with h5py.File(source, "r", locking=False) as file:
             _check_format(source, file)

@@ -63,6 +63,10 @@ class SnapshotFiles:
         """File of a key, which may not exist."""
         return Path(f"{self._base}/{key[:2]}/{key}.h5")
 
+    def exists(self, key: str) -> bool:
+        """Whether there is a file of a key."""
+        return os.path.exists(f"{self._base}/{key[:2]}/{key}.h5")
+
     def keys(self) -> list[str]:
         """Keys of all files, sorted; their content is not looked at."""
         return sorted(file.stem for file in self.folder.glob("snapshots/??/*.h5") if is_key(file.stem))

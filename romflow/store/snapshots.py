@@ -154,7 +154,7 @@ class SnapshotStore:
     # --- write -----------------------------------------------------------------------------------------------------
 
     def put(self, mu: ArrayLike, snapshot: Snapshot) -> str:
-        """Store a snapshot, replacing one of the same parameter, and forget that its solve failed before.
+        """Store a snapshot, replacing one of the same parameter.
 
         Parameters
         ----------
@@ -179,7 +179,6 @@ class SnapshotStore:
         key = snapshot_key(self.fingerprint, row)
         _check_finite(snapshot)
         self._files.write(key, row + 0.0, snapshot)
-        self._failures.clear(key)
         return key
 
     def record_failure(self, mu: ArrayLike, report: Mapping[str, Any]) -> None:
@@ -187,8 +186,8 @@ class SnapshotStore:
         self._failures.write(self.key(mu), self._row(mu), report)
 
     def failures(self) -> list[dict[str, Any]]:
-        """Reports of the solves that failed and were not solved since, the oldest first, each with "mu" and "when"."""
-        return self._failures.read()
+        """Reports of the solves that failed and are not stored since, the oldest first, each with "mu" and "when"."""
+        return [report for report in self._failures.read() if not self.has(report["key"])]
 
     def clear_failure(self, mu: ArrayLike) -> None:
         """Forget the failure of a parameter (p,), if there is one."""
@@ -198,7 +197,7 @@ class SnapshotStore:
 
     def has(self, which: str | ArrayLike) -> bool:
         """Whether the file of a key or parameter (p,) exists; its content is not looked at."""
-        return self.path(self._key_of(which)).exists()
+        return self._files.exists(self._key_of(which))
 
     def missing(self, mu: ArrayLike, check: bool = True) -> NDArray[np.intp]:
         """Indices of the parameters (k, p) that are not stored, after setting damaged and foreign files aside.

@@ -14,7 +14,7 @@ from romflow.core.errors import ParameterError, ShapeError
 __all__ = ["Batches", "Pace", "checked_rows", "first_of_equal"]
 
 _LONGEST = 0.5  # seconds that a task should last at most, so that progress is seen and a killed worker costs little
-_SHORTEST = 0.05  # seconds that a task should last at least: it costs 2 to 3 ms of processor time itself
+_SHORTEST = 0.2  # seconds that a task should last at least: it costs some ms of processor time itself
 _NEWEST = 0.7  # weight of the last task in the seconds of a solve
 _SHARE = 2  # a task takes at most 1 / (share * workers) of what is left
 
@@ -36,7 +36,7 @@ class Batches:
     """Hands out the rows that are left, in tasks of a fitting number of rows.
 
     The first tasks hold one row each, to measure. With s seconds a solve, w workers and l rows left, a later one holds
-    ceil(l / (2 w)) rows, but at most 0.5 / s and at least 0.05 / s: long tasks first, short ones at the end, so that the
+    ceil(l / (2 w)) rows, but at most 0.5 / s and at least 0.2 / s: long tasks first, short ones at the end, so that the
     workers end together.
 
     Parameters
@@ -54,7 +54,7 @@ class Batches:
     [0]
     >>> pace.add(1, 0.005)
     >>> [len(batches.take(2)) for _ in range(4)]
-    [25, 19, 14, 11]
+    [40, 40, 19, 0]
     """
 
     def __init__(self, rows: Sequence[int], pace: Pace) -> None:
@@ -98,7 +98,7 @@ def checked_rows(mu: ArrayLike, columns: Sequence[str]) -> NDArray[np.float64]:
         raise ShapeError(f"mu has shape {rows.shape}; rows (k, {len(columns)}) are solved, one for each parameter.")
     if not np.isfinite(rows).all():
         i, j = np.argwhere(~np.isfinite(rows))[0]
-        raise ParameterError(f"mu[{i}, {j}] ({columns[j]}) = {rows[i, j]} is not finite; parameters are finite numbers.")
+        raise ParameterError(f"mu[{i}, {j}] ({columns[j]}) = {rows[i, j]} is not finite; give finite numbers.")
     return rows + 0.0
 
 

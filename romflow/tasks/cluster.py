@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cluster", "check_address", "start"]
 
 _QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster"}
+_PATIENCE = "10s"  # for a scheduler to answer
 _SILENT = logging.CRITICAL + 1
 _NO_PORTS = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
@@ -34,13 +38,19 @@ class Cluster:
     Attributes
     ----------
     client : distributed.Client
+    folder : str
+        Folder for scratch files on this machine, removed in the end.
     local : LocalWorkers or None
         The workers, if they are on this machine.
+    threads : int or None
+        Limit of BLAS threads that each task has to set; None where the workers' environment sets it.
     """
 
     def __init__(self) -> None:
-        self.client: Client = None
+        self.client: Any = None
+        self.folder = ""
         self.local: LocalWorkers | None = None
+        self.threads: int | None = None
         self.exits = contextlib.ExitStack()
 
     @property
@@ -74,8 +84,10 @@ def start(config: ClusterConfig, on_broken: Callable[[], None]) -> Cluster:
     """
     cluster = Cluster()
     try:
+        cluster.folder = tempfile.mkdtemp(prefix="romflow-")
+        cluster.exits.callback(shutil.rmtree, cluster.folder, ignore_errors=True)
         cluster.exits.enter_context(_quiet())
-        with dask.config.set(SETTINGS):
+        with dask.config.set({**SETTINGS, "temporary-directory": cluster.folder}):
             if config.kind == "local":
                 _start_local(cluster, config, on_broken)
             elif config.kind in _QUEUES:
@@ -105,22 +117,23 @@ def _quiet() -> Iterator[None]:
 
 def _start_local(cluster: Cluster, config: ClusterConfig, on_broken: Callable[[], None]) -> None:
     if config.options:
-        raise ConfigError(f"[cluster.options] has the key {shown(next(iter(config.options)))}, but kind = 'local' has none.")
+        key = next(iter(config.options))
+        raise ConfigError(f"[cluster.options] has the key {shown(key)}, but kind = 'local' has no options; remove it.")
     workers = LocalWorkers(config.workers, config.threads, on_broken)
     cluster.local = workers
-    scheduler = LocalCluster(
+    scheduler: Any = LocalCluster(
         n_workers=0,
         processes=True,
-        host="127.0.0.1",
         dashboard_address=None,
         silence_logs=False,
-        scheduler_kwargs=_NO_PORTS,
+        scheduler_kwargs={**_NO_PORTS, "protocol": ["tcp", "inproc"], "host": ["127.0.0.1", ""], "port": [0, 0]},
         scheduler_sync_interval="10s",
     )
     cluster.exits.callback(scheduler.close)
     cluster.exits.callback(workers.close)
-    workers.connect(scheduler.scheduler_address)
-    _connect(cluster, scheduler)
+    for_workers, for_client = scheduler.scheduler.listeners
+    workers.connect(for_workers.contact_address, cluster.folder)
+    _connect(cluster, for_client.contact_address, loop=scheduler.loop)
 
 
 def _start_queue(cluster: Cluster, config: ClusterConfig) -> None:
@@ -132,20 +145,35 @@ def _start_queue(cluster: Cluster, config: ClusterConfig) -> None:
         raise ConfigError(
             f"[cluster] kind = {config.kind!r} needs the package 'cryptography' to keep other users out; install it."
         ) from None
-    exports = [f"export {name}={value}" for name, value in environment(config.threads).items()]
-    options: dict[str, Any] = {"cores": config.threads, "processes": 1, "scheduler_options": _NO_PORTS, **config.options}
-    options["job_script_prologue"] = [*exports, *options.get("job_script_prologue", [])]
     try:
+        options = _queue_options(config)
         jobs = getattr(dask_jobqueue, _QUEUES[config.kind])(security=security, protocol="tls://", **options)
         cluster.exits.callback(jobs.close)
         jobs.scale(jobs=config.workers)
-    except (TypeError, ValueError, FileNotFoundError) as error:
+    except (TypeError, ValueError, OSError) as error:
         raise ConfigError(one_line(f"[cluster] kind = {config.kind!r} cannot be started: {error}")) from error
     _connect(cluster, jobs)
 
 
+def _queue_options(config: ClusterConfig) -> dict[str, Any]:
+    """Options of dask_jobqueue: one solve a job, and the home directory for what all hosts must see."""
+    shared = Path.home() / ".romflow"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    options: dict[str, Any] = {
+        "cores": config.threads,
+        "processes": 1,
+        "scheduler_options": _NO_PORTS,
+        "shared_temp_directory": str(shared),
+        "log_directory": str(shared / "jobs"),
+        **config.options,
+    }
+    exports = [f"export {name}={value}" for name, value in environment(config.threads).items()]
+    return {**options, "job_script_prologue": [*exports, *options.get("job_script_prologue", [])]}
+
+
 def _join(cluster: Cluster, config: ClusterConfig) -> None:
     check_address(config.kind)
+    cluster.threads = config.threads
     try:
         security = Security(**config.options)
     except TypeError as error:
@@ -159,7 +187,7 @@ def _join(cluster: Cluster, config: ClusterConfig) -> None:
 
 
 def _connect(cluster: Cluster, to: Any, **options: Any) -> None:
-    cluster.client = Client(to, set_as_default=False, **options)
+    cluster.client = Client(to, set_as_default=False, timeout=_PATIENCE, **options)
     cluster.exits.callback(cluster.client.close)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -124,7 +123,7 @@ class DaskExecutor:
                     job.pace.add(solved, seconds)
                     yield from (replace(record, index=rows[record.index]) for record in records)
                 else:
-                    yield from self._lost(job, rows, answer)
+                    yield from self._lost(job, rows, answer if status == "error" else None)
                 self._submit(job, done)
         finally:
             if self._flying:
@@ -143,7 +142,7 @@ class DaskExecutor:
                 "mu": job.rows[rows].tolist(),
                 "retries": self.retries,
             }
-            future = cluster.client.submit(solve_task, canonical_json(call).decode(), self.config.threads, pure=False)
+            future = cluster.client.submit(solve_task, canonical_json(call).decode(), cluster.threads, pure=False)
             self._flying[future] = rows
             done.add(future)
         self._raise_if_broken()
@@ -158,7 +157,7 @@ class DaskExecutor:
         """What follows from a task that gave no records: its rows again, a failure, or an error."""
         from distributed import KilledWorker
 
-        error = answer[1] if isinstance(answer, tuple) else answer
+        error = None if answer is None else answer[1]
         if isinstance(error, KilledWorker):
             if len(rows) > 1:
                 job.batches.put_back(rows)
@@ -176,8 +175,8 @@ class DaskExecutor:
     def _killed(self, job: _Job, index: int) -> SolveRecord:
         mu, deaths = job.rows[index], SETTINGS["distributed.scheduler.allowed-failures"] + 1
         message = one_line(
-            f"the worker died {deaths} times while it solved mu = {shown(mu.tolist())}: ended by a signal or by lack of "
-            "memory; try fewer workers, or look for a crash in the model's own code."
+            f"the worker died {deaths} times while it solved mu = {shown(mu.tolist())}: ended by a signal or by lack "
+            "of memory; try fewer workers, or look for a crash in the model's own code."
         )
         report = {"error": "WorkerDied", "attempts": deaths, "exit_code": None, "stderr": "", "message": message}
         store = SnapshotStore.open(job.folder)

@@ -7,10 +7,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from romflow.tasks.settings import thread_limits
 
@@ -45,7 +45,7 @@ class LocalWorkers:
     def __init__(self, workers: int, threads: int, on_broken: Callable[[], None]) -> None:
         self.broken: str | None = None
         self._workers, self._threads, self._on_broken = workers, threads, on_broken
-        self._address = ""
+        self._config: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._launch()
@@ -65,17 +65,15 @@ class LocalWorkers:
         finally:
             os.close(standard_input)
 
-    def connect(self, address: str) -> None:
-        """Tell the workers the scheduler's address, and watch them from now on."""
-        self._address = address
+    def connect(self, address: str, folder: str) -> None:
+        """Tell the workers the scheduler's address and a folder for scratch files, and watch them from now on."""
+        self._config = {"address": address, "workers": self._workers, "folder": folder}
         self._send()
         threading.Thread(target=self._watch, name="romflow-workers", daemon=True).start()
 
     def _send(self) -> None:
-        folder = tempfile.mkdtemp(prefix="romflow-")
-        config = {"address": self._address, "workers": self._workers, "folder": folder}
         with contextlib.suppress(OSError):  # it has ended: the watch sees that
-            os.write(self._pipe, json.dumps(config).encode() + b"\n")
+            os.write(self._pipe, json.dumps(self._config).encode() + b"\n")
 
     def _watch(self) -> None:
         """Start the supervisor again if it ends, but not for ever."""

@@ -45,6 +45,8 @@ def environment(threads: int) -> dict[str, str]:
     >>> environment(1)["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"]
     'False'
     """
-    chosen = {key: value for key, value in SETTINGS.items() if key.startswith(("distributed.worker", "distributed.admin"))}
-    names = {key: "DASK_" + key.upper().replace(".", "__").replace("-", "_") for key in chosen}
-    return {**thread_limits(threads), **{names[key]: f"{value}" for key, value in chosen.items()}}
+    limits = thread_limits(threads)
+    for key, value in SETTINGS.items():
+        if key.startswith(("distributed.worker", "distributed.admin")):
+            limits["DASK_" + key.upper().replace(".", "__").replace("-", "_")] = f"{value}"
+    return limits

@@ -98,9 +98,9 @@ def solve_batch(
     return records, solves, seconds
 
 
-def solve_task(call: str, threads: int) -> tuple[list[SolveRecord], int, float]:
-    """:func:`solve_batch` with its arguments as JSON text; one at a time in a process, whose BLAS is limited."""
-    with _one_at_a_time, pinned_threads(threads):
+def solve_task(call: str, threads: int | None) -> tuple[list[SolveRecord], int, float]:
+    """:func:`solve_batch` with its arguments as JSON text; one at a time in a process, with BLAS limited if asked."""
+    with _one_at_a_time, contextlib.nullcontext() if threads is None else pinned_threads(threads):
         return solve_batch(**json.loads(call))
 
 
@@ -121,7 +121,7 @@ def _store(folder: str, identity: bytes, columns: tuple[str, ...]) -> SnapshotSt
 
 def _solve_one(fom: Any, store: SnapshotStore, index: int, row: NDArray[np.float64], retries: int) -> SolveRecord:
     key, worker = store.key(row), f"{socket.gethostname()}:{os.getpid()}"
-    if not len(store.missing(row[None, :])):
+    if store.has(key) and not len(store.missing(row[None, :])):
         known = float(store.seconds(row[None, :])[0])
         return SolveRecord(index, key, "stored", known if np.isfinite(known) else 0.0, worker=worker)
     begun = time.process_time()

@@ -18,8 +18,9 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -43,25 +44,30 @@ def main() -> NoReturn:
     if not line:
         os._exit(0)
     config = json.loads(line)
-    code = 1
+
+    def work(slot: str) -> None:
+        worker.work(config["address"], slot, config["folder"])
+
+    code = CANNOT_START
     try:
-        code = _Supervisor(worker.work, config, driver).run()
+        code = _Supervisor(work, config["workers"], driver).run()
     finally:
         _kill_all()
-        shutil.rmtree(config["folder"], ignore_errors=True)
+        if not code:  # the driver has ended, perhaps without its own clearing up
+            shutil.rmtree(config["folder"], ignore_errors=True)
         os._exit(code)
 
 
 class _Supervisor:
-    def __init__(self, work: Any, config: dict[str, Any], driver: int) -> None:
-        self.work, self.config, self.driver = work, config, driver
+    def __init__(self, work: Callable[[str], None], count: int, driver: int) -> None:
+        self.work, self.count, self.driver = work, count, driver
         self.workers: dict[int, tuple[int, str]] = {}  # process number -> (slot, mark of its children)
         self.started = 0
         self.failed_starts = 0
 
     def run(self) -> int:
         """Keep all workers alive until the driver closes standard input or dies."""
-        for slot in range(self.config["workers"]):
+        for slot in range(self.count):
             self._fork(slot)
         while os.getppid() == self.driver and not _ended(0, _POLL):
             self._reap()
@@ -84,7 +90,7 @@ class _Supervisor:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             with contextlib.suppress(OSError):  # if memory runs out, a worker ends and not the driver
                 Path("/proc/self/oom_score_adj").write_text("500")
-            self.work(self.config["address"], f"local-{slot}-{self.started}", self.config["folder"])
+            self.work(f"local-{slot}-{self.started}")
         except BaseException:
             os._exit(CANNOT_START)
         os._exit(0)

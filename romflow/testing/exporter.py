@@ -12,7 +12,7 @@ import numpy as np
 
 from romflow.reduction.reduced_basis import ReducedBasisReductor
 from romflow.testing.report import Law, Report, Verdict, run
-from romflow.testing.small import small_thermal_block, stored_snapshots
+from romflow.testing.small import new_store, small_thermal_block, solve_missing
 
 __all__ = ["check_exporter"]
 
@@ -33,8 +33,10 @@ class ExporterCase:
         self.make, self.folder = make, Path(folder)
         fom = small_thermal_block()
         mu = fom.parameters.sample(_SNAPSHOTS, np.random.default_rng(0))
-        store = stored_snapshots(fom, mu, self.folder / "store")
+        store = new_store(fom, self.folder / "store")
+        solve_missing(fom, store, mu)
         self.rom = ReducedBasisReductor().reduce(fom, store, mu)
+        self.arrays = {name: np.array(array) for name, array in self.rom.to_arrays()[1].items()}
 
     def write(self, name: str) -> tuple[Path, dict[str, bytes]]:
         """Write the model into a folder `name`: the path asked for, and all files there with their content."""
@@ -107,9 +109,8 @@ def _overwrites(case: ExporterCase) -> Verdict:
 
 
 def _untouched(case: ExporterCase) -> Verdict:
-    before = {name: np.array(array) for name, array in case.rom.to_arrays()[1].items()}
     case.write("untouched")
-    changed = [name for name, array in case.rom.to_arrays()[1].items() if not np.array_equal(array, before[name])]
+    changed = [name for name, array in case.rom.to_arrays()[1].items() if not np.array_equal(array, case.arrays[name])]
     return Verdict(not changed, f"write changed {', '.join(changed) or 'no array'} of the model")
 
 

@@ -18,7 +18,7 @@ from romflow.linalg.inner_product import InnerProduct
 from romflow.rom.loading import load
 from romflow.rom.model import ReducedModel
 from romflow.testing.report import Law, Report, Verdict, run
-from romflow.testing.small import small_thermal_block, stored_snapshots
+from romflow.testing.small import new_store, small_thermal_block, solve_missing
 
 __all__ = ["TOLERANCE", "check_reductor"]
 
@@ -58,7 +58,8 @@ class ReductorCase:
         self.fom = small_thermal_block()
         self.mu = self.fom.parameters.sample(_SNAPSHOTS, np.random.default_rng(0))
         self.new = self.fom.parameters.sample(_NEW, np.random.default_rng(1))
-        self.store = stored_snapshots(self.fom, self.mu, self.folder / "store")
+        self.store = new_store(self.fom, self.folder / "store")
+        solve_missing(self.fom, self.store, self.mu)
         self.product = InnerProduct(self.fom.inner_product)
 
     @cached_property
@@ -68,7 +69,8 @@ class ReductorCase:
 
     def truth(self, mu: Array) -> Array:
         """Full-order states (n, k)."""
-        return stored_snapshots(self.fom, mu, self.folder / "store").matrix(mu)
+        solve_missing(self.fom, self.store, mu)
+        return self.store.matrix(mu)
 
     def error(self, mu: Array) -> tuple[Array, Array]:
         """Norms of the true error and of the truth (k,), in the model's norm."""

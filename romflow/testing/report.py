@@ -77,7 +77,7 @@ class Report:
     True
     >>> print(report)
     ok    n: n = 4; the rule: a whole number from 1.
-    mine.py:Mine as a model: 1 of 1 laws hold
+    mine.py:Mine (model): 1 of 1 laws hold
     """
 
     target: str
@@ -100,7 +100,7 @@ class Report:
         held = sum(check.passed is True for check in self.checks)
         waiting = sum(check.passed is None for check in self.checks)
         counts = f"{held} of {len(self.checks)} laws hold" + (f", {waiting} not tried" if waiting else "")
-        return f"{self.target} as a {self.role}: {counts}"
+        return f"{self.target} ({self.role}): {counts}"
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.checks), self.headline])

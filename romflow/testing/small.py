@@ -18,7 +18,7 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.store.snapshots import SnapshotStore
 
-__all__ = ["small_affine_model", "small_space", "small_thermal_block", "stored_snapshots"]
+__all__ = ["new_store", "small_affine_model", "small_space", "small_thermal_block", "solve_missing"]
 
 _CELLS_A_PARAMETER = 8
 
@@ -81,9 +81,12 @@ def _assembled(cells: NDArray[np.intp], element: NDArray[np.float64], total: int
     return full[free, free]
 
 
-def stored_snapshots(fom: Any, mu: NDArray[np.float64], folder: str | Path) -> SnapshotStore:
-    """A store in `folder` that holds the model's snapshots at mu (k, p); those that are there are not solved again."""
-    store = SnapshotStore(folder, {"spec": fom.spec}, fom.parameters.columns)
+def new_store(fom: Any, folder: str | Path) -> SnapshotStore:
+    """A store for the model's snapshots in `folder`."""
+    return SnapshotStore(folder, {"spec": fom.spec}, fom.parameters.columns)
+
+
+def solve_missing(fom: Any, store: SnapshotStore, mu: NDArray[np.float64]) -> None:
+    """Solve and store those of the parameters mu (k, p) that the store lacks."""
     for index in store.missing(mu):
         store.put(mu[index], snapshot_of(fom, mu[index]))
-    return store

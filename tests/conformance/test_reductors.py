@@ -32,14 +32,17 @@ class Mine:
 RETURN = "        return rom\n"
 FAULTS = {
     "no reason": ('"Mine needs an affine model"', "False", "accepts", "gave False"),
-    "takes all": ("if self.accepts(fom):", "if False:", "refusal", "AttributeError"),
+    "takes all": ("raise NotSupported(self.accepts(fom))", "return None", "refusal", "reduce took a model"),
     "no model": (RETURN, "        return rom.basis\n", "reduced-model", "ndarray"),
-    "scaled basis": (RETURN, "        return replace(rom, basis=rom.basis * (1 + 1e-9))\n", "orthonormal", "|V^T X V - I| = "),
-    "wrong right-hand side": (RETURN, "        return replace(rom, rhs=rom.rhs * 1.001)\n", "reproduces", "at most 0.001"),
+    "scaled basis": (RETURN, "        return replace(rom, basis=rom.basis * (1 + 1e-9))\n", "orthonormal",
+                     "|V^T X V - I| = "),
+    "wrong right-hand side": (RETURN, "        return replace(rom, rhs=rom.rhs * 1.001)\n", "reproduces",
+                              "at most 0.001"),
     "too small a bound": (RETURN, "        return replace(rom, factor=rom.factor * 0, residual=type(rom.residual)(0 * "
-                          "rom.factor))\n", "estimate", "estimate / error is at least 0"),
+                          "rom.factor))\n", "estimate", "estimate / error is at least "),
     "few vectors": (RETURN, "        return rom.truncate(3)\n", "reproduces", "the relative error"),
-    "random": (RETURN, "        return replace(rom, rhs=rom.rhs * (1 + 1e-12 * np.random.rand()))\n", "deterministic", "'rhs'"),
+    "random": (RETURN, "        return replace(rom, rhs=rom.rhs * (1 + 1e-12 * np.random.rand()))\n", "deterministic",
+               "'rhs'"),
     "remembers": (RETURN, "        return replace(rom, rhs=rom.rhs * (1 + 1e-14 * self.calls))\n", "history", "'rhs'"),
     "raises": (RETURN, "        raise ZeroDivisionError('here')\n", "reduced-model", "ZeroDivisionError: here"),
 }

@@ -14,11 +14,14 @@ import romflow
 from romflow.parameters.distributions import Uniform
 
 class Bar:
+    made = 0
     symmetric, norm, outputs, mesh = True, "H1_0", None, None
 
     def __init__(self):
         self.parameters = romflow.ParameterSpace([romflow.Parameter("k", Uniform(0.5, 2.0), size=2)])
         self.n = 9
+        Bar.made += 1
+        self.number = Bar.made
         K = [self.stiffness(range(0, 5)), self.stiffness(range(5, 10))]
         theta = romflow.Theta(self.parameters.columns, self.parameters.columns)
         self.operator = romflow.AffineOperator(theta, K)
@@ -46,7 +49,8 @@ RETURN = "        return u\n"
 
 #: What is planted: (text of the sound class, text instead of it, law that breaks, what the message says).
 PLANTED = {
-    "scaled solution": (RETURN, "        return 1.001 * u\n", "residual", ["||f - A u|| / ||f|| = 0.001", "at most 1e-08"]),
+    "scaled solution": (RETURN, "        return 1.001 * u\n", "residual",
+                        ["||f - A u|| / ||f|| = 0.001", "at most 1e-08"]),
     "wrong shape": (RETURN, "        return u[:, None]\n", "solve-shape", ["(9, 1)", "n = 9", "gives a state (n,)"]),
     "not reproducible": (RETURN, "        return u * (1 + 1e-15 * np.random.randint(1, 99))\n", "reproducible",
                          ["differ by", "same bits"]),
@@ -58,7 +62,8 @@ PLANTED = {
 }
 
 OTHERS = {
-    "fresh instance differs": (RETURN, "        return u * (1 + 1e-12 * (id(self) % 997))\n", "fresh-instance", ["differ by"]),
+    "fresh instance differs": (RETURN, "        return u * (1 + 1e-12 * self.number)\n", "fresh-instance",
+                               ["differ by"]),
     "spec with an address": (SPEC, 'self.spec = {"address": id(self)}', "same-spec", ["fingerprints"]),
     "spec is a list": (SPEC, "self.spec = [1]", "spec", ["spec is a list"]),
     "NaN": (RETURN, "        u[3] = np.nan\n        return u\n", "finite", ["u[3] = nan"]),
@@ -66,12 +71,13 @@ OTHERS = {
     "mu is changed": (RETURN, "        mu[0] = 1.0\n        return u\n", "input-untouched", ["mu was", "after solve"]),
     "one buffer": (RETURN, "        self.u = getattr(self, 'u', u)\n        self.u[:] = u\n        return self.u\n",
                    "state-kept", ["changed an earlier state"]),
-    "wrong operator": (RETURN, "        return np.linalg.solve((K := self.operator.assemble(mu).toarray()) + 1e-6 * np.diag("
-                       "np.diag(K)), self.rhs.assemble(mu))\n", "residual", ["||f - A u||"]),
+    "wrong operator": (RETURN, "        K = self.operator.assemble(mu).toarray() + 1e-6 * np.eye(9)\n"
+                       "        return np.linalg.solve(K, self.rhs.assemble(mu))\n", "residual", ["||f - A u||"]),
     "semidefinite product": (PRODUCT, "self.inner_product = K[0]", "product-definite", ["eigenvalues of X"]),
     "unsymmetric product": (PRODUCT, "self.inner_product = K[0] + K[1] + sp.diags_array(np.ones(8), offsets=1)",
                             "product-symmetric", ["|X - X^T| / |X| = "]),
-    "symmetric is a lie": ("K = [", "K = [sp.diags_array(np.ones(8), offsets=1) + ", "symmetric-flag", ["symmetric = True"]),
+    "symmetric is a lie": ("K = [", "K = [sp.diags_array(np.ones(8), offsets=1) + ", "symmetric-flag",
+                           ["symmetric = True"]),
     "n is a text": ("self.n = 9", 'self.n = "9"', "n", ["n = '9'", "whole number"]),
     "n is wrong": ("self.n = 9", "self.n = 8", "solve-shape", ["(9,)", "n = 8"]),
     "unknown stability": (FORMULA, '"min(k_0, k_7)"', "stability-bound", ["ConfigError", "k_7"]),

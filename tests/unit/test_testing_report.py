@@ -21,7 +21,7 @@ def test_all_laws_hold() -> None:
     assert report.passed
     assert str(report).splitlines() == [
         "ok    even: it is 8; the rule: it is even.", "ok    four: it is 8; the rule: half of it is even.",
-        "ok    eight: it is 8; the rule: a quarter of it is even.", "mine.py:Mine as a number: 3 of 3 laws hold"]
+        "ok    eight: it is 8; the rule: a quarter of it is even.", "mine.py:Mine (number): 3 of 3 laws hold"]
 
 
 def test_laws_without_footing_are_not_tried() -> None:
@@ -30,7 +30,7 @@ def test_laws_without_footing_are_not_tried() -> None:
     assert [check.passed for check in report.checks] == [False, None, None]
     assert "needs 'even'" in report.checks[1].message
     assert "needs 'even'" in report.checks[2].message
-    assert report.headline == "mine.py:Mine as a number: 0 of 3 laws hold, 2 not tried"
+    assert report.headline == "mine.py:Mine (number): 0 of 3 laws hold, 2 not tried"
 
 
 def test_exception_is_a_broken_law() -> None:

@@ -17,6 +17,8 @@ SOLID_ELEMENTS = {"hex": "trilinear hexahedra", "tet": "linear tetrahedra"}
 
 # scikit-fem numbers the corners of a hexahedron by its edges at one corner, VTK walks around bottom and top.
 _HEXAHEDRON = [0, 3, 6, 2, 1, 5, 7, 4]
+# Corners that are neighbours of corner 0, in the order in which they span a positive volume.
+_EDGES = {"triangle": [1, 2], "quad": [1, 3], "tetra": [1, 2, 3]}
 
 
 def counts(value: Any, dimension: int, key: str, least: int = 1) -> tuple[int, ...]:
@@ -65,8 +67,14 @@ def box(element: str, lengths: tuple[float, float, float], cells: tuple[int, ...
 
 
 def picture_mesh(mesh: Any, dofs: np.ndarray, components: int = 1) -> Mesh:
-    """The mesh of scikit-fem with cells in VTK's order, where entry i of a state is nodal value dofs[i]."""
-    names = {3: "triangle", 4: "quad" if mesh.dim() == 2 else "tetra", 8: "hexahedron"}
-    order = _HEXAHEDRON if mesh.t.shape[0] == 8 else list(range(mesh.t.shape[0]))
-    cells = np.ascontiguousarray(mesh.t[order].T, dtype=np.int64)
-    return Mesh(np.ascontiguousarray(mesh.p.T), cells, names[mesh.t.shape[0]], dofs, components)
+    """The mesh of scikit-fem, corners in VTK's order; entry i of a state is nodal value dofs[i]."""
+    cell_type = {3: "triangle", 4: "quad" if mesh.dim() == 2 else "tetra", 8: "hexahedron"}[mesh.t.shape[0]]
+    points, cells = np.ascontiguousarray(mesh.p.T), np.array(mesh.t.T, dtype=np.int64)
+    if cell_type == "hexahedron":
+        cells = cells[:, _HEXAHEDRON]
+    else:
+        edges = points[cells[:, _EDGES[cell_type]]] - points[cells[:, :1]]
+        mirrored = np.linalg.det(edges) < 0.0
+        swapped = _EDGES[cell_type][-2:]
+        cells[np.ix_(mirrored, swapped)] = cells[np.ix_(mirrored, swapped[::-1])]
+    return Mesh(points, cells, cell_type, dofs, components)

@@ -1,0 +1,124 @@
+"""Which clusters are joined and which are refused."""
+
+import gc
+import logging
+import os
+
+import dask
+import dask_jobqueue
+import pytest
+from distributed import LocalCluster
+from distributed.security import Security
+
+from romflow.core.errors import ConfigError, RomflowError
+from romflow.core.schema import ClusterConfig
+from romflow.tasks import cluster
+from romflow.tasks.executor import DaskExecutor
+from romflow.tasks.settings import SETTINGS, environment
+from tests.toy_study import ToyStudy
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786",
+                                     "tls://node7:8786", "tls://10.0.0.1:8786"])
+def test_safe_addresses(address):
+    cluster.check_address(address)
+
+
+@pytest.mark.parametrize(("address", "words"), [
+    ("tcp://10.0.0.1:8786", "every user of the network could run code as you; start the scheduler with TLS"),
+    ("tcp://node7:8786", "has no TLS"), ("tcp://127.0.0.1.example.org:8786", "has no TLS"),
+    ("tls://node7", "lacks a host or a port"), ("tcp://:8786", "lacks a host or a port"),
+    ("tls://node7:x", "lacks a host or a port"), ("ucx://node7:8786", "no cluster is called"),
+    ("loacl", "Did you mean 'local'?")])
+def test_other_addresses_are_refused(address, words):
+    with pytest.raises(ConfigError) as caught:
+        cluster.check_address(address)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def refusal(tmp_path, **config):
+    """The error with which a cluster does not start."""
+    with pytest.raises(ConfigError) as caught, DaskExecutor(ClusterConfig(**config)) as executor:
+        ToyStudy(tmp_path).solve(executor, [1])
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["tcp://127.0.0.1:1", "tls://127.0.0.1:1"])
+def test_a_scheduler_that_does_not_answer(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(cluster, "_PATIENCE", "500ms")
+    assert f"no scheduler answers at {kind}" in refusal(tmp_path, kind=kind)
+
+
+def test_wrong_options(tmp_path):
+    assert "has no options" in refusal(tmp_path, kind="local", options={"memory": "4GB"})
+    assert "colour" in refusal(tmp_path, kind="tls://127.0.0.1:1", options={"colour": "red"})
+
+
+def test_a_queue_without_certificates_is_refused(tmp_path, monkeypatch):
+    def unavailable():
+        raise ImportError("no module named cryptography")
+
+    monkeypatch.setattr(Security, "temporary", staticmethod(unavailable))
+    assert "needs the package 'cryptography'" in refusal(tmp_path, kind="slurm")
+
+
+def test_a_queue_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(Security, "temporary", staticmethod(lambda: Security()))
+    for half_made in (dask_jobqueue.SLURMCluster, dask_jobqueue.PBSCluster):
+        monkeypatch.setattr(half_made, "__del__", lambda self: None)  # which complains of what was never open
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "[cluster] kind = 'slurm' cannot be started" in refusal(tmp_path, kind="slurm")
+    assert "colour" in refusal(tmp_path, kind="pbs", options={"memory": "1GB", "colour": "red"})
+    gc.collect()
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """Somebody's own cluster on this machine, its worker a thread of this process."""
+    quiet = {"silence_logs": logging.CRITICAL, "dashboard_address": None}
+    no_ports = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    with (
+        dask.config.set({**SETTINGS, "temporary-directory": str(tmp_path)}),
+        LocalCluster(None, 1, 2, processes=False, protocol="tcp://", scheduler_kwargs=no_ports, **quiet) as own,
+    ):
+        yield own
+
+
+def test_a_running_scheduler_is_joined_and_left_running(tmp_path, scheduler):
+    study = ToyStudy(tmp_path)
+    config = ClusterConfig(kind=scheduler.scheduler_address, workers=7)
+    for values in (range(20), range(10, 30)):
+        with DaskExecutor(config) as executor:
+            records = study.solve(executor, values)
+        assert {record.status for record in records} <= {"solved", "stored"}
+        assert {record.worker.rpartition(":")[2] for record in records} == {str(os.getpid())}
+    assert set(study.log().values()) == {1}
+    assert scheduler.scheduler.workers and set(scheduler.scheduler.clients) == {"fire-and-forget"}
+
+
+def test_a_scheduler_that_goes_away_is_an_error(tmp_path, scheduler, monkeypatch):
+    monkeypatch.setattr(cluster, "_PATIENCE", "1s")
+    study = ToyStudy(tmp_path, sleep=0.3)
+    with DaskExecutor(ClusterConfig(kind=scheduler.scheduler_address)) as executor:
+        with pytest.raises(RomflowError, match="the scheduler or the connection to it was lost"):
+            study.solve(executor, range(20), lambda record: scheduler.close())
+
+
+def test_loggers_are_as_before(tmp_path):
+    logger = logging.getLogger("distributed.scheduler")
+    level = logger.level
+    with DaskExecutor(ClusterConfig(workers=1)) as executor:
+        ToyStudy(tmp_path).solve(executor, [1])
+        assert not logger.isEnabledFor(logging.CRITICAL)
+    assert logger.level == level and logger.isEnabledFor(logging.CRITICAL)
+
+
+def test_the_environment_of_workers_that_others_start():
+    found = environment(4)
+    assert found["OPENBLAS_NUM_THREADS"] == "4"
+    names = {name for name in found if name.startswith("DASK_")}
+    read = dask.config.collect_env({name: found[name] for name in names})
+    for key, value in SETTINGS.items():
+        if key.startswith(("distributed.worker", "distributed.admin")):
+            assert dask.config.get(key, config=read) == value

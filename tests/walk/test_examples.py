@@ -1,0 +1,46 @@
+"""Each example's headline numbers, and that it is at most 80 lines."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name, folder):
+    return runpy.run_path(str(EXAMPLES / name))["main"](folder)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_example_is_short(path):
+    assert len(path.read_text().splitlines()) <= 80
+
+
+def test_thermal_block(tmp_path):
+    found = run("01_thermal_block.py", tmp_path)
+    assert 14 <= found["basis_size"] <= 20
+    assert found["max_relative_error"] <= 1e-4
+    assert found["min_effectivity"] >= 1.0
+    assert found["output_gap"] <= found["output_bound"] < 1e-9
+
+
+def test_own_model(tmp_path):
+    found = run("02_own_model.py", tmp_path)
+    assert 5 <= found["basis_size"] <= 8
+    assert found["max_relative_error"] <= 1e-6
+    assert found["min_effectivity"] >= 1.0
+
+
+def test_external_program(tmp_path):
+    found = run("03_external_program.py", tmp_path)
+    assert 5 <= found["basis_size"] <= 10
+    assert 1e-6 < found["max_relative_error"] <= 0.03
+    assert found["gap"] <= 2 * found["indicator"] < 1.0
+
+
+def test_own_matrices(tmp_path):
+    found = run("04_own_matrices.py", tmp_path)
+    assert 8 <= found["basis_size"] <= 13
+    assert found["max_relative_error"] <= 1e-4
+    assert 1.0 <= found["min_effectivity"] <= found["max_effectivity"] <= 10.0
