@@ -60,7 +60,8 @@ def complaint(faults: Sequence[ErrorDetails], keys_of: Callable[[Location], Sequ
         return _no_table(location, value)
     if kind == "too_short":
         return f"{_section(location)} is empty; add a table [{location[0]}.NAME]."
-    start = f"{_section(location[:-1])} {location[-1]} = {shown(value)}"
+    text = repr(value) if kind.startswith("int_") and isinstance(value, float) else shown(value)
+    start = f"{_section(location[:-1])} {location[-1]} = {text}"
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", str(context["expected"]))
         return f"{start} is not known{nearest(str(value), known)}"

@@ -89,3 +89,6 @@ class StoreError(RomflowError, OSError):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.errno)

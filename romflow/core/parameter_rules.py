@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
+import sys
 from collections.abc import Collection, Iterable, Mapping
 
 from romflow.core.names import nearest, shown
@@ -37,6 +38,9 @@ OPTIONAL_KEYS: dict[str, dict[str, float]] = {"beta": {"low": 0.0, "high": 1.0}}
 RESERVED = ("sqrt", "exp", "log", "sin", "cos", "tan", "abs", "min", "max", "pi")
 
 MAX_SIZE = 100_000
+
+# A normal quantile at 2^-53 or 1 - 2^-53 is within this many standard deviations of the mean.
+_REACH = 9.0
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -130,7 +134,7 @@ def _range_fault(kind: str, values: Mapping[str, float]) -> str | None:
         if key in values and values[key] <= 0.0:
             return f"{key} = {shown(values[key])} is not positive; write a number above 0."
     if "low" not in values:
-        return None
+        return _reach_fault(kind, values)
     low, high = values["low"], values["high"]
     if low > high:
         return f"low = {shown(low)} is above high = {shown(high)}; swap them."
@@ -139,3 +143,12 @@ def _range_fault(kind: str, values: Mapping[str, float]) -> str | None:
     if kind == "log-uniform" and low <= 0.0:
         return f"low = {shown(low)} is not positive, as a log-uniform distribution needs; write a number above 0."
     return None
+
+
+def _reach_fault(kind: str, values: Mapping[str, float]) -> str | None:
+    """Why an unbounded distribution gives values that are not finite, or None."""
+    mean, reach = values["mean"], _REACH * values["std"]
+    largest = mean + reach if kind == "log-normal" else abs(mean) + reach
+    if largest < (math.log(sys.float_info.max) if kind == "log-normal" else math.inf):
+        return None
+    return f"mean = {shown(mean)} and std = {shown(values['std'])} reach beyond float64; bring them down."

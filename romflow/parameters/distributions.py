@@ -65,7 +65,7 @@ class Distribution(ABC):
     def ppf(self, unit: Array) -> Array:
         """Inverse distribution function: finite values of the support, for `unit` in [0, 1] of any shape.
 
-        Where the support has no end, `unit` is kept 2^-53 away from 0 and 1.
+        Where the support has no end, and at the zero of the log-normal, `unit` is kept 2^-53 away from 0 and 1.
 
         Examples
         --------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from romflow.core.errors import StoreError
 from romflow.core.files import plain, read_json, refused, write_json
 
 __all__ = ["FailureRecords"]
@@ -43,9 +44,19 @@ class FailureRecords:
         """All records, the oldest first."""
         records = []
         for file in self.folder.glob("*.json"):
-            with contextlib.suppress(FileNotFoundError):  # solved by another process meanwhile
-                records.append(read_json(file))
+            record = self.read_one(file.stem)
+            if record is not None:  # not cleared by another process meanwhile
+                records.append(record)
         return sorted(records, key=lambda record: (record["when"], record["key"]))
+
+    def read_one(self, key: str) -> dict[str, Any] | None:
+        """The record of one parameter, or None."""
+        try:
+            return dict(read_json(self._file(key)))
+        except StoreError as error:
+            if error.errno == errno.ENOENT:
+                return None
+            raise
 
     def clear(self, key: str) -> None:
         """Remove the record of one parameter, if there is one."""

@@ -189,6 +189,10 @@ class SnapshotStore:
         """Reports of the solves that failed and are not stored since, the oldest first, each with "mu" and "when"."""
         return [report for report in self._failures.read() if not self.has(report["key"])]
 
+    def failure(self, mu: ArrayLike) -> dict[str, Any] | None:
+        """The report of the last failed solve of a parameter (p,), or None."""
+        return self._failures.read_one(self.key(mu))
+
     def clear_failure(self, mu: ArrayLike) -> None:
         """Forget the failure of a parameter (p,), if there is one."""
         self._failures.clear(self.key(mu))

@@ -51,38 +51,37 @@ class Batches:
     >>> pace = Pace()
     >>> batches = Batches(range(100), pace)
     >>> batches.take(2)
-    [0]
+    ([0], False)
     >>> pace.add(1, 0.005)
-    >>> [len(batches.take(2)) for _ in range(4)]
+    >>> [len(batches.take(2)[0]) for _ in range(4)]
     [40, 40, 19, 0]
     """
 
     def __init__(self, rows: Sequence[int], pace: Pace) -> None:
         self._left = deque(rows)
-        self._alone: deque[int] = deque()
+        self._suspects: deque[int] = deque()
         self._pace = pace
 
     def __len__(self) -> int:
-        return len(self._left) + len(self._alone)
+        return len(self._left) + len(self._suspects)
 
     def put_back(self, rows: Sequence[int]) -> None:
-        """Rows of a task that was lost; each is handed out again in a task of its own, before all others."""
-        self._alone.extend(rows)
+        """Rows of a task whose workers died: one may be the cause, so each is handed out alone, before all others."""
+        self._suspects.extend(rows)
 
-    def take(self, workers: int) -> list[int]:
-        """Rows of the next task; none if nothing is left."""
-        if self._alone:
-            return [self._alone.popleft()]
-        return [self._left.popleft() for _ in range(self._size(workers))]
+    def take(self, workers: int) -> tuple[list[int], bool]:
+        """Rows of the next task, none if nothing is left, and whether they are suspects."""
+        if self._suspects:
+            return [self._suspects.popleft()], True
+        return [self._left.popleft() for _ in range(self._size(workers))], False
 
     def _size(self, workers: int) -> int:
-        seconds = self._pace.seconds
-        if seconds is None:
+        if self._pace.seconds is None:
             return min(1, len(self._left))
-        most = _LONGEST / seconds if seconds > 0.0 else math.inf
-        least = _SHORTEST / seconds if seconds > 0.0 else 1.0
+        seconds = max(self._pace.seconds, 1e-6)
         fair = math.ceil(len(self._left) / (_SHARE * workers))
-        return min(len(self._left), max(1, int(min(max(fair, least), most))))
+        size = int(min(max(fair, _SHORTEST / seconds), _LONGEST / seconds))
+        return min(len(self._left), max(1, size))
 
 
 def checked_rows(mu: ArrayLike, columns: Sequence[str]) -> NDArray[np.float64]:

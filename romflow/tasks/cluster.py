@@ -7,7 +7,8 @@ import ipaddress
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ __all__ = ["Cluster", "check_address", "start"]
 
 _QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster"}
 _PATIENCE = "10s"  # for a scheduler to answer
+_GATHERING = 10.0  # seconds in which local workers should all be there
 _SILENT = logging.CRITICAL + 1
 _NO_PORTS = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
@@ -67,15 +69,13 @@ class Cluster:
         self.exits.close()
 
 
-def start(config: ClusterConfig, on_broken: Callable[[], None]) -> Cluster:
+def start(config: ClusterConfig) -> Cluster:
     """Start or join the cluster of a study.
 
     Parameters
     ----------
     config : ClusterConfig
         kind ("local", "slurm", "pbs" or a scheduler's address), workers, threads, options.
-    on_broken : callable
-        Called, in another thread, when local workers cannot be kept alive.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def start(config: ClusterConfig, on_broken: Callable[[], None]) -> Cluster:
         cluster.exits.enter_context(_quiet())
         with dask.config.set({**SETTINGS, "temporary-directory": cluster.folder}):
             if config.kind == "local":
-                _start_local(cluster, config, on_broken)
+                _start_local(cluster, config)
             elif config.kind in _QUEUES:
                 _start_queue(cluster, config)
             else:
@@ -115,12 +115,13 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _start_local(cluster: Cluster, config: ClusterConfig, on_broken: Callable[[], None]) -> None:
+def _start_local(cluster: Cluster, config: ClusterConfig) -> None:
     if config.options:
         key = next(iter(config.options))
         raise ConfigError(f"[cluster.options] has the key {shown(key)}, but kind = 'local' has no options; remove it.")
-    workers = LocalWorkers(config.workers, config.threads, on_broken)
+    workers = LocalWorkers(config.workers, config.threads)
     cluster.local = workers
+    cluster.exits.callback(workers.close)
     scheduler: Any = LocalCluster(
         n_workers=0,
         processes=True,
@@ -130,10 +131,13 @@ def _start_local(cluster: Cluster, config: ClusterConfig, on_broken: Callable[[]
         scheduler_sync_interval="10s",
     )
     cluster.exits.callback(scheduler.close)
-    cluster.exits.callback(workers.close)
+    cluster.exits.callback(workers.close)  # before the scheduler, which would wait for them
     for_workers, for_client = scheduler.scheduler.listeners
     workers.connect(for_workers.contact_address, cluster.folder)
     _connect(cluster, for_client.contact_address, loop=scheduler.loop)
+    give_up = time.monotonic() + _GATHERING
+    while cluster.size() < config.workers and workers.broken is None and time.monotonic() < give_up:
+        time.sleep(0.01)
 
 
 def _start_queue(cluster: Cluster, config: ClusterConfig) -> None:
@@ -163,6 +167,7 @@ def _queue_options(config: ClusterConfig) -> dict[str, Any]:
         "cores": config.threads,
         "processes": 1,
         "scheduler_options": _NO_PORTS,
+        "worker_extra_args": ["--no-dashboard"],
         "shared_temp_directory": str(shared),
         "log_directory": str(shared / "jobs"),
         **config.options,

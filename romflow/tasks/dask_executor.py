@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from romflow.core.errors import RomflowError
 from romflow.core.fingerprint import canonical_json, fingerprint
-from romflow.core.names import one_line, shown
+from romflow.core.names import one_line
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.batches import Batches, Pace, checked_rows, first_of_equal
 from romflow.tasks.records import OnDone, SolveRecord
-from romflow.tasks.settings import SETTINGS
-from romflow.tasks.solving import solve_task
+from romflow.tasks.solving import DEATHS, solve_task
 
 if TYPE_CHECKING:
     from romflow.core.schema import ClusterConfig
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DaskExecutor"]
 
-_COUNT_EVERY = 1.0  # seconds between looks at how many workers a cluster has
+_LOST = "the scheduler or the connection to it was lost; run again, and what is stored is used."
+_LOOK = 1.0  # seconds between looks at the workers
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class DaskExecutor:
 
     A task solves some parameters one after the other, stores each at once and answers with records, never with states.
     Each worker has one task at a time. The task of a worker that dies is repeated by another one, which finds what was
-    stored. A task whose worker died four times is taken apart; a single solve whose worker dies four times has failed.
-    The results do not depend on the number of workers.
+    stored. If that one dies too, the task is taken apart, and each of its solves is a suspect: noted as failed before
+    it begins. A suspect that has begun when its worker dies, twice, has failed. The results do not depend on the number
+    of workers.
 
     Parameters
     ----------
@@ -65,8 +67,8 @@ class DaskExecutor:
         self.retries = retries
         self._cluster: Cluster | None = None
         self._paces: dict[str, Pace] = {}
-        self._flying: dict[Any, list[int]] = {}
-        self._size, self._counted = cluster.workers, -_COUNT_EVERY
+        self._flying: dict[Any, tuple[list[int], bool]] = {}
+        self._size, self._counted = cluster.workers, -_LOOK
 
     def solve(
         self,
@@ -91,10 +93,11 @@ class DaskExecutor:
         batches = Batches([index for index, original in enumerate(first) if index == original], pace)
         folder = str(Path(store_folder).absolute())
         found: dict[int, SolveRecord] = {}
-        for record in self._records(_Job(request, folder, columns, rows, batches, pace)):
-            found[record.index] = record
-            if on_done is not None:
-                on_done(record)
+        with contextlib.closing(self._records(_Job(request, folder, columns, rows, batches, pace))) as records:
+            for record in records:
+                found[record.index] = record
+                if on_done is not None:
+                    on_done(record)
         for index, original in enumerate(first):
             if index != original:
                 record = found[original]
@@ -104,101 +107,93 @@ class DaskExecutor:
                     on_done(found[index])
         return [found[index] for index in range(len(rows))]
 
-    def _records(self, job: _Job) -> Iterator[SolveRecord]:
+    def _records(self, job: _Job) -> Generator[SolveRecord, None, None]:
         """Keep every worker busy, and yield records as they come."""
         if not len(job.batches):
             return
         from distributed import as_completed
 
-        client = self._running().client
-        done = as_completed(loop=client.loop, with_results=True, raise_errors=False)
+        cluster = self._running()
+        done = as_completed(loop=cluster.client.loop, with_results=True, raise_errors=False)
         try:
-            self._submit(job, done)
-            while self._flying:
-                future, answer = next(done)
-                rows, status = self._flying.pop(future), future.status
-                future.release()
-                if status == "finished":
-                    records, solved, seconds = answer
-                    job.pace.add(solved, seconds)
-                    yield from (replace(record, index=rows[record.index]) for record in records)
-                else:
-                    yield from self._lost(job, rows, answer if status == "error" else None)
+            while len(job.batches) or self._flying:
                 self._submit(job, done)
+                for future, answer in _finished(done):
+                    (rows, suspect), status = self._flying.pop(future), future.status
+                    future.release()
+                    if status == "finished":
+                        records, solved, seconds = answer
+                        job.pace.add(solved, seconds)
+                        yield from (replace(record, index=rows[record.index]) for record in records)
+                    else:
+                        yield from self._lost(job, rows, suspect, answer if status == "error" else None)
         finally:
             if self._flying:
-                client.cancel(list(self._flying))
+                cluster.client.cancel(list(self._flying))
                 self._flying.clear()
 
     def _submit(self, job: _Job, done: Any) -> None:
         """Send tasks until every worker has one."""
         cluster = self._running()
+        if cluster.broken is not None:
+            raise RomflowError(f"{cluster.broken}; look for their messages above, or set [cluster] kind = 'serial'.")
         while len(job.batches) and len(self._flying) < self._workers(cluster):
-            rows = job.batches.take(self._workers(cluster))
+            rows, suspect = job.batches.take(self._workers(cluster))
             call = {
                 "request": job.request,
                 "store_folder": job.folder,
                 "columns": list(job.columns),
                 "mu": job.rows[rows].tolist(),
                 "retries": self.retries,
+                "suspect": suspect,
             }
             future = cluster.client.submit(solve_task, canonical_json(call).decode(), cluster.threads, pure=False)
-            self._flying[future] = rows
+            self._flying[future] = (rows, suspect)
             done.add(future)
-        self._raise_if_broken()
 
     def _workers(self, cluster: Cluster) -> int:
         """Number of workers to keep busy."""
-        if cluster.local is None and time.monotonic() - self._counted > _COUNT_EVERY:
-            self._size, self._counted = max(1, cluster.size()), time.monotonic()
+        if cluster.local is None and time.monotonic() - self._counted > _LOOK:
+            try:
+                self._size, self._counted = max(1, cluster.size()), time.monotonic()
+            except OSError as error:
+                raise RomflowError(_LOST) from error
         return self._size
 
-    def _lost(self, job: _Job, rows: list[int], answer: Any) -> Iterator[SolveRecord]:
+    def _lost(self, job: _Job, rows: list[int], suspect: bool, answer: Any) -> Iterator[SolveRecord]:
         """What follows from a task that gave no records: its rows again, a failure, or an error."""
         from distributed import KilledWorker
 
         error = None if answer is None else answer[1]
         if isinstance(error, KilledWorker):
-            if len(rows) > 1:
-                job.batches.put_back(rows)
-            else:
-                yield self._killed(job, rows[0])
-            return
-        self._raise_if_broken()
-        if isinstance(error, RomflowError):
+            yield from self._killed(job, rows, suspect)
+        elif isinstance(error, RomflowError):
             raise error
-        if isinstance(error, Exception):
+        elif isinstance(error, Exception):
             reason = one_line(f"{type(error).__name__}: {error}")
             raise RomflowError(f"a worker cannot solve: {reason}; romflow must be the same on all workers.") from error
-        raise RomflowError("the scheduler or the connection to it was lost; run again, and what is stored is used.")
+        else:
+            raise RomflowError(_LOST)
 
-    def _killed(self, job: _Job, index: int) -> SolveRecord:
-        mu, deaths = job.rows[index], SETTINGS["distributed.scheduler.allowed-failures"] + 1
-        message = one_line(
-            f"the worker died {deaths} times while it solved mu = {shown(mu.tolist())}: ended by a signal or by lack "
-            "of memory; try fewer workers, or look for a crash in the model's own code."
-        )
-        report = {"error": "WorkerDied", "attempts": deaths, "exit_code": None, "stderr": "", "message": message}
+    def _killed(self, job: _Job, rows: list[int], suspect: bool) -> Iterator[SolveRecord]:
+        """The failure of a suspect that had begun when its workers died; all other rows are suspects from now on."""
         store = SnapshotStore.open(job.folder)
-        store.record_failure(mu, report)
-        return SolveRecord(index, store.key(mu), "failed", 0.0, message, report)
+        for row in rows:
+            note = store.failure(job.rows[row]) if suspect else None
+            if note is not None and note["attempts"] >= 2 * DEATHS:
+                yield SolveRecord(row, note["key"], "failed", 0.0, note["message"], note, note["worker"])
+                continue
+            if not suspect:
+                store.clear_failure(job.rows[row])
+            job.batches.put_back([row])
 
     def _running(self) -> Cluster:
         """The cluster, started if it is not running."""
         if self._cluster is None:
             from romflow.tasks.cluster import start
 
-            self._cluster = start(self.config, self._on_broken)
+            self._cluster = start(self.config)
         return self._cluster
-
-    def _on_broken(self) -> None:
-        """Wake the thread that waits for tasks which nobody will do."""
-        if self._cluster is not None and self._flying:
-            self._cluster.client.cancel(list(self._flying), force=True)
-
-    def _raise_if_broken(self) -> None:
-        if (broken := self._running().broken) is not None:
-            raise RomflowError(f"{broken}; look for their messages above, or set [cluster] kind = 'serial'.")
 
     def __enter__(self) -> DaskExecutor:
         return self
@@ -209,3 +204,11 @@ class DaskExecutor:
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             cluster.close()
+
+
+def _finished(done: Any) -> list[Any]:
+    """Pairs (future, answer) of an `as_completed` that have finished, after waiting a second for one at most."""
+    with done.thread_condition:
+        if not done.has_ready():
+            done.thread_condition.wait(_LOOK)
+    return list(done.next_batch(block=False))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from romflow.tasks.settings import thread_limits
@@ -33,8 +32,6 @@ class LocalWorkers:
         Number of workers; each does one solve at a time.
     threads : int
         Threads of BLAS and OpenMP in each.
-    on_broken : callable
-        Called, in another thread, when the workers cannot be kept alive; `broken` says why.
 
     Attributes
     ----------
@@ -42,9 +39,9 @@ class LocalWorkers:
         Why there are no workers any more.
     """
 
-    def __init__(self, workers: int, threads: int, on_broken: Callable[[], None]) -> None:
+    def __init__(self, workers: int, threads: int) -> None:
         self.broken: str | None = None
-        self._workers, self._threads, self._on_broken = workers, threads, on_broken
+        self._workers, self._threads = workers, threads
         self._config: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -86,11 +83,10 @@ class LocalWorkers:
                 ends = 1 if time.monotonic() - self._begun > _LONG else ends + 1
                 if ends > _RESTARTS:
                     self.broken = f"the local workers ended {ends} times, at last with exit code {code}"
-                    break
+                    return
                 os.close(self._pipe)
                 self._launch()
                 self._send()
-        self._on_broken()
 
     def close(self) -> None:
         """Kill the workers and all that they run; what is stored stays whole."""

@@ -44,8 +44,8 @@ class SerialExecutor:
         """Solve and store every row of `mu` (k, p) that is not stored; see `romflow.tasks.records.Executor`."""
         rows = checked_rows(mu, columns)
         with pinned_threads(self.threads):
-            records, _, _ = solve_batch(request, str(store_folder), columns, rows.tolist(), self.retries, on_done)
-        return records
+            done = solve_batch(request, str(store_folder), columns, rows.tolist(), self.retries, on_done=on_done)
+        return done[0]
 
     def __enter__(self) -> SerialExecutor:
         return self

@@ -7,9 +7,9 @@ from typing import Any
 __all__ = ["SETTINGS", "environment", "thread_limits"]
 
 SETTINGS: dict[str, Any] = {
-    "distributed.scheduler.allowed-failures": 3,  # a task whose worker died more often than this has failed
+    "distributed.scheduler.allowed-failures": 1,  # deaths of its workers that a task survives; see DaskExecutor
     "distributed.scheduler.worker-ttl": None,  # a solve may hold Python's lock for long; TCP tells whether a host lives
-    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.work-stealing": True,  # a new worker takes what waits for a busy one
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],

@@ -24,9 +24,12 @@ from romflow.fom.build import build_model, model_identity
 from romflow.fom.protocol import snapshot_of
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.records import OnDone, SolveRecord
+from romflow.tasks.settings import SETTINGS
 
-__all__ = ["pinned_threads", "solve_batch", "solve_task"]
+__all__ = ["DEATHS", "pinned_threads", "solve_batch", "solve_task"]
 
+#: Workers that die before a task is taken apart, and before a suspect has failed.
+DEATHS: int = SETTINGS["distributed.scheduler.allowed-failures"] + 1
 _TRACE = 4000
 _one_at_a_time = threading.Lock()
 
@@ -53,6 +56,7 @@ def solve_batch(
     columns: Sequence[str],
     mu: Sequence[Sequence[float]],
     retries: int = 0,
+    suspect: bool = False,
     on_done: OnDone | None = None,
 ) -> tuple[list[SolveRecord], int, float]:
     """Solve and store the parameters that are not stored; each is stored as soon as it is solved.
@@ -65,6 +69,8 @@ def solve_batch(
         Parameters.
     retries : int
         Further attempts for a solve that fails.
+    suspect : bool
+        A worker died at one of these perhaps: note each as failed before it is solved.
     on_done : callable, optional
         Called with each record.
 
@@ -89,7 +95,7 @@ def solve_batch(
     records, solves, seconds = [], 0, 0.0
     for index, row in enumerate(np.array(mu, dtype=np.float64).reshape(len(mu), len(columns))):
         start = time.perf_counter()
-        record = _solve_one(fom, store, index, row, retries)
+        record = _solve_one(fom, store, index, row, retries, suspect)
         if record.status != "stored":
             solves, seconds = solves + 1, seconds + time.perf_counter() - start
         records.append(record)
@@ -119,11 +125,15 @@ def _store(folder: str, identity: bytes, columns: tuple[str, ...]) -> SnapshotSt
     return SnapshotStore(folder, json.loads(identity), columns, create=False)
 
 
-def _solve_one(fom: Any, store: SnapshotStore, index: int, row: NDArray[np.float64], retries: int) -> SolveRecord:
+def _solve_one(
+    fom: Any, store: SnapshotStore, index: int, row: NDArray[np.float64], retries: int, suspect: bool
+) -> SolveRecord:
     key, worker = store.key(row), f"{socket.gethostname()}:{os.getpid()}"
     if store.has(key) and not len(store.missing(row[None, :])):
         known = float(store.seconds(row[None, :])[0])
         return SolveRecord(index, key, "stored", known if np.isfinite(known) else 0.0, worker=worker)
+    if suspect:
+        _note_suspect(store, row, worker)
     begun = time.process_time()
     for attempt in range(1, retries + 2):
         try:
@@ -137,10 +147,23 @@ def _solve_one(fom: Any, store: SnapshotStore, index: int, row: NDArray[np.float
         except InputError as error:
             message, report = _report(error, attempt)
             break
+        if suspect:
+            store.clear_failure(row)
         return SolveRecord(index, key, "solved", seconds, worker=worker)
     seconds = max(time.process_time() - begun, float(report.get("seconds") or 0.0))
     store.record_failure(row, {**report, "message": message, "seconds": seconds, "worker": worker})
     return SolveRecord(index, key, "failed", seconds, message, report, worker)
+
+
+def _note_suspect(store: SnapshotStore, row: NDArray[np.float64], worker: str) -> None:
+    """Note a solve as failed that is about to begin, because it may be what kills its workers."""
+    message = one_line(
+        f"each worker that solved mu = {shown(row.tolist())} died, ended by a signal or by lack of memory; try fewer "
+        "workers, or look for a crash in the model's own code."
+    )
+    earlier = store.failure(row) or {"attempts": DEATHS}
+    report = {"error": "WorkerDied", "attempts": earlier["attempts"] + 1, "worker": worker}
+    store.record_failure(row, {**report, "message": message})
 
 
 def _report(error: Exception, attempt: int) -> tuple[str, dict[str, Any]]:

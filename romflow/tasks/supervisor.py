@@ -88,6 +88,7 @@ class _Supervisor:
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             os.environ[_MARK] = mark
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed worker loses no output
             with contextlib.suppress(OSError):  # if memory runs out, a worker ends and not the driver
                 Path("/proc/self/oom_score_adj").write_text("500")
             self.work(f"local-{slot}-{self.started}")

@@ -103,10 +103,10 @@ def test_the_environment_is_json_and_names_versions():
 
 def test_the_environment_and_the_core_load_no_heavy_package():
     code = (
-        "import sys; from romflow.core import errors, files, fingerprint, mesh, names, provenance, registry, snapshot;"
+        "import sys;from romflow.core import errors, files, fingerprint, mesh, names, provenance, registry, snapshot;"
         "import romflow.parameters.space, romflow.parameters.expressions; provenance.environment();"
-        "print([name for name in ('dask', 'distributed', 'h5py', 'mpi4py', 'pydantic', 'scipy.stats', 'skfem', 'sklearn')"
-        " if name in sys.modules])"
+        "heavy = ('dask', 'distributed', 'h5py', 'mpi4py', 'pydantic', 'scipy.stats', 'skfem', 'sklearn');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

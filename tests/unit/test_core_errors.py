@@ -31,14 +31,14 @@ def test_a_failed_solve_keeps_its_report_through_pickle():
     report = {"exit_code": 3, "stderr": "mesh not found"}
     error = errors.SolveFailed("no", report)
     report["exit_code"] = 0
-    copy = pickle.loads(pickle.dumps(error))
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (str(copy), copy.report) == ("no", {"exit_code": 3, "stderr": "mesh not found"})
     assert errors.SolveFailed("no").report == {}
 
 
 def test_a_store_error_is_plain_text_with_the_system_number_aside():
     error = errors.StoreError("disk full", 28)
-    copy = pickle.loads(pickle.dumps(error))
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (str(error), error.errno) == ("disk full", 28)
     assert (str(copy), copy.errno) == ("disk full", 28)
     assert errors.StoreError("gone").errno is None

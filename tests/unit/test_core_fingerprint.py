@@ -16,7 +16,15 @@ def test_json_is_canonical():
 
 
 def test_fingerprints_tell_contents_apart():
-    specs = [{"cells": 99}, {"cells": 100}, {"cells": "99"}, {"cell": 99}, {"cells": [99]}, {"cells": 0.1 + 0.2}, {"cells": 0.3}]
+    specs = [
+        {"cells": 99},
+        {"cells": 100},
+        {"cells": "99"},
+        {"cell": 99},
+        {"cells": [99]},
+        {"cells": 0.1 + 0.2},
+        {"cells": 0.3},
+    ]
     assert len({fingerprint(spec) for spec in specs}) == len(specs)
     assert fingerprint({}) == hashlib.sha256(b"{}").hexdigest()
 

@@ -8,7 +8,7 @@ from romflow.core import registry
 from romflow.core.errors import ConfigError
 from romflow.core.fingerprint import file_fingerprint
 
-SAMPLER = '''
+SAMPLER = """
 from dataclasses import dataclass
 
 LOADED = []
@@ -31,7 +31,7 @@ class Frozen:
 
 def function():
     pass
-'''
+"""
 
 
 @pytest.fixture
@@ -57,7 +57,8 @@ def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(ConfigError) as caught:
         registry.load("sampler", "gredy", ".")
     assert str(caught.value) == (
-        "no sampler is called 'gredy'; known: greedy, latin-hypercube, sobol, grid, file, random. Did you mean 'greedy'?"
+        "no sampler is called 'gredy'; known: greedy, latin-hypercube, sobol, grid, file, random. "
+        "Did you mean 'greedy'?"
     )
     with pytest.raises(ConfigError, match="no role is called 'samplers'"):
         registry.known("samplers")
@@ -134,10 +135,16 @@ def test_build_gives_what_the_class_takes(folder):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"sise": 3}, "s.toml: [sampling] has no key 'sise' for method = 'mine.py:Mine'; known: size, shape. "
-                      "Did you mean 'size'?"),
+        (
+            {"sise": 3},
+            "s.toml: [sampling] has no key 'sise' for method = 'mine.py:Mine'; known: size, shape. "
+            "Did you mean 'size'?",
+        ),
         ({}, "s.toml: [sampling] needs the key 'size' for method = 'mine.py:Mine'."),
-        ({"size": 3, "seed": 1}, "s.toml: [sampling] has no key 'seed' for method = 'mine.py:Mine'; known: size, shape."),
+        (
+            {"size": 3, "seed": 1},
+            "s.toml: [sampling] has no key 'seed' for method = 'mine.py:Mine'; known: size, shape.",
+        ),
     ],
 )
 def test_build_checks_the_names_of_the_options(folder, options, text):

@@ -292,6 +292,7 @@ def test_failures(store):
     assert first["exit_code"] == 1 and first["stderr"] == "no" and first["seconds"] is None and first["when"]
     assert second["exit_code"] is None and second["attempts"] == 1
     assert len(SnapshotStore.open(store.folder).failures()) == 2
+    assert store.failure([0.5, -0.5]) == first and store.failure([0.7, -0.7]) is None
     put(store, 0.5)
     assert [report["message"] for report in store.failures()] == ["second"]
     store.clear_failure([0.6, -0.6])

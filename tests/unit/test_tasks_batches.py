@@ -17,7 +17,7 @@ def tasks(count, workers, seconds, known=False):
     batches, sizes, flying, seen = Batches(range(count), pace), [], [], []
     while len(batches) or flying:
         while len(batches) and len(flying) < workers:
-            flying.append(batches.take(workers))
+            flying.append(batches.take(workers)[0])
         done = flying.pop(0)
         seen += done
         sizes.append(len(done))
@@ -59,11 +59,11 @@ def test_rows_of_a_lost_task_come_back_one_by_one():
     pace = Pace()
     pace.add(1, 0.001)
     batches = Batches(range(10), pace)
-    lost = batches.take(1)
-    assert len(lost) > 1
+    lost, suspect = batches.take(1)
+    assert len(lost) > 1 and not suspect
     batches.put_back(lost)
     assert len(batches) == 10
-    assert [batches.take(1) for _ in lost] == [[row] for row in lost]
+    assert [batches.take(1) for _ in lost] == [([row], True) for row in lost]
 
 
 def test_the_pace_forgets_a_slow_start():

@@ -68,9 +68,20 @@ def test_a_queue_that_is_not_there(tmp_path, monkeypatch):
     for half_made in (dask_jobqueue.SLURMCluster, dask_jobqueue.PBSCluster):
         monkeypatch.setattr(half_made, "__del__", lambda self: None)  # which complains of what was never open
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert "[cluster] kind = 'slurm' cannot be started" in refusal(tmp_path, kind="slurm")
     assert "colour" in refusal(tmp_path, kind="pbs", options={"memory": "1GB", "colour": "red"})
     gc.collect()
+
+
+def test_jobs_of_a_queue(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = {"memory": "2GB", "job_script_prologue": ["module load fenics"], "log_directory": "here"}
+    found = cluster._queue_options(ClusterConfig(kind="slurm", threads=3, options=options))
+    assert (found["cores"], found["processes"], found["memory"], found["log_directory"]) == (3, 1, "2GB", "here")
+    assert "export OMP_NUM_THREADS=3" in found["job_script_prologue"]
+    assert found["job_script_prologue"][-1] == "module load fenics"
+    assert (tmp_path / ".romflow").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.fixture

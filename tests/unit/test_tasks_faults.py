@@ -45,7 +45,8 @@ class Driver:
     def __init__(self, folder: Path, values: str, **options: object) -> None:
         self.study = ToyStudy(folder, **options)
         code = f"""
-            import sys, time
+            import signal, sys, time
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
             sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
             from pathlib import Path
             from romflow.core.schema import ClusterConfig
@@ -83,8 +84,8 @@ class Driver:
 
 def whole(study: ToyStudy) -> np.ndarray:
     """The parameters 0, 1, ... that are stored, after checking that each snapshot in the store is right."""
-    values = np.arange(300.0)
-    there = np.setdiff1d(np.arange(300), study.store.missing(values[:, None]))
+    values = np.arange(150.0)
+    there = np.setdiff1d(np.arange(150), study.store.missing(values[:, None]))
     assert study.store.damaged == [] and len(there) == len(study.store)
     states = study.store.matrix(values[there, None])
     assert not len(there) or np.array_equal(states, np.outer(np.arange(1.0, 51.0), there))
@@ -110,17 +111,17 @@ def test_a_solve_that_kills_its_worker_fails_alone(tmp_path):
         records = study.solve(executor, [*range(40), toy.KILLS, *range(40, 80)])
     failed = records.pop(40)
     assert {record.status for record in records} <= {"solved", "stored"}
-    assert failed.status == "failed" and "the worker died 4 times while it solved mu = [-2.0]" in failed.message
+    assert failed.status == "failed" and "each worker that solved mu = [-2.0] died" in failed.message
     report, = study.store.failures()
     assert report["mu"] == [toy.KILLS] and report["attempts"] == 4
     log = study.log()
-    assert 4 <= log.pop(toy.KILLS) <= 8 and set(log.values()) == {1}
+    assert log.pop(toy.KILLS) == 4 and set(log.values()) == {1}
     assert len(whole(study)) == 80
 
 
 @pytest.mark.parametrize("moment", [0.3, 1.0, "at once", 10, 60])
 def test_a_killed_driver_leaves_no_workers_and_no_half_files(tmp_path, moment):
-    driver = Driver(tmp_path, "range(300)", busy=0.01)
+    driver = Driver(tmp_path, "range(150)", busy=0.01)
     if isinstance(moment, int):
         driver.begun(moment)
     elif isinstance(moment, float):
@@ -134,15 +135,15 @@ def test_a_killed_driver_leaves_no_workers_and_no_half_files(tmp_path, moment):
     there = whole(driver.study)
     begun = driver.study.log()
     (tmp_path / "log.txt").unlink(missing_ok=True)
-    records = driver.study.solve(SerialExecutor(), range(300))
+    records = driver.study.solve(SerialExecutor(), range(150))
     assert sum(record.status == "stored" for record in records) == len(there)
     assert not set(there) & set(driver.study.log())
-    assert len(whole(driver.study)) == 300
+    assert len(whole(driver.study)) == 150
     assert max(begun.values(), default=1) == 1
 
 
 def test_ctrl_c_is_quick_and_quiet(tmp_path):
-    driver = Driver(tmp_path, "range(300)", busy=0.01, sleep=0.5)
+    driver = Driver(tmp_path, "range(150)", busy=0.01, sleep=0.5)
     driver.begun(3)
     family = driver.family()
     start = time.monotonic()
@@ -208,9 +209,9 @@ def test_workers_that_cannot_start_are_an_error(tmp_path, monkeypatch):
 
 
 def test_a_normal_run_says_nothing(tmp_path):
-    driver = Driver(tmp_path, "range(300)")
+    driver = Driver(tmp_path, "range(150)")
     assert driver.end() == (0, "['solved']\n", "")
-    assert len(whole(driver.study)) == 300
+    assert len(whole(driver.study)) == 150
 
 
 def test_a_run_leaves_no_files_of_its_own(tmp_path, monkeypatch):

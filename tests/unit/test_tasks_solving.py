@@ -9,8 +9,9 @@ from threadpoolctl import threadpool_info
 from romflow.core.errors import ConfigError, ParameterError, ShapeError, StoreError
 from romflow.core.fingerprint import check_json
 from romflow.core.schema import ClusterConfig
+from romflow.core.snapshot import Snapshot
 from romflow.tasks.executor import SerialExecutor, make_executor, pinned_threads
-from romflow.tasks.solving import solve_task
+from romflow.tasks.solving import DEATHS, solve_batch, solve_task
 from tests import toy_model as toy
 from tests.toy_study import SPACE, ToyStudy
 
@@ -87,6 +88,21 @@ def test_a_failure_is_forgotten_when_it_is_solved(study):
     assert len(study.store.failures()) == 1
     assert study.solve(SerialExecutor(), [toy.ONCE])[0].status == "solved"
     assert study.store.failures() == []
+
+
+def test_a_suspect_is_noted_while_it_is_solved(study, monkeypatch):
+    """A note that a worker leaves when it dies in the solve, and that a solve takes back."""
+    notes = []
+    monkeypatch.setattr("romflow.tasks.solving.snapshot_of",
+                        lambda fom, mu: (notes.append(study.store.failure(mu)), Snapshot(np.ones(50)))[1])
+    call = (study.request, str(study.store.folder), ["a"])
+    study.store.record_failure([2.0], {"attempts": DEATHS + 1, "message": "from the attempt before"})
+    solve_batch(*call, [[1.0], [2.0]], suspect=True)
+    assert [note["attempts"] for note in notes] == [DEATHS + 1, DEATHS + 2]
+    assert all("each worker that solved mu" in note["message"] for note in notes)
+    assert study.store.failures() == [] and study.store.failure([1.0]) is None
+    solve_batch(*call, [[3.0]])
+    assert notes[-1] is None
 
 
 def test_a_damaged_snapshot_is_solved_again(study):
