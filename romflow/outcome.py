@@ -20,35 +20,63 @@ _ONLINE_BATCH = 1000
 
 @dataclass(frozen=True)
 class Validation:
-    """True errors and estimates at k parameters: all arrays (k,), outputs (o, k)."""
+    """True errors and estimates at k parameters: all arrays (k,), outputs (o, k).
+
+    `truth_error` bounds the rounding of the full-order solutions themselves; an error that is not well above it was
+    not measured.
+    """
 
     mu: np.ndarray
     true_error: np.ndarray
+    truth_error: np.ndarray
     norm: np.ndarray
     answer: Answer
     outputs: np.ndarray | None
 
     @property
+    def measured(self) -> np.ndarray:
+        """Whether the true error is above the rounding of the truth (k,)."""
+        return self.true_error > np.maximum(2 * self.truth_error, 100 * np.finfo(float).eps * self.norm)
+
+    @property
     def effectivity(self) -> np.ndarray:
-        """Estimate over true error where the error is above rounding, (j,)."""
-        seen = self.true_error > 100 * np.finfo(float).eps * self.norm
-        return self.answer.error[seen] / self.true_error[seen]
+        """Estimate over true error where the error was measured, (j,)."""
+        return self.answer.error[self.measured] / self.true_error[self.measured]
 
 
 def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> Validation:
     """Compare the reduced model with stored full-order snapshots at mu (k, p), a block at a time."""
     product = InnerProduct(getattr(fom, "inner_product", None), rom.norm_name)
     answer = rom.solve(mu)
-    error, norm = np.empty(len(mu)), np.empty(len(mu))
+    error, rounding, norm = np.empty(len(mu)), np.zeros(len(mu)), np.empty(len(mu))
+    affine = hasattr(fom, "operator") and hasattr(fom, "rhs")
     outputs = []
     for start in range(0, len(mu), _BLOCK):
         part = slice(start, min(start + _BLOCK, len(mu)))
         truth = store.matrix(mu[part])
         norm[part] = product.norm(truth)
         error[part] = product.norm(truth - rom.lift(answer.coefficients[:, part]))
+        if affine:
+            rounding[part] = _truth_error(rom, fom, product, truth, mu[part])
         outputs.append(true_outputs(fom, store, truth, mu[part]))
     known = [values for values in outputs if values is not None]
-    return Validation(mu, error, norm, answer, np.hstack(known) if len(known) == len(outputs) and known else None)
+    return Validation(mu, error, rounding, norm, answer, np.hstack(known) if len(known) == len(outputs) and known else None)
+
+
+def _truth_error(rom: ReducedModel, fom: Any, product: InnerProduct, truth: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    """(||f - A u||_{X'} + eps || |A| |u| + |f| ||_{X'}) / alpha (k,) of the full-order solutions u (n, k).
+
+    The second term is what rounding the matrix and the right-hand side alone does (Oettli and Prager 1964).
+    """
+    residual, rounded = np.empty_like(truth), np.empty_like(truth)
+    for j, row in enumerate(mu):
+        A, f, u = fom.operator.assemble(row), fom.rhs.assemble(row), truth[:, j]
+        residual[:, j] = f - A @ u
+        rounded[:, j] = abs(A) @ np.abs(u) + np.abs(f)
+    bound = getattr(rom, "stability", None)
+    alpha = np.ones(len(mu)) if bound is None else bound(mu)
+    total = product.dual_norm(residual) + np.finfo(float).eps * product.dual_norm(rounded)
+    return total / np.where(alpha > 0.0, alpha, 1.0)
 
 
 def true_outputs(fom: Any, store: SnapshotStore, truth: np.ndarray, mu: np.ndarray) -> np.ndarray | None:
@@ -104,7 +132,8 @@ def error_table(validation: Validation | None) -> ErrorTable | None:
     if validation is None:
         return None
     answer = validation.answer
-    return ErrorTable(validation.mu, validation.true_error, answer.error, validation.norm, validation.outputs,
+    error = np.where(validation.measured, validation.true_error, np.nan)
+    return ErrorTable(validation.mu, error, answer.error, validation.norm, validation.outputs,
                       answer.output if answer.output.size else None, answer.output_error)
 
 

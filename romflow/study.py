@@ -66,6 +66,8 @@ class Study:
         Folder that relative paths start from.
     text : str
         The study as written.
+    where : str
+        Name of its file, for messages.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class Study:
     config: StudyConfig
     base: Path
     text: str = ""
+    where: str = ""
 
     @classmethod
     def from_file(cls, path: str | Path) -> Study:
@@ -92,7 +95,7 @@ class Study:
         """
         path = Path(path)
         config = read_study(path)
-        return cls(config, path.resolve().parent, path.read_text(encoding="utf-8"))
+        return cls(config, path.resolve().parent, path.read_text(encoding="utf-8"), path.name)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], base: str | Path = ".") -> Study:
@@ -133,7 +136,8 @@ class Study:
     def sampler(self) -> Any:
         """A new sampler."""
         sampling, reduction = self.config.sampling, self.config.reduction
-        return registry.build("sampler", sampling.method, self.base, sampling.options, space=self.parameters,
+        return registry.build("sampler", sampling.method, self.base, sampling.options, where=self.where,
+                              space=self.parameters,
                               seed=sampling.seed, base=self.base, tolerance=reduction.tolerance,
                               max_size=reduction.max_size)
 
@@ -146,7 +150,7 @@ class Study:
             The method does not fit the model; the message says what does.
         """
         reduction = self.config.reduction
-        reductor = registry.build("reductor", reduction.method, self.base, reduction.options,
+        reductor = registry.build("reductor", reduction.method, self.base, reduction.options, where=self.where,
                                   tolerance=reduction.tolerance, max_size=reduction.max_size,
                                   estimator=reduction.estimator, projection=reduction.projection,
                                   seed=self.config.sampling.seed)
@@ -157,7 +161,8 @@ class Study:
 
     def exporters(self) -> list[tuple[Any, str | None]]:
         """The exporters and their file names (None: chosen from the study's name)."""
-        return [(registry.build("exporter", wish.format, self.base, wish.options, base=self.base), wish.path)
+        return [(registry.build("exporter", wish.format, self.base, wish.options, where=self.where,
+                                base=self.base), wish.path)
                 for wish in self.config.export]
 
     def validation_parameters(self) -> np.ndarray:

@@ -262,7 +262,7 @@ class Walk:
             singular_values=None if values is None else np.asarray(values),
             validation=error_table(validation), rom=rom, field=worst_field(rom, self._store, validation),
             stages=self._counts.stages, solve_seconds=self._store.seconds(mu) if len(mu) else None,
-            failures=self._store.failures(), provenance=summary["environment"])
+            failures=self._store.failures(), provenance=summary["environment"], snapshot_mu=mu if len(mu) else None)
         data.save(self.folder)
         write_report(self.folder / REPORT, data)
 

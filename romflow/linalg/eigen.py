@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg as sl
 import scipy.sparse as sp
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from romflow.core.errors import SolveFailed
 from romflow.linalg.direct import LinearSolver
@@ -17,8 +17,12 @@ from romflow.linalg.inner_product import InnerProduct
 _DENSE = 400
 
 
-def largest_eigenvalue(A: sp.sparray | LinearOperator, product: InnerProduct, seed: int = 0) -> float:
-    """Largest lambda of A v = lambda X v with a symmetric A (n, n), by Lanczos in the X inner product.
+def eigenvalue_range(A: sp.sparray | LinearOperator, product: InnerProduct, tolerance: float = 1e-8,
+                     seed: int = 0) -> tuple[float, float]:
+    """Smallest and largest lambda of A v = lambda X v with a symmetric A (n, n), to `tolerance` times the larger.
+
+    Lanczos in the X inner product on A + c X and c X - A, with c above the spectral radius, so that eigenvalues which
+    accumulate at zero cost no accuracy that is not needed.
 
     Raises
     ------
@@ -27,9 +31,33 @@ def largest_eigenvalue(A: sp.sparray | LinearOperator, product: InnerProduct, se
     """
     n = A.shape[0]
     if n <= _DENSE:
-        return float(_dense(A, product)[0][-1])
-    values = _lanczos(A, seed, return_eigenvectors=False, M=product.X, Minv=_inverse(product), which="LA", ncv=40)
-    return float(values[0])
+        values, _ = _dense(A, product)
+        return float(values[0]), float(values[-1])
+    shift = 2.0 * _radius(A, product, seed)
+    if shift == 0.0:
+        return 0.0, 0.0
+    ends = []
+    for sign in (-1.0, 1.0):
+        shifted = LinearOperator((n, n), dtype=float,
+                                 matvec=lambda v, s=sign: s * (A @ np.ravel(v)) + shift * product.apply(np.ravel(v)))
+        value = _lanczos(shifted, seed, return_eigenvectors=False, M=_matrix(product, n), Minv=_inverse(product, n),
+                         which="LA", ncv=40, tol=tolerance / 3)
+        ends.append(sign * (float(value[0]) - shift))
+    return ends[0], ends[1]
+
+
+def _radius(A: sp.sparray | LinearOperator, product: InnerProduct, seed: int) -> float:
+    """A few power iterations on X^{-1} A: the spectral radius to about 20 %."""
+    v = np.random.default_rng(seed).standard_normal(A.shape[0])
+    largest = 0.0
+    for _ in range(20):
+        v = v / product.norm(v[:, None])[0]
+        v = product.riesz(A @ v)
+        norm = float(product.norm(v[:, None])[0])
+        largest = max(largest, norm)
+        if norm == 0.0:
+            break
+    return largest
 
 
 def smallest_eigenpair(A: sp.sparray | LinearOperator, product: InnerProduct, shift: float,
@@ -55,15 +83,15 @@ def smallest_eigenpair(A: sp.sparray | LinearOperator, product: InnerProduct, sh
         values, vectors = _dense(A, product)
         return float(values[0]), vectors[:, 0]
     operator = LinearOperator((n, n), matvec=lambda v: inverse(np.ravel(v)), dtype=float)
-    values, vectors = _lanczos(A, seed, M=product.X, sigma=shift, OPinv=operator, which="LM")
+    values, vectors = _lanczos(A, seed, M=_matrix(product, n), sigma=shift, OPinv=operator, which="LM", tol=1e-10)
     return float(values[0]), vectors[:, 0] / product.norm(vectors)[0]
 
 
 def _lanczos(A: sp.sparray | LinearOperator, seed: int, **options: Any) -> Any:
     start = np.random.default_rng(seed).standard_normal(A.shape[0])
     try:
-        return eigsh(A, k=1, v0=start, tol=1e-10, maxiter=3000, **options)
-    except ArpackNoConvergence as error:
+        return eigsh(A, k=1, v0=start, maxiter=3000, **options)
+    except ArpackError as error:
         raise SolveFailed(f"Lanczos did not find an extreme eigenvalue ({error}): the model's terms are badly "
                           "scaled; give a stability expression instead") from None
 
@@ -88,9 +116,12 @@ def is_semidefinite(A: sp.sparray, product: InnerProduct) -> bool:
     return LinearSolver(symmetric=True).setup(A + shift * X).negative_pivots == 0
 
 
-def _inverse(product: InnerProduct) -> LinearOperator:
-    n = product.X.shape[0]
-    return LinearOperator((n, n), matvec=lambda v: product.factor.solve(np.ravel(v)), dtype=float)
+def _matrix(product: InnerProduct, n: int) -> sp.sparray:
+    return sp.eye_array(n) if product.X is None else product.X
+
+
+def _inverse(product: InnerProduct, n: int) -> LinearOperator:
+    return LinearOperator((n, n), matvec=lambda v: product.riesz(np.ravel(v)), dtype=float)
 
 
 def _dense(A: sp.sparray | LinearOperator, product: InnerProduct) -> tuple[np.ndarray, np.ndarray]:

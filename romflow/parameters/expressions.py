@@ -7,7 +7,6 @@ whose tree may hold nothing but the nodes named here, then turned into a postfix
 from __future__ import annotations
 
 import ast
-import keyword
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -259,8 +258,6 @@ def _check_tokens(text: str) -> None:
         name, symbol = token["name"], token["symbol"]
         if name is not None and after_number and token.start("name") == position:
             raise _refusal(text, f"{name!r} follows a number without an operator")
-        if name is not None and keyword.iskeyword(name):
-            raise _refusal(text, f"the word {name!r} has no place in it")
         after_number = token["number"] is not None
         if after_number and not math.isfinite(float(token["number"])):
             raise _refusal(text, "it holds a number beyond float64")

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
 from romflow.linalg.direct import LinearSolver
-from romflow.linalg.eigen import is_semidefinite, largest_eigenvalue, smallest_eigenpair
+from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eigenpair
 from romflow.linalg.inner_product import InnerProduct
 from romflow.parameters.expressions import Theta
 from romflow.rom.stability import Expression, MinTheta, Scm, StabilityBound
@@ -26,6 +26,9 @@ _GAP = 0.2
 _MAX_EIGENPROBLEMS = 60
 # Eigenvalues are computed to about 1e-9 relative; bounds give that much away.
 _SAFETY = 1e-8
+# The box need not be tight, so its eigenvalues are computed to six digits only.
+_BOX_TOLERANCE = 1e-6
+_VANISHING = 1e-11
 
 
 def stability_bound(fom: Any, product: InnerProduct | None = None, seed: int = 0) -> StabilityBound | None:
@@ -133,7 +136,7 @@ class _Family:
 
 def _coercivity_family(fom: Any, product: InnerProduct) -> _Family:
     terms = [_symmetric_part(A) for A in fom.operator.matrices]
-    box = np.array([_range(S, product) for S in terms])
+    box = _box(terms, product)
     solver = LinearSolver(symmetric=True)
 
     def smallest(mu: np.ndarray, below: float) -> tuple[float, np.ndarray]:
@@ -160,7 +163,7 @@ def _inf_sup_family(fom: Any, product: InnerProduct) -> _Family:
         return LinearOperator((n, n), matvec=apply, dtype=float)
 
     terms = [term(int(i), int(j)) for i, j in pairs]
-    box = np.array([_range(B, product) for B in terms])
+    box = _box(terms, product)
 
     def smallest(mu: np.ndarray, below: float) -> tuple[float, np.ndarray]:
         matrix = fom.operator.assemble(mu)
@@ -173,12 +176,20 @@ def _inf_sup_family(fom: Any, product: InnerProduct) -> _Family:
     return _Family(fom.operator.theta, pairs, box, 0.5, "inf-sup", smallest)
 
 
+def _box(terms: list[Any], product: InnerProduct) -> np.ndarray:
+    """Intervals (S, 2) that hold the Rayleigh quotients of each symmetric term, widened by their accuracy.
+
+    Terms that vanish but for rounding (the symmetric part of pure transport) have the interval (0, 0).
+    """
+    probe = np.random.default_rng(0).standard_normal(terms[0].shape[0])
+    sizes = np.array([np.linalg.norm(term @ probe) for term in terms])
+    return np.array([(0.0, 0.0) if size <= _VANISHING * sizes.max() else _range(term, product)
+                     for term, size in zip(terms, sizes, strict=True)])
+
+
 def _range(S: sp.sparray | LinearOperator, product: InnerProduct) -> tuple[float, float]:
-    """Interval that holds the Rayleigh quotients of S, widened by the accuracy of the eigenvalues."""
-    high = largest_eigenvalue(S, product)
-    negative = LinearOperator(S.shape, matvec=lambda v: -(S @ np.ravel(v)), dtype=float)
-    low = -largest_eigenvalue(negative, product)
-    margin = _SAFETY * max(abs(low), abs(high))
+    low, high = eigenvalue_range(S, product, _BOX_TOLERANCE)
+    margin = 10 * _BOX_TOLERANCE * max(abs(low), abs(high))
     return low - margin, high + margin
 
 

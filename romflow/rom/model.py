@@ -53,12 +53,23 @@ class Answer:
 class ReducedModel(Protocol):
     """A small model that stands for a full-order one; `romflow.load` gives one back from its file."""
 
-    parameters: ParameterSpace
-    output_names: tuple[str, ...]
-    basis: np.ndarray
-    norm_name: str
-    mesh: Mesh | None
-    metadata: dict[str, Any]
+    @property
+    def parameters(self) -> ParameterSpace: ...
+
+    @property
+    def output_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def basis(self) -> np.ndarray: ...
+
+    @property
+    def norm_name(self) -> str: ...
+
+    @property
+    def mesh(self) -> Mesh | None: ...
+
+    @property
+    def metadata(self) -> dict[str, Any]: ...
 
     @property
     def size(self) -> int: ...
@@ -76,6 +87,8 @@ class ReducedModel(Protocol):
     def truncate(self, size: int) -> ReducedModel: ...
 
     def save(self, path: str | Path) -> Path: ...
+
+    def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]: ...
 
 
 def truncated_size(rom: ReducedModel, size: int) -> int:

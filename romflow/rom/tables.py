@@ -30,9 +30,8 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
     for start in range(0, len(mu), _ROWS):
         part = mu[start:start + _ROWS]
         answer = rom.solve(part, check=False)
-        blocks = [part, answer.output.T]
-        if answer.output_error is not None:
-            blocks.append(answer.output_error.T)
-        np.savetxt(text, np.column_stack([*blocks, answer.error]), fmt="%.17g", delimiter=",",
+        unknown = np.full_like(answer.output, np.nan)
+        spread = unknown if answer.output_error is None else answer.output_error
+        np.savetxt(text, np.column_stack([part, answer.output.T, spread.T, answer.error]), fmt="%.17g", delimiter=",",
                    newline=f",{answer.kind or ''}\n")
     write_atomic(path, text.getvalue().encode())

@@ -153,6 +153,11 @@ def test_build_checks_the_names_of_the_options(folder, options, text):
     assert str(caught.value) == text
 
 
+def test_an_option_cannot_replace_what_romflow_gives(folder):
+    with pytest.raises(ConfigError, match="has no key 'space'"):
+        registry.build("sampler", "mine.py:Open", folder, {"space": 3}, space="space")
+
+
 def test_a_type_error_inside_a_class_is_not_swallowed(folder):
     with pytest.raises(TypeError, match="inside"):
         registry.build("sampler", "mine.py:Broken", folder, {"size": 3})

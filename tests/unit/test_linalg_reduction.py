@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from romflow.core.errors import InputError, SolveFailed
 from romflow.linalg.batched import assemble_and_solve, least_squares
-from romflow.linalg.eigen import is_semidefinite, largest_eigenvalue, smallest_eigenpair
+from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eigenpair
 from romflow.linalg.direct import LinearSolver
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange, extend_orthonormal
@@ -104,14 +104,15 @@ def test_extreme_eigenvalues_agree_with_a_dense_solver(n):
     A = sp.csr_array(sp.diags_array([np.linspace(-1.0, 3.0, n), np.ones(n - 1), np.ones(n - 1)], offsets=[0, 1, -1]))
     exact = sl.eigh(A.toarray(), M.toarray(), eigvals_only=True)
     product = InnerProduct(M)
-    assert largest_eigenvalue(A, product) == pytest.approx(exact[-1], rel=1e-7)
+    assert eigenvalue_range(A, product) == pytest.approx((exact[0], exact[-1]), abs=1e-7 * np.abs(exact).max())
     below = exact[0] - 1.0
     inverse = LinearSolver(True).setup(A - below * M)
     value, v = smallest_eigenpair(A, product, below, inverse.solve)
     assert value == pytest.approx(exact[0], rel=1e-8)
     assert np.linalg.norm(A @ v - value * (M @ v)) < 1e-6
     operator = LinearOperator((n, n), matvec=lambda w: A @ w, dtype=float)
-    assert largest_eigenvalue(operator, product) == pytest.approx(exact[-1], rel=1e-7)
+    assert eigenvalue_range(operator, product) == pytest.approx((exact[0], exact[-1]), abs=1e-7 * np.abs(exact).max())
+    assert eigenvalue_range(0.0 * A, product) == pytest.approx((0.0, 0.0), abs=1e-12)
 
 
 def test_semidefinite_matrices_are_told_from_indefinite_ones():

@@ -21,6 +21,7 @@ MU = np.array([[0.5, 2.0], [3.0, 0.25]])
         ("(-a) ** 2", lambda a, b: a**2),
         ("2 ** 3 ** 2", lambda a, b: 512 + 0 * a),
         ("(2 ** 3) ** 2", lambda a, b: 64 + 0 * a),
+        ("(a ** b) ** 2", lambda a, b: (a**b) ** 2),
         ("a ** b ** 2", lambda a, b: a ** (b**2)),
         ("a - b - 1", lambda a, b: (a - b) - 1),
         ("a - (b - 1)", lambda a, b: a - (b - 1)),
@@ -200,6 +201,20 @@ def test_what_is_not_arithmetic_is_refused_at_once_in_one_sentence(text):
 def test_what_is_neither_text_nor_number_is_refused(value):
     with pytest.raises(ConfigError, match="theta = "):
         Theta([value], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("+".join(["a"] * 1002), "it has more than 1000 operators; split it."),
+        ("(" * 101 + "a" + ")" * 101, "it is nested more than 100 deep; split it."),
+        (" " * 10_000 + "a", "has 10001 characters; at most 10000 are read, split it."),
+    ],
+)
+def test_what_is_too_large_is_refused_before_pythons_parser_sees_it(text, reason):
+    with pytest.raises(ConfigError) as caught:
+        Theta([text], ["a"])
+    assert str(caught.value).endswith(reason)
 
 
 def test_one_text_for_a_list_of_texts_is_refused():
