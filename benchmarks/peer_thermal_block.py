@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
+from pymor.algorithms.greedy import rb_greedy
 from pymor.basic import (
     CoerciveRBReductor,
     ConstantFunction,
@@ -14,7 +15,6 @@ from pymor.basic import (
     set_log_levels,
     thermal_block_problem,
 )
-from pymor.algorithms.greedy import rb_greedy
 from pymor.discretizers.builtin.grids.boundaryinfos import AllDirichletBoundaryInfo
 from pymor.discretizers.builtin.grids.rect import RectGrid
 

@@ -72,16 +72,17 @@ def best_of(action: Callable[[], Any], repeats: int = 5) -> float:
 
 def bare_numpy(rom: Any, mu: np.ndarray) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     """The same batch, outputs and bounds, as one would write it by hand for this one problem."""
-    A, f, l, T = rom.operator, rom.rhs[0], rom.output[0, 0], rom.factor
+    A, f, functional, T = rom.operator, rom.rhs[0], rom.output[0, 0], rom.factor
     alpha_reference = 1.0
 
     def evaluate() -> tuple[np.ndarray, np.ndarray]:
         outputs, bounds = np.empty(len(mu)), np.empty(len(mu))
         for start in range(0, len(mu), 1000):
             theta = mu[start:start + 1000]
-            x = np.linalg.solve(np.tensordot(theta, A, 1), np.broadcast_to(f[:, None], (len(theta), f.size, 1)))[..., 0]
+            right = np.broadcast_to(f[:, None], (len(theta), f.size, 1))
+            x = np.linalg.solve(np.tensordot(theta, A, 1), right)[..., 0]
             c = np.concatenate([np.ones((len(theta), 1)), -(x[:, :, None] * theta[:, None]).reshape(len(theta), -1)], 1)
-            outputs[start:start + 1000] = x @ l
+            outputs[start:start + 1000] = x @ functional
             bounds[start:start + 1000] = np.linalg.norm(c @ T.T, axis=1) / (alpha_reference * theta.min(axis=1))
         return outputs, bounds
 
@@ -99,7 +100,7 @@ def against_peer(blocks: int, cells: int, size: int, training: int, batch: int) 
     own_online = best_of(lambda: rom.solve(online))
     by_hand = bare_numpy(rom, online)
     outputs, _ = by_hand()
-    assert np.allclose(rom.solve(online).output[0], outputs, rtol=1e-9), "the hand-written batch computes something else"
+    assert np.allclose(rom.solve(online).output[0], outputs, rtol=1e-9), "the batch by hand computes something else"
     assert np.allclose(outputs, peer_outputs, rtol=0.2), "the peer solves another problem"
     print(f"{blocks}x{blocks} blocks, {cells} cells: greedy {seconds:.2f} s, {PEER} {peer.greedy_seconds:.2f} s; "
           f"{batch} outputs with bounds {own_online:.3f} s, {PEER} {peer_online:.2f} s; largest relative error "

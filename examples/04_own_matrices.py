@@ -59,7 +59,8 @@ def main(folder: Path) -> dict[str, float]:
     result = study.run(folder / "run")
     validation = result.summary["validation"]
     print(f"{result.rom.size} basis vectors by least-squares projection; largest relative error "
-          f"{validation['max_relative_error']:.1e}, its {validation['error_kind']} {validation['max_error_estimate']:.1e}")
+          f"{validation['max_relative_error']:.1e}, its {validation['error_kind']} "
+          f"{validation['max_error_estimate']:.1e}")
     return {"basis_size": result.rom.size, "max_relative_error": validation["max_relative_error"],
             "min_effectivity": validation["min_effectivity"], "max_effectivity": validation["max_effectivity"]}
 

@@ -60,10 +60,12 @@ def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) 
             rounding[part] = _truth_error(rom, fom, product, truth, mu[part])
         outputs.append(true_outputs(fom, store, truth, mu[part]))
     known = [values for values in outputs if values is not None]
-    return Validation(mu, error, rounding, norm, answer, np.hstack(known) if len(known) == len(outputs) and known else None)
+    complete = known and len(known) == len(outputs)
+    return Validation(mu, error, rounding, norm, answer, np.hstack(known) if complete else None)
 
 
-def _truth_error(rom: ReducedModel, fom: Any, product: InnerProduct, truth: np.ndarray, mu: np.ndarray) -> np.ndarray:
+def _truth_error(rom: ReducedModel, fom: Any, product: InnerProduct, truth: np.ndarray,
+                 mu: np.ndarray) -> np.ndarray:
     """(||f - A u||_{X'} + eps || |A| |u| + |f| ||_{X'}) / alpha (k,) of the full-order solutions u (n, k).
 
     The second term is what rounding the matrix and the right-hand side alone does (Oettli and Prager 1964).

@@ -262,11 +262,13 @@ class Walk:
             singular_values=None if values is None else np.asarray(values),
             validation=error_table(validation), rom=rom, field=worst_field(rom, self._store, validation),
             stages=self._counts.stages, solve_seconds=self._store.seconds(mu) if len(mu) else None,
-            failures=self._store.failures(), provenance=summary["environment"], snapshot_mu=mu if len(mu) else None)
+            failures=self._store.failures(), provenance=summary["environment"],
+            snapshot_mu=mu if len(mu) else None)
         data.save(self.folder)
         write_report(self.folder / REPORT, data)
 
-    def _history(self, sampler: Any, rom: ReducedModel, fom: Any, validation: Validation | None) -> list[dict[str, Any]]:
+    def _history(self, sampler: Any, rom: ReducedModel, fom: Any,
+                 validation: Validation | None) -> list[dict[str, Any]]:
         """The greedy's steps with the true validation error of each smaller model beside them."""
         history = [dict(step) for step in getattr(sampler, "history", [])]
         if validation is None:

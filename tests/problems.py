@@ -19,7 +19,8 @@ def reaction_diffusion(cells: int = 200) -> AffineModel:
     M = sp.diags_array([np.ones(n - 1), 4 * np.ones(n), np.ones(n - 1)], offsets=[-1, 0, 1]) * (h / 6)
     space = ParameterSpace([Parameter("mu", Uniform(1.0, 10.0))])
     f = np.full((n, 1), h)
-    return AffineModel(space, AffineOperator(Theta(["1", "mu"], ["mu"]), [K, M]), AffineVector(Theta(["1"], ["mu"]), f), K,
+    operator, rhs = AffineOperator(Theta(["1", "mu"], ["mu"]), [K, M]), AffineVector(Theta(["1"], ["mu"]), f)
+    return AffineModel(space, operator, rhs, K,
                        AffineOutputs(["mean", "middle"], Theta(["1"], ["mu"]),
                                      np.stack([f[:, 0], np.eye(n)[n // 2]])[None]),
                        spec={"kind": "reaction-diffusion", "cells": cells}, norm="H1_0",
@@ -38,8 +39,9 @@ def advection(n: int = 60, stability: dict | None = None) -> AffineModel:
     F = np.stack([np.full(n, h), h * np.linspace(0, 1, n)], axis=1)
     outputs = AffineOutputs(["flux", "mixed"], Theta(["1", "e"], space.columns),
                             np.stack([np.stack([np.eye(n)[0], np.full(n, h)]), np.stack([np.zeros(n), np.eye(n)[3]])]))
-    return AffineModel(space, AffineOperator(theta, [K, B, M]), AffineVector(Theta(["1", "sin(w)"], space.columns), F), K,
-                       outputs, spec={"kind": "advection", "n": n}, norm="H1_0", stability=stability)
+    rhs = AffineVector(Theta(["1", "sin(w)"], space.columns), F)
+    return AffineModel(space, AffineOperator(theta, [K, B, M]), rhs, K, outputs,
+                       spec={"kind": "advection", "n": n}, norm="H1_0", stability=stability)
 
 
 class MemoryStore:

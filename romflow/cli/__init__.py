@@ -32,9 +32,6 @@ def main() -> None:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}; check the path and the disk")
-    except KeyboardInterrupt:
-        print("romflow: stopped; what was solved is stored, and the same command goes on from there", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
 
 
 def _fail(message: str) -> None:
@@ -91,8 +88,12 @@ def run(study: StudyFile,
 
     loaded = Study.from_file(study)
     folder = out or study.resolve().parent / "runs" / loaded.name
-    with make_watcher() as watcher:
-        result = loaded.run(folder, watcher)
+    try:
+        with make_watcher() as watcher:
+            result = loaded.run(folder, watcher)
+    except KeyboardInterrupt:
+        print("romflow: stopped; what was solved is stored, and the same command goes on from there", file=sys.stderr)
+        raise typer.Exit(_INTERRUPTED) from None
     print_result(result.summary, folder)
 
 

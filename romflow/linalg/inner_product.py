@@ -10,6 +10,8 @@ import scipy.sparse as sp
 from romflow.core.errors import InputError, ShapeError, SolveFailed
 from romflow.linalg.direct import Factorised, LinearSolver
 
+_RULE = ("the rule is a symmetric positive definite matrix: give an energy or mass matrix without constrained rows")
+
 
 class InnerProduct:
     """(u, v)_X = u^T X v with a symmetric positive definite X, or the Euclidean product where X is None.
@@ -73,12 +75,9 @@ class InnerProduct:
             factor = LinearSolver(symmetric=True).setup(self.X)
             negative = factor.negative_pivots
         except SolveFailed:
-            raise InputError(f"the inner product '{self.name}' is singular or indefinite; the rule is a symmetric "
-                             "positive definite matrix: give an energy or mass matrix without constrained rows") from None
+            raise InputError(f"the inner product '{self.name}' is singular or indefinite; {_RULE}") from None
         if negative:
-            raise InputError(f"the inner product '{self.name}' has {negative} negative or zero pivots; the rule is a "
-                             "symmetric positive definite matrix: give an energy or mass matrix without constrained "
-                             "rows")
+            raise InputError(f"the inner product '{self.name}' has {negative} negative or zero pivots; {_RULE}")
         return factor
 
 

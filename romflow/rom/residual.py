@@ -3,7 +3,8 @@
 With whitened columns Y = L^{-1} [f_1 .. f_Qf, A_1 v_1, .., A_Q v_1, A_1 v_2, ..] (X = L L^T) and coefficients
 c(mu) = (theta_f, -theta_q x_i) the dual norm is ||Y c||_2. The three evaluations differ in what they keep of Y:
 
-* `OrthonormalResidual`: the factor T of Y = Q T; ||T c||, accurate to eps ||f|| (Buhr, Engwer, Ohlberger and Rave 2014);
+* `OrthonormalResidual`: the factor T of Y = Q T; ||T c||, accurate to eps ||f|| (Buhr, Engwer, Ohlberger and Rave
+  2014);
 * `GramResidual`: Y^T Y; (c^T Y^T Y c)^{1/2}, accurate to sqrt(eps) ||f|| (the classical formula);
 * `EimResidual`: empirical interpolation of the products c_I c_J (Casenave, Ern and Lelievre 2014, section 3).
 """
@@ -120,14 +121,14 @@ class EimResidual:
         if size * (size + 1) // 2 * k > 2e8:
             raise InputError(f"estimator = \"eim\" would tabulate {size * (size + 1) // 2} products for {k} training "
                              "parameters; use estimator = \"orthonormal\", or a smaller basis or pool")
-        I, J = np.triu_indices(size)
-        R = c[:, I] * c[:, J]
+        first, second = np.triu_indices(size)
+        R = c[:, first] * c[:, second]
         E = np.sum((c @ T.T) ** 2, axis=1)
         scale = np.abs(R).max(initial=0.0)
         chosen: list[int] = []
         columns: list[np.ndarray] = []
         values: list[float] = []
-        for _ in range(min(max_points, k, I.size)):
+        for _ in range(min(max_points, k, first.size)):
             row, at = np.unravel_index(int(np.argmax(np.abs(R))), R.shape)
             pivot = R[row, at]
             if abs(pivot) <= 4 * np.finfo(float).eps * scale:
@@ -140,7 +141,7 @@ class EimResidual:
             columns.append(function)
             values.append(float(value))
         B = np.tril(np.array(columns)[:, chosen].T) if chosen else np.zeros((0, 0))
-        pairs = np.stack([I[chosen], J[chosen]], axis=1) if chosen else np.zeros((0, 2), dtype=int)
+        pairs = np.stack([first[chosen], second[chosen]], axis=1) if chosen else np.zeros((0, 2), dtype=int)
         exact = bool(np.abs(R).max(initial=0.0) <= _EIM_EXACT * scale)
         return cls(pairs, B, np.array(values), training, exact)
 

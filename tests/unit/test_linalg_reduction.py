@@ -8,8 +8,8 @@ from scipy.sparse.linalg import LinearOperator
 
 from romflow.core.errors import InputError, SolveFailed
 from romflow.linalg.batched import assemble_and_solve, least_squares
-from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eigenpair
 from romflow.linalg.direct import LinearSolver
+from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eigenpair
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange, extend_orthonormal
 from romflow.linalg.pod import pod

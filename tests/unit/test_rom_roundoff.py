@@ -1,7 +1,7 @@
 """The residual norms on the one-dimensional reaction-diffusion problem, against tabulated values.
 
-Source: -u'' + mu u = 1, P1 N = 200, H1_0 norm, mu in [1, 10], snapshots at 1, 10, 4, 2, 7; max over 500 mu of E / ||f||,
-computed once with dense double-precision linear algebra (direct evaluation for the true value).
+Source: -u'' + mu u = 1, P1 N = 200, H1_0 norm, mu in [1, 10], snapshots at 1, 10, 4, 2, 7; max over 500 mu of
+E / ||f||, computed once with dense double-precision linear algebra (direct evaluation for the true value).
 """
 
 import numpy as np

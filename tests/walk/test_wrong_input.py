@@ -113,7 +113,8 @@ def test_wrong_files(tmp_path, changes, words):
     refused(romflow("run", files_study(tmp_path, **changes), "--out", tmp_path / "run"), *words)
 
 
-@pytest.mark.parametrize("theta", ["__import__('os')", "a.real", "b + 1", "9**9**9**9", "(lambda: 1)()", "a if a else a"])
+@pytest.mark.parametrize("theta", ["__import__('os')", "a.real", "b + 1", "9**9**9**9", "(lambda: 1)()",
+                                   "a if a else a"])
 def test_wrong_theta(tmp_path, theta):
     model = MODEL.replace('theta = "a"', f'theta = "{theta}"')
     refused(romflow("run", files_study(tmp_path, model), "--out", tmp_path / "run"))
