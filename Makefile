@@ -26,8 +26,8 @@ lint: .venv/.installed-test
 	$(BIN)/lint-imports
 
 bench: .venv/.installed-bench
-	for file in benchmarks/*.py; do name=$$(basename $$file .py); \
-		$(BIN)/python $$file --json benchmarks/$$name.json || exit 1; done
+	$(BIN)/python benchmarks/walk.py --json benchmarks/walk.json --picture docs/pictures/round-off.png
+	$(BIN)/python benchmarks/readme_table.py
 
 clean:
 	rm -rf .venv runs build dist romflow.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -57,6 +57,8 @@ def show(figures: dict[str, Figure], target: Path | None) -> None:
 
 def environment() -> dict[str, Any]:
     """Versions and machine."""
+    from romflow import __version__
     from romflow.core.provenance import environment as facts
 
-    return facts() | {"blas_threads": 1}
+    known = facts() | {"romflow": __version__, "blas_threads": 1}
+    return {name: value for name, value in known.items() if name != "hostname"}

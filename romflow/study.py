@@ -150,9 +150,11 @@ class Study:
             The method does not fit the model; the message says what does.
         """
         reduction = self.config.reduction
-        reductor = registry.build("reductor", reduction.method, self.base, reduction.options, where=self.where,
-                                  tolerance=reduction.tolerance, max_size=reduction.max_size,
-                                  estimator=reduction.estimator, projection=reduction.projection,
+        # What the user wrote must be taken; what the schema filled in may be left.
+        written = {key: getattr(reduction, key) for key in ("estimator", "projection")
+                   if key in reduction.model_fields_set}
+        reductor = registry.build("reductor", reduction.method, self.base, {**reduction.options, **written},
+                                  where=self.where, tolerance=reduction.tolerance, max_size=reduction.max_size,
                                   seed=self.config.sampling.seed)
         reason = reductor.accepts(self.model)
         if reason is not None:
