@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import ShapeError, StoreError
+from romflow.core.errors import StoreError
 from romflow.core.mesh import Mesh
 from romflow.linalg.batched import assemble_and_solve, least_squares
 from romflow.parameters.expressions import Theta
 from romflow.parameters.space import ParameterSpace
-from romflow.rom.model import Answer, mesh_arrays, mesh_from, truncated_size
+from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
 from romflow.rom.residual import EimResidual, GramResidual, OrthonormalResidual, ResidualNorm, leading
 from romflow.rom.stability import StabilityBound, stability_from_arrays
 
@@ -24,7 +23,7 @@ _ROUNDING = 100 * np.finfo(float).eps
 
 
 @dataclass(frozen=True)
-class AffineReducedModel:
+class AffineReducedModel(BasisModel):
     """V x(mu) with sum_q theta_q(mu) A_q x = sum_q theta_q(mu) f_q, and its residual-based error estimate.
 
     Attributes
@@ -62,16 +61,6 @@ class AffineReducedModel:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def size(self) -> int:
-        """Number r of basis vectors."""
-        return self.basis.shape[1]
-
-    @property
-    def n(self) -> int:
-        """Number of full-order unknowns."""
-        return self.basis.shape[0]
-
-    @property
     def error_kind(self) -> str:
         """"bound" where a stability lower bound and an exact residual norm exist, else "indicator"."""
         return "bound" if self.stability is not None and self.residual.exact else "indicator"
@@ -105,16 +94,6 @@ class AffineReducedModel:
         return Answer(output=output, error=error + _ROUNDING * norm, kind=self.error_kind, coefficients=x, norm=norm,
                       output_error=self._output_error(psi, error, alpha) + _ROUNDING * np.abs(output))
 
-    def lift(self, coefficients: np.ndarray) -> np.ndarray:
-        """Full-order states V x (n, b) of coefficients (r, b).
-
-        Raises
-        ------
-        ShapeError
-            The coefficients are not (r, b).
-        """
-        return lift(self.basis, coefficients)
-
     def truncate(self, size: int) -> AffineReducedModel:
         """The model on the first `size` basis vectors, by slicing alone: V, A_q, f_q and T are nested."""
         r = truncated_size(self, size)
@@ -135,14 +114,6 @@ class AffineReducedModel:
             x = self._coefficients(theta_a, theta_f)
             return replace(self, residual=EimResidual.build(self.factor, theta_a, theta_f, x, training))
         return replace(self, residual=OrthonormalResidual(self.factor))
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model to one HDF5 file, which `romflow.load` and plain h5py read."""
-        from romflow.store.artefact import write_artefact
-
-        kind, arrays, metadata = self.to_arrays()
-        write_artefact(Path(path), kind, arrays, metadata)
-        return Path(path)
 
     def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
         """Kind, arrays and JSON metadata: all that the model is."""
@@ -221,14 +192,6 @@ class AffineReducedModel:
             return bound
         quadratic = np.abs(self.compliance)[:, None] * (alpha * error**2)
         return np.where((self.compliance != 0.0)[:, None], np.fmin(bound, quadratic), bound)
-
-
-def lift(basis: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """V x (n, b) for coefficients (r, b); ShapeError otherwise."""
-    x = np.asarray(coefficients, dtype=float)
-    if x.ndim != 2 or x.shape[0] != basis.shape[1]:
-        raise ShapeError(f"coefficients have shape {x.shape}; the rule is ({basis.shape[1]}, b), one column a state")
-    return basis @ x
 
 
 def _residual(arrays: dict[str, np.ndarray], name: str) -> ResidualNorm:

@@ -8,9 +8,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from romflow.core.errors import InputError
+from romflow.core.errors import InputError, ShapeError
 from romflow.core.mesh import Mesh
 from romflow.parameters.space import ParameterSpace
+from romflow.store.artefact import write_artefact
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,44 @@ class ReducedModel(Protocol):
     def save(self, path: str | Path) -> Path: ...
 
     def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]: ...
+
+
+class BasisModel:
+    """What reduced models with a basis V (n, r) share: their size, lifting, and their file."""
+
+    basis: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number r of basis vectors."""
+        return int(self.basis.shape[1])
+
+    @property
+    def n(self) -> int:
+        """Number of full-order unknowns."""
+        return int(self.basis.shape[0])
+
+    def lift(self, coefficients: np.ndarray) -> np.ndarray:
+        """Full-order states V x (n, b) of coefficients (r, b).
+
+        Raises
+        ------
+        ShapeError
+            The coefficients are not (r, b).
+        """
+        x = np.asarray(coefficients, dtype=float)
+        if x.ndim != 2 or x.shape[0] != self.size:
+            raise ShapeError(f"coefficients have shape {x.shape}; the rule is ({self.size}, b), one column a state")
+        return self.basis @ x
+
+    def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
+        """Kind, arrays and JSON metadata: all that the model is."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to one HDF5 file, which `romflow.load` and plain h5py read."""
+        write_artefact(Path(path), *self.to_arrays())
+        return Path(path)
 
 
 def truncated_size(rom: ReducedModel, size: int) -> int:

@@ -6,7 +6,6 @@ Nothing here knows a residual, so the error is always an indicator, calibrated b
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,8 +13,7 @@ import numpy as np
 from romflow.core.errors import StoreError
 from romflow.core.mesh import Mesh
 from romflow.parameters.space import ParameterSpace
-from romflow.rom.affine import lift
-from romflow.rom.model import Answer, mesh_arrays, mesh_from, truncated_size
+from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
 
 KIND = "regression"
 _SQRT5 = np.sqrt(5.0)
@@ -148,7 +146,7 @@ REGRESSORS: dict[str, type[GaussianProcess] | type[RadialBasis]] = {"gaussian-pr
 
 
 @dataclass(frozen=True)
-class RegressionReducedModel:
+class RegressionReducedModel(BasisModel):
     """u(mu) = V x(mu) with coefficients x and outputs predicted by regression; the error is an indicator.
 
     error(mu) = safety (sum_i std_i(mu)^2 + truncation^2)^{1/2} over the r coefficients, where `safety` makes it hold
@@ -182,16 +180,6 @@ class RegressionReducedModel:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def size(self) -> int:
-        """Number r of basis vectors."""
-        return self.basis.shape[1]
-
-    @property
-    def n(self) -> int:
-        """Number of full-order unknowns."""
-        return self.basis.shape[0]
-
-    @property
     def error_kind(self) -> str:
         """Always "indicator": a black box has no residual to bound the error with."""
         return "indicator"
@@ -219,10 +207,6 @@ class RegressionReducedModel:
         return Answer(output=mean[r:], error=self.safety * spread, kind="indicator", coefficients=x,
                       norm=np.sqrt(np.einsum("rb,rb->b", x, x)), output_error=self.output_safety[:, None] * std[r:])
 
-    def lift(self, coefficients: np.ndarray) -> np.ndarray:
-        """Full-order states V x (n, b) of coefficients (r, b)."""
-        return lift(self.basis, coefficients)
-
     def truncate(self, size: int) -> RegressionReducedModel:
         """The model on the first `size` modes; what they leave out is added to `truncation`."""
         r = truncated_size(self, size)
@@ -230,14 +214,6 @@ class RegressionReducedModel:
         left = float(np.sqrt(self.truncation**2 + np.sum(self.energy[r:] ** 2)))
         return replace(self, basis=self.basis[:, :r], regressor=self.regressor.select(targets), truncation=left,
                        energy=self.energy[:r])
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model to one HDF5 file, which `romflow.load` and plain h5py read."""
-        from romflow.store.artefact import write_artefact
-
-        kind, arrays, metadata = self.to_arrays()
-        write_artefact(Path(path), kind, arrays, metadata)
-        return Path(path)
 
     def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
         """Kind, arrays and JSON metadata: all that the model is."""

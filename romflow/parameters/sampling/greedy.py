@@ -37,8 +37,8 @@ class Greedy:
     batch : int
         Parameters asked for at a time (more than one lets workers run side by side).
     adaptive : bool
-        After each step keep the parameters whose estimate exceeds the mean and draw the others anew: a pool of 200
-        then does what a fixed one of 1000 does. The tolerance must be met twice, the second time on a fresh pool.
+        After each step keep the parameters whose estimate exceeds the mean and draw the others anew, so that a small
+        pool sees many parameters. The tolerance must be met twice, the second time on a fresh pool.
     criterion : {"absolute", "relative"}
         What is maximised: error, or error / norm.
 
