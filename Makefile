@@ -18,7 +18,7 @@ run: .venv/.installed
 	$(BIN)/romflow run pipelines/thermal_block.toml --out runs/thermal-block
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

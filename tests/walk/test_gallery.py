@@ -26,5 +26,6 @@ def test_bound_is_certified_and_sharp(tmp_path, model, parameters, reduction):
     summary = study.run(tmp_path / "run").summary
     validation = summary["validation"]
     assert validation["error_kind"] == "bound"
-    assert validation["max_relative_error"] <= 1e-3
+    # A greedy's tolerance holds on its pool; that of a POD is a mean over its snapshots.
+    assert validation["max_relative_error"] <= (5e-3 if "method" in reduction else 1e-3)
     assert 1.0 <= validation["min_effectivity"] <= validation["max_effectivity"] <= 20.0
