@@ -129,6 +129,23 @@ def online_summary(rom: ReducedModel, full_order_seconds: float | None, seed: in
                   "speedup": None if full_order_seconds is None else full_order_seconds / each})
 
 
+def doubts(validation: Validation | None) -> list[str]:
+    """What the validation says against the model's own error estimate, one sentence each."""
+    if validation is None or validation.answer.kind != "bound":
+        return []
+    found = []
+    effectivity, unbounded = validation.effectivity, int(np.count_nonzero(np.isinf(validation.answer.error)))
+    if effectivity.size and effectivity.min() < 1.0:
+        found.append(f"WARNING: the error bound is below the true error at {np.count_nonzero(effectivity < 1.0)} of "
+                     f"{len(validation.mu)} validation parameters (effectivity {effectivity.min():.3g}), so it is no "
+                     "bound: the model's stability constant is above the true one")
+    if unbounded:
+        found.append(f"WARNING: the stability lower bound is not positive at {unbounded} of {len(validation.mu)} "
+                     "validation parameters, where the error bound is infinite: narrow the ranges, or give another "
+                     "stability bound")
+    return found
+
+
 def error_table(validation: Validation | None) -> ErrorTable | None:
     """The validation as the report takes it."""
     if validation is None:
@@ -164,11 +181,13 @@ def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore,
     """
     mu, norm = validation.mu, np.where(validation.norm > 0.0, validation.norm, 1.0)
     truth = _coordinates(rom, fom, store, mu)
+    # Only coefficients are asked for, so the estimator that is cheapest to truncate serves.
+    plain_rom = rom.with_estimator("orthonormal") if hasattr(rom, "with_estimator") else rom
     inside = np.sum((truth - validation.answer.coefficients) ** 2, axis=0)
     outside = np.maximum(validation.true_error**2 - inside, 0.0)
     errors = {}
     for size in range(1, rom.size + 1):
-        x = rom.truncate(size).solve(mu).coefficients
+        x = plain_rom.truncate(size).solve(mu).coefficients
         gap = np.sqrt(outside + np.sum((truth[:size] - x) ** 2, axis=0) + np.sum(truth[size:] ** 2, axis=0))
         errors[size] = (float(gap.max()), float((gap / norm).max()))
     return errors

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from romflow.core import registry
-from romflow.core.errors import NotSupported
+from romflow.core.errors import ConfigError, NotCertified, NotSupported
 from romflow.core.fingerprint import fingerprint
 from romflow.core.schema import StudyConfig, parse_study, read_study
 from romflow.parameters.space import ParameterSpace
@@ -159,10 +159,27 @@ class Study:
         reason = reductor.accepts(self.model)
         if reason is not None:
             raise NotSupported(reason)
+        possible = getattr(reductor, "certifies", True) and getattr(self.model, "stability", True)
+        if reduction.certified and not possible:
+            raise NotCertified(f"[reduction] certified = true, but {reduction.method} on this model gives no bound; "
+                               "give an affine model with a stability bound, or set certified = false")
         return reductor
+
+    def check_fit(self, sampler: Any, reductor: Any) -> None:
+        """Raise NotSupported where the sampler follows estimates that the reductor cannot give from few snapshots."""
+        if getattr(sampler, "follows_estimates", False) and getattr(reductor, "fixed_designs_only", False):
+            raise NotSupported(f"{self.config.reduction.method} needs many snapshots at once, and "
+                               f"{self.config.sampling.method} asks for one after the other; use a fixed design such "
+                               "as [sampling] method = \"sobol\"")
 
     def exporters(self) -> list[tuple[Any, str | None]]:
         """The exporters and their file names (None: chosen from the study's name)."""
+        names = [wish.path for wish in self.config.export if wish.path is not None]
+        for name in names:
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ConfigError(f"[[export]] path = '{name}' leaves the run folder; give a name within it")
+            if names.count(name) > 1:
+                raise ConfigError(f"[[export]] path = '{name}' is named twice; give each export its own file")
         return [(registry.build("exporter", wish.format, self.base, wish.options, where=self.where,
                                 base=self.base), wish.path)
                 for wish in self.config.export]
@@ -181,7 +198,7 @@ class Study:
             Solve once at the centre of the parameter space to estimate the processor time.
         """
         sampler, model = self.sampler(), self.model
-        self.reductor()
+        self.check_fit(sampler, self.reductor())
         self.exporters()
         seconds = None
         n = model.n

@@ -20,6 +20,7 @@ from romflow.core.provenance import environment
 from romflow.fom.build import model_identity
 from romflow.outcome import (
     Validation,
+    doubts,
     error_table,
     errors_by_size,
     online_summary,
@@ -118,6 +119,7 @@ class Walk:
         study = self.study
         with self._timed("model"):
             fom, sampler, reductor, exporters = study.model, study.sampler(), study.reductor(), study.exporters()
+            study.check_fit(sampler, reductor)
             self._store = SnapshotStore(self.folder / "store", model_identity(study.request, fom),
                                         study.parameters.columns)
         with make_executor(study.config.cluster, retries=study.config.failures.retries) as executor:
@@ -217,7 +219,11 @@ class Walk:
         self._status["done"] = 0
         solved = ~self._solve_missing(mu)
         with self._timed("validation"):
-            return validate(rom, fom, self._store, mu[solved]) if solved.any() else None
+            result = validate(rom, fom, self._store, mu[solved]) if solved.any() else None
+        for doubt in doubts(result):
+            self.watcher.note(doubt)
+            logging.getLogger("romflow").warning(doubt)
+        return result
 
     def _offline_summary(self, rom: ReducedModel, sampler: Any, cpu: float, wall: float) -> dict[str, Any]:
         history, counts = getattr(sampler, "history", []), self._counts

@@ -39,6 +39,11 @@ def _fail(message: str) -> None:
     sys.exit(_WRONG_INPUT)
 
 
+def _refuse_same(source: Path, target: Path) -> None:
+    if target.exists() and source.exists() and target.samefile(source):
+        raise InputError(f"--output {target} is the file that is read; choose another name")
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(romflow.__version__)
@@ -116,6 +121,8 @@ def evaluate(model: ModelFile,
     from romflow.rom.loading import load
     from romflow.rom.tables import write_answers
 
+    _refuse_same(source, target)
+    _refuse_same(model, target)
     rom = load(model)
     mu = rom.parameters.validate(read_table(source, rom.parameters.columns))
     write_answers(target, rom, mu)
@@ -134,6 +141,7 @@ def export(model: ModelFile,
     from romflow.core.schema import parse_option
     from romflow.rom.loading import load
 
+    _refuse_same(model, target)
     options = dict(parse_option(text) for text in option or [])
     exporter = registry.build("exporter", kind, Path.cwd(), options, base=Path.cwd())
     for path in exporter.write(load(model), target):

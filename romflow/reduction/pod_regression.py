@@ -34,6 +34,8 @@ class PodRegression:
     """
 
     method = "pod-regression"
+    certifies = False
+    fixed_designs_only = True
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, regressor: str = "gaussian-process",
                  seed: int = 0) -> None:

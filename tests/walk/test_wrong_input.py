@@ -187,3 +187,32 @@ def test_read_only_disk(tmp_path):
         refused(romflow("run", write_block(tmp_path), "--out", disk / "run"), "read-only")
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ("[validation]", '[[export]]\nformat = "npz"\npath = "../out.npz"\n[validation]', ["leaves the run folder"]),
+    ("[validation]", '[[export]]\nformat = "npz"\npath = "a"\n[[export]]\nformat = "csv"\npath = "a"\n[validation]',
+     ["named twice"]),
+    ("tolerance = 0.01", 'method = "pod-regression"', ["fixed design"]),
+    ("tolerance = 0.01", 'method = "pod-regression"\ncertified = true', ["no bound"]),
+])
+def test_choices_that_do_not_fit_are_refused_before_any_solve(tmp_path, old, new, words):
+    refused(romflow("check", edited(tmp_path, old, new)), *words)
+
+
+def test_a_bound_that_validation_refutes_is_said_to_be_none(tmp_path):
+    study = files_study(tmp_path, MODEL + '\n[stability]\nkind = "expression"\nexpression = "100 * a"\n')
+    study.write_text(study.read_text().replace("pool = 10", "pool = 10\n[reduction]\ntolerance = 0.5\nmax_size = 1\n"
+                                               "[validation]\nsize = 5"))
+    (tmp_path / "matrices" / "model.toml").write_text(
+        (tmp_path / "matrices" / "model.toml").read_text() + '[[operator]]\nfile = "M.mtx"\ntheta = "1"\n')
+    scipy.io.mmwrite(tmp_path / "matrices" / "M.mtx", sp.eye_array(10))
+    done = romflow("run", study, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: the error bound is below the true error" in done.stderr
+
+
+def test_input_is_never_overwritten(tmp_path):
+    study, run = write_block(tmp_path, max_size=2), tmp_path / "run"
+    assert romflow("run", study, "--out", run).returncode == 0
+    refused(romflow("export", run / "model.h5", "--format", "npz", "--output", run / "model.h5"), "another name")

@@ -55,6 +55,8 @@ class Greedy:
     (1, 1)
     """
 
+    follows_estimates = True
+
     def __init__(self, space: ParameterSpace, seed: int = 0, pool: int = 200, tolerance: float = 1e-3,
                  max_size: int = 100, batch: int = 1, adaptive: bool = False, criterion: str = "absolute") -> None:
         for name, value in {"pool": pool, "batch": batch}.items():
