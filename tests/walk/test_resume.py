@@ -52,7 +52,10 @@ workers = 2
 
 
 def kill_tree(process):
-    """kill -9 of a process and everything it started."""
+    """kill -9 of a process and everything it started, if it still runs."""
+    if process.poll() is not None:
+        process.communicate(timeout=30)
+        return
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     for member in family:
         try:
@@ -77,8 +80,7 @@ def test_killed_run_resumes_to_the_same_bits(straight, tmp_path, moment):
     study, expected, seconds = straight
     process = start("run", study, "--out", tmp_path / "run")
     time.sleep(float(np.random.default_rng(moment).uniform(0.2, 0.9)) * seconds)
-    if process.poll() is None:
-        kill_tree(process)
+    kill_tree(process)
     again = romflow("run", study, "--out", tmp_path / "run")
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "run" / "model.h5").read_bytes() == expected
