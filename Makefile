@@ -18,7 +18,8 @@ run: .venv/.installed
 	$(BIN)/romflow run pipelines/thermal_block.toml --out runs/thermal-block
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone' $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m alone tests $(PYTEST_OPTIONS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -4,10 +4,13 @@ import time
 
 import numpy as np
 import psutil
+import pytest
 
 from romflow.core.schema import ClusterConfig
 from romflow.tasks.executor import DaskExecutor, SerialExecutor
 from tests.toy_study import ToyStudy
+
+pytestmark = pytest.mark.alone
 
 SOLVES, SECONDS, ROUNDS = 200, 0.005, 5
 
