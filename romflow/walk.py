@@ -229,8 +229,7 @@ class Walk:
         history, counts = getattr(sampler, "history", []), self._counts
         training = history[-1]["max_relative_estimate"] if history else rom.metadata.get(
             "leave_one_out_error", rom.metadata.get("projection_error"))
-        return {"snapshots_solved": counts.solved, "snapshots_reused": counts.reused,
-                "snapshots_failed": counts.failed, "basis_size": rom.size,
+        return {"basis_size": rom.size,
                 "tolerance": self.study.config.reduction.tolerance, "training_error": training,
                 "cpu_seconds": cpu + (counts.solve_seconds if self._executor.remote else 0.0), "wall_seconds": wall}
 
@@ -241,8 +240,8 @@ class Walk:
         known = seconds[np.isfinite(seconds)]
         config = self.study.config
         counts = self._counts
-        offline |= {"snapshots_solved": counts.solved, "snapshots_reused": counts.reused,
-                    "snapshots_failed": counts.failed}
+        offline = {"snapshots_solved": counts.solved, "snapshots_reused": counts.reused,
+                   "snapshots_failed": counts.failed} | offline
         return plain({
             "romflow": romflow.__version__,
             "study": {"name": self.study.name, "fingerprint": self.study.fingerprint},
