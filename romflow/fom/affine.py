@@ -12,7 +12,7 @@ from romflow.core.errors import InputError, ShapeError, SolveFailed
 from romflow.core.mesh import Mesh
 from romflow.core.snapshot import Snapshot
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
-from romflow.linalg.direct import LinearSolver
+from romflow.linalg.solvers.superlu import SuperLU
 from romflow.parameters.space import ParameterSpace
 
 __all__ = ["AffineModel", "AffineOperator", "AffineOutputs", "AffineVector", "checked_inner_product"]
@@ -129,12 +129,12 @@ class AffineModel:
             residual = _relative_residual(A, f, u)
         return u, residual
 
-    def _solver(self, symmetric: bool) -> LinearSolver:
+    def _solver(self, symmetric: bool) -> SuperLU:
         # One ordering a thread: a solver that two threads update would mix their matrices.
         solvers = vars(self._solvers).setdefault("by_symmetry", {})
         if symmetric not in solvers:
-            solvers[symmetric] = LinearSolver(symmetric=symmetric)
-        solver: LinearSolver = solvers[symmetric]
+            solvers[symmetric] = SuperLU(symmetric=symmetric)
+        solver: SuperLU = solvers[symmetric]
         return solver
 
 

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from romflow.core.errors import SolveFailed
-from romflow.linalg.direct import LinearSolver
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.solvers.superlu import SuperLU
 
 _DENSE = 400
 
@@ -117,7 +117,7 @@ def is_semidefinite(A: sp.sparray, product: InnerProduct) -> bool:
         return True
     X = sp.eye_array(A.shape[0]) if product.X is None else product.X[touched][:, touched]
     shift = 1e-10 * scale / float(abs(X).max())
-    return LinearSolver(symmetric=True).setup(A + shift * X).negative_pivots == 0
+    return SuperLU(symmetric=True).setup(A + shift * X).negative_pivots == 0
 
 
 def _matrix(product: InnerProduct, n: int) -> sp.sparray:

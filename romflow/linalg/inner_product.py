@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.direct import Factorised, LinearSolver
+from romflow.linalg.solvers.superlu import SuperLU, SuperLUFactor
 
 _RULE = ("the rule is a symmetric positive definite matrix: give an energy or mass matrix without constrained rows")
 
@@ -63,7 +63,7 @@ class InnerProduct:
         return np.linalg.norm(self.whiten(F), axis=0)
 
     @cached_property
-    def factor(self) -> Factorised:
+    def factor(self) -> SuperLUFactor:
         """Factorisation of X.
 
         Raises
@@ -72,7 +72,7 @@ class InnerProduct:
             X is not positive definite.
         """
         try:
-            factor = LinearSolver(symmetric=True).setup(self.X)
+            factor = SuperLU(symmetric=True).setup(self.X)
             negative = factor.negative_pivots
         except SolveFailed:
             raise InputError(f"the inner product '{self.name}' is singular or indefinite; {_RULE}") from None

@@ -13,9 +13,9 @@ from scipy.sparse.linalg import LinearOperator
 
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
-from romflow.linalg.direct import LinearSolver
 from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eigenpair
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.solvers.superlu import SuperLU
 from romflow.parameters.expressions import Theta
 from romflow.rom.stability import Expression, MinTheta, Scm, StabilityBound
 
@@ -108,7 +108,7 @@ def _coercivity(S: sp.sparray, product: InnerProduct, seed: int) -> float:
         return 1.0
     if not is_semidefinite(S, product):
         return -1.0
-    solver = LinearSolver(symmetric=True).setup(S)
+    solver = SuperLU(symmetric=True).setup(S)
     alpha, _ = smallest_eigenpair(S, product, 0.0, solver.solve, seed, _EIGEN_TOLERANCE)
     return alpha * (1.0 - _SAFETY)
 
@@ -138,7 +138,7 @@ class _Family:
 def _coercivity_family(fom: Any, product: InnerProduct) -> _Family:
     terms = [_symmetric_part(A) for A in fom.operator.matrices]
     box = _box(terms, product)
-    solver = LinearSolver(symmetric=True)
+    solver = SuperLU(symmetric=True)
 
     def smallest(mu: np.ndarray, below: float) -> tuple[float, np.ndarray]:
         theta = fom.operator.theta(mu[None])[0]
@@ -154,7 +154,7 @@ def _inf_sup_family(fom: Any, product: InnerProduct) -> _Family:
     """beta(mu)^2 is the smallest eigenvalue of A^T X^{-1} A with respect to X (Huynh et al. 2007, section 3)."""
     A, n, Q = fom.operator.matrices, fom.n, fom.operator.Q
     pairs = np.array([(i, j) for i in range(Q) for j in range(i, Q)])
-    solver = LinearSolver(symmetric=False)
+    solver = SuperLU(symmetric=False)
 
     def term(i: int, j: int) -> LinearOperator:
         def apply(v: np.ndarray) -> np.ndarray:
@@ -168,7 +168,7 @@ def _inf_sup_family(fom: Any, product: InnerProduct) -> _Family:
 
     def smallest(mu: np.ndarray, below: float) -> tuple[float, np.ndarray]:
         matrix = fom.operator.assemble(mu)
-        forward, backward = solver.update(matrix), LinearSolver(symmetric=False).setup(matrix.T)
+        forward, backward = solver.update(matrix), SuperLU(symmetric=False).setup(matrix.T)
         B = LinearOperator((n, n), matvec=lambda v: matrix.T @ product.riesz(matrix @ np.ravel(v)), dtype=float)
         value, v = smallest_eigenpair(
             B, product, 0.0, lambda w: forward.solve(product.apply(backward.solve(w))), tolerance=_EIGEN_TOLERANCE)

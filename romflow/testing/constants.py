@@ -9,7 +9,7 @@ import scipy.linalg as sl
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
-from romflow.linalg.direct import LinearSolver
+from romflow.linalg.solvers.superlu import SuperLU
 
 __all__ = ["DENSE", "stability_constant"]
 
@@ -61,7 +61,7 @@ def _dense_inf_sup(A: Any, X: Any) -> float:
 
 def _sparse_coercivity(S: Any, X: Any) -> float:
     """Shift-invert about zero: the eigenvalue nearest to zero from below if S is indefinite, else the smallest."""
-    definite = LinearSolver(symmetric=True).setup(S).negative_pivots == 0
+    definite = SuperLU(symmetric=True).setup(S).negative_pivots == 0
     start = np.random.default_rng(0).standard_normal(S.shape[0])
     found = spl.eigsh(S, k=1, M=X, sigma=0.0, which="LM" if definite else "SA", v0=start, return_eigenvectors=False)
     return float(found[0])

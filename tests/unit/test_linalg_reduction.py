@@ -8,11 +8,11 @@ from scipy.sparse.linalg import LinearOperator
 
 from romflow.core.errors import InputError, SolveFailed
 from romflow.linalg.batched import assemble_and_solve, least_squares
-from romflow.linalg.direct import LinearSolver
 from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eigenpair
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange, extend_orthonormal
 from romflow.linalg.pod import pod
+from romflow.linalg.solvers.superlu import SuperLU
 
 RNG = np.random.default_rng(3)
 X = sp.csr_array(sp.diags_array([-np.ones(79), 2.1 * np.ones(80), -np.ones(79)], offsets=[-1, 0, 1]))
@@ -106,7 +106,7 @@ def test_extreme_eigenvalues_agree_with_a_dense_solver(n):
     product = InnerProduct(M)
     assert eigenvalue_range(A, product) == pytest.approx((exact[0], exact[-1]), abs=1e-7 * np.abs(exact).max())
     below = exact[0] - 1.0
-    inverse = LinearSolver(True).setup(A - below * M)
+    inverse = SuperLU(True).setup(A - below * M)
     value, v = smallest_eigenpair(A, product, below, inverse.solve)
     assert value == pytest.approx(exact[0], rel=1e-8)
     assert np.linalg.norm(A @ v - value * (M @ v)) < 1e-6

@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.direct import LinearSolver, nested_dissection
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.solvers.superlu import SuperLU, nested_dissection
 
 
 def laplacian(m: int) -> sp.csc_array:
@@ -23,31 +23,31 @@ def convection(m: int) -> sp.csc_array:
 @pytest.mark.parametrize(("A", "symmetric"), [(laplacian(15), True), (convection(15), False)])
 def test_solution_has_a_residual_of_rounding_size(A, symmetric):
     B = np.random.default_rng(0).standard_normal((A.shape[0], 3))
-    X = LinearSolver(symmetric).setup(A).solve(B)
+    X = SuperLU(symmetric).setup(A).solve(B)
     assert np.abs(A @ X - B).max() < 1e-12
     assert np.abs(A @ (X * (1 + 1e-9)) - B).max() > 1e-12
 
 
 def test_vector_and_column_right_hand_sides_agree():
     A, b = laplacian(6), np.arange(36.0)
-    factor = LinearSolver(True).setup(A)
+    factor = SuperLU(True).setup(A)
     assert np.array_equal(factor.solve(b), factor.solve(b[:, None])[:, 0])
 
 
 def test_update_reuses_the_ordering_and_gives_what_a_new_setup_gives():
     A = laplacian(10)
-    solver = LinearSolver(True)
+    solver = SuperLU(True)
     solver.setup(A)
     order = solver._order
     changed = sp.csc_array((A.data * 3.0, A.indices, A.indptr), shape=A.shape)
     b = np.ones(100)
     updated = solver.update(changed).solve(b)
     assert solver._order is order
-    assert np.array_equal(updated, LinearSolver(True).setup(changed).solve(b))
+    assert np.array_equal(updated, SuperLU(True).setup(changed).solve(b))
 
 
 def test_update_with_another_pattern_sets_up_again():
-    solver = LinearSolver(True)
+    solver = SuperLU(True)
     solver.setup(laplacian(5))
     A = sp.csc_array(sp.eye_array(25) * 2.0)
     assert np.allclose(solver.update(A).solve(np.ones(25)), 0.5)
@@ -62,19 +62,19 @@ def test_negative_pivots_count_the_negative_eigenvalues():
     A = sp.csc_array(laplacian(6) - 3.1 * sp.eye_array(36))
     expected = int(np.sum(np.linalg.eigvalsh(A.toarray()) < 0))
     assert expected > 0
-    assert LinearSolver(True).setup(A).negative_pivots == expected
+    assert SuperLU(True).setup(A).negative_pivots == expected
 
 
 def test_singular_matrix_is_refused_with_a_remedy():
     with pytest.raises(SolveFailed, match="singular"):
-        LinearSolver(True).setup(sp.csc_array(np.zeros((3, 3)) + np.diag([1.0, 0.0, 1.0]))).solve(np.ones(3))
+        SuperLU(True).setup(sp.csc_array(np.zeros((3, 3)) + np.diag([1.0, 0.0, 1.0]))).solve(np.ones(3))
 
 
 def test_non_square_and_nan_are_refused():
     with pytest.raises(ShapeError, match=r"\(2, 3\)"):
-        LinearSolver(True).setup(sp.csc_array(np.ones((2, 3))))
+        SuperLU(True).setup(sp.csc_array(np.ones((2, 3))))
     with pytest.raises(InputError, match="not finite"):
-        LinearSolver(True).setup(sp.csc_array(np.array([[np.nan]])))
+        SuperLU(True).setup(sp.csc_array(np.array([[np.nan]])))
 
 
 def test_whitened_functionals_have_the_dual_inner_product():

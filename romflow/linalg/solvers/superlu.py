@@ -42,10 +42,10 @@ def nested_dissection(A: sp.csc_array) -> np.ndarray:
     return np.asarray(order)
 
 
-class Factorised:
+class SuperLUFactor:
     """A factorised matrix: ``solve(B)`` answers A X = B to a refined, backward-stable residual.
 
-    Made by `LinearSolver`; serves any number of right-hand sides.
+    Made by `SuperLU`; serves any number of right-hand sides.
     """
 
     def __init__(self, A: sp.csc_array, lu: Any, order: np.ndarray, symmetric: bool) -> None:
@@ -127,7 +127,7 @@ class Factorised:
         return splu(lower, permc_spec="NATURAL", diag_pivot_thresh=0.0)
 
 
-class LinearSolver:
+class SuperLU:
     """Direct solver for matrices that share a pattern: the ordering is found once, by `setup`.
 
     Parameters
@@ -139,7 +139,7 @@ class LinearSolver:
     --------
     >>> import numpy as np, scipy.sparse as sp
     >>> A = sp.csc_array(np.array([[2.0, -1.0], [-1.0, 2.0]]))
-    >>> LinearSolver(symmetric=True).setup(A).solve(np.array([1.0, 1.0]))
+    >>> SuperLU(symmetric=True).setup(A).solve(np.array([1.0, 1.0]))
     array([1., 1.])
     """
 
@@ -147,7 +147,7 @@ class LinearSolver:
         self.symmetric = symmetric
         self._pattern: tuple[np.ndarray, np.ndarray] | None = None
 
-    def setup(self, A: sp.sparray) -> Factorised:
+    def setup(self, A: sp.sparray) -> SuperLUFactor:
         """Find the ordering for the pattern of A (n, n), and factorise."""
         A = _square(A)
         self._pattern = (A.indptr, A.indices)
@@ -158,7 +158,7 @@ class LinearSolver:
         self._gather, self._indices, self._indptr = permuted.data - 1, permuted.indices, permuted.indptr
         return self.update(A)
 
-    def update(self, A: sp.sparray) -> Factorised:
+    def update(self, A: sp.sparray) -> SuperLUFactor:
         """Factorise a matrix of the pattern given to `setup` with new values."""
         A = _square(A)
         if self._pattern is None or not self._same_pattern(A):
@@ -172,7 +172,7 @@ class LinearSolver:
         except RuntimeError as error:
             raise SolveFailed(f"the factorisation of a {A.shape[0]} x {A.shape[0]} matrix failed ({error}): "
                               "the matrix is singular; check the boundary conditions and the coefficients") from None
-        return Factorised(A, lu, self._order, self.symmetric)
+        return SuperLUFactor(A, lu, self._order, self.symmetric)
 
     def _same_pattern(self, A: sp.csc_array) -> bool:
         indptr, indices = self._pattern  # type: ignore[misc]
