@@ -174,7 +174,7 @@ class ReductionConfig(_OpenSection):
     method: str = "reduced-basis"
     tolerance: float = Field(default=1e-3, ge=0.0, lt=1.0)
     max_size: int = Field(default=100, ge=1)
-    estimator: Literal["orthonormal", "eim", "gram"] = "orthonormal"
+    estimator: Literal["orthonormal", "eim", "gram", "sketched"] = "orthonormal"
     projection: Literal["auto", "galerkin", "least-squares"] = "auto"
     certified: bool = False
 

@@ -12,11 +12,13 @@ from romflow.core.names import nearest
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
 from romflow.reduction.projection import AffineProjection
+from romflow.reduction.residual_columns import Sketch, SketchedColumns
 from romflow.reduction.stability import stability_bound
 from romflow.rom.affine import AffineReducedModel
+from romflow.rom.sketched_residual import DELTA, EPSILON
 from romflow.store.snapshots import SnapshotStore
 
-ESTIMATORS = ("orthonormal", "eim", "gram")
+ESTIMATORS = ("orthonormal", "eim", "gram", "sketched")
 PROJECTIONS = ("auto", "galerkin", "least-squares")
 _EIM_TRAINING = 300
 
@@ -29,21 +31,34 @@ class AffineReductor:
     tolerance : float
         Relative tolerance, used by subclasses.
     max_size : int
-    estimator : {"orthonormal", "eim", "gram"}
+    estimator : {"orthonormal", "eim", "gram", "sketched"}
     projection : {"auto", "galerkin", "least-squares"}
     seed : int
-        Seed of the training parameters of "eim" and of the eigenvalue solver.
+        Seed of the training parameters of "eim", of the eigenvalue solver and of the sketch.
+    sketch : {"sparse-sign", "srht", "gaussian", "countsketch"}
+        Embedding of estimator = "sketched".
+    sketch_rows : int
+        Its rows; 0 takes as many as epsilon and delta need.
+    epsilon, delta : float
+        The estimate of a residual is to be within 1 +- epsilon of it with probability 1 - delta.
     """
 
     method = "reduced-basis"
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, estimator: str = "orthonormal",
-                 projection: str = "auto", seed: int = 0) -> None:
+                 projection: str = "auto", seed: int = 0, sketch: str = "sparse-sign", sketch_rows: int = 0,
+                 epsilon: float = EPSILON, delta: float = DELTA) -> None:
         for name, value, known in (("estimator", estimator, ESTIMATORS), ("projection", projection, PROJECTIONS)):
             if value not in known:
                 raise NotSupported(f"no {name} is called '{value}'{nearest(value, known)}")
         self.tolerance, self.max_size, self.seed = tolerance, max_size, seed
         self.estimator, self.projection = estimator, projection
+        self.sketch = Sketch.chosen(sketch, sketch_rows, epsilon, delta, seed)
+
+    @property
+    def certifies(self) -> bool:
+        """Whether a bound may come out, where the model has a stability bound; a sketch gives none."""
+        return self.estimator != "sketched"
 
     def accepts(self, fom: Any) -> str | None:
         """None for affine models with an inner product, else the reason and what to use."""
@@ -66,11 +81,14 @@ class AffineReductor:
         if reason is not None:
             raise NotSupported(reason)
         product = InnerProduct(fom.inner_product, getattr(fom, "norm", "X"))
-        return AffineProjection(fom, product, stability_bound(fom, product, self.seed), self.projection)
+        columns = SketchedColumns(fom, product, self.sketch) if self.estimator == "sketched" else None
+        return AffineProjection(fom, product, stability_bound(fom, product, self.seed), self.projection, columns)
 
     def finish(self, model: AffineReducedModel, snapshots: int) -> AffineReducedModel:
         """The model with the estimator asked for."""
         model = replace(model, metadata={"method": self.method, "snapshots": snapshots})
+        if self.estimator == "sketched":
+            return replace(model, metadata=model.metadata | {"sketch": self.sketch.about})
         if self.estimator != "eim":
             return model.with_estimator(self.estimator)
         rng = np.random.default_rng(self.seed)
@@ -88,8 +106,9 @@ class ReducedBasisReductor(AffineReductor):
     starts_empty = True
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, estimator: str = "orthonormal",
-                 projection: str = "auto", seed: int = 0) -> None:
-        super().__init__(tolerance, max_size, estimator, projection, seed)
+                 projection: str = "auto", seed: int = 0, sketch: str = "sparse-sign", sketch_rows: int = 0,
+                 epsilon: float = EPSILON, delta: float = DELTA) -> None:
+        super().__init__(tolerance, max_size, estimator, projection, seed, sketch, sketch_rows, epsilon, delta)
         self._fom: Any = None
         self._mu = np.empty((0, 0))
 

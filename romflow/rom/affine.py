@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import StoreError
+from romflow.core.errors import NotSupported, StoreError
 from romflow.core.mesh import Mesh
 from romflow.linalg.batched import assemble_and_solve, least_squares
 from romflow.parameters.expressions import Theta
 from romflow.parameters.space import ParameterSpace
 from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
 from romflow.rom.residual import EimResidual, GramResidual, OrthonormalResidual, ResidualNorm, leading
+from romflow.rom.sketched_residual import SketchedResidual
 from romflow.rom.stability import StabilityBound, stability_from_arrays
 
 KIND = "affine"
@@ -33,7 +34,7 @@ class AffineReducedModel(BasisModel):
     operator : (Q, r, r), rhs : (Qf, r), output : (Ql, o, r)
         Projected terms, with coefficients `operator_theta`, `rhs_theta`, `output_theta`.
     factor : (m, Qf + r Q)
-        T with ||residual||_{X'} = ||T c||, see `romflow.rom.residual`.
+        T with ||residual||_{X'} = ||T c||, see `romflow.rom.residual`; with a sketched residual the sketched columns.
     output_gram : (o, Ql, Ql)
         Dual inner products of each output's terms: ||l(mu)||_{X'}^2 = psi^T G psi.
     compliance : (o,)
@@ -97,16 +98,31 @@ class AffineReducedModel(BasisModel):
     def truncate(self, size: int) -> AffineReducedModel:
         """The model on the first `size` basis vectors, by slicing alone: V, A_q, f_q and T are nested."""
         r = truncated_size(self, size)
-        factor = leading(self.factor, len(self.rhs_theta) + r * len(self.operator_theta))
+        columns = len(self.rhs_theta) + r * len(self.operator_theta)
         small = replace(self, basis=self.basis[:, :r], operator=self.operator[:, :r, :r], rhs=self.rhs[:, :r],
-                        output=self.output[:, :, :r], factor=factor, residual=OrthonormalResidual(factor))
+                        output=self.output[:, :, :r])
+        if isinstance(self.residual, SketchedResidual):
+            factor = np.ascontiguousarray(self.factor[:, :columns])
+            return replace(small, factor=factor, residual=replace(self.residual, T=factor))
+        factor = leading(self.factor, columns)
+        small = replace(small, factor=factor, residual=OrthonormalResidual(factor))
         return small.with_estimator(self.residual.name, getattr(self.residual, "training", None))
 
     def with_estimator(self, name: str, training: np.ndarray | None = None) -> AffineReducedModel:
         """The same model with another evaluation of the residual norm ("orthonormal", "gram" or "eim").
 
         `training` (k, p) are the parameters among which "eim" chooses its points.
+
+        Raises
+        ------
+        NotSupported
+            From or to "sketched": what is missing is fixed when the model is built.
         """
+        if "sketched" in (name, self.residual.name):
+            if name == self.residual.name:
+                return self
+            raise NotSupported(f"this model was built with estimator = \"{self.residual.name}\" and does not hold what "
+                               f"\"{name}\" needs; build it again with [reduction] estimator = \"{name}\"")
         if name == "gram":
             return replace(self, residual=GramResidual(self.factor.T @ self.factor))
         if name == "eim":
@@ -126,6 +142,8 @@ class AffineReducedModel(BasisModel):
             "output_theta": list(self.output_theta.expressions), "output_names": list(self.output_names),
             "estimator": self.residual.name, "norm": self.norm_name, "error_kind": self.error_kind,
             "about": self.metadata}
+        if isinstance(self.residual, SketchedResidual):
+            metadata["sketch"] = self.residual.about
         if self.stability is not None:
             extra, metadata["stability"] = self.stability.to_arrays()
             arrays |= extra
@@ -145,7 +163,7 @@ class AffineReducedModel(BasisModel):
                    output_names=tuple(metadata["output_names"]),
                    output_theta=Theta(metadata["output_theta"], columns), output=arrays["output"],
                    output_gram=arrays["output_gram"], compliance=arrays["compliance"],
-                   factor=arrays["residual_factor"], residual=_residual(arrays, metadata["estimator"]),
+                   factor=arrays["residual_factor"], residual=_residual(arrays, metadata),
                    stability=None if stability is None else stability_from_arrays(arrays, stability, columns),
                    projection=metadata["projection"], symmetric=metadata["symmetric"], norm_name=metadata["norm"],
                    mesh=mesh_from(arrays), metadata=metadata["about"])
@@ -194,8 +212,10 @@ class AffineReducedModel(BasisModel):
         return np.where((self.compliance != 0.0)[:, None], np.fmin(bound, quadratic), bound)
 
 
-def _residual(arrays: dict[str, np.ndarray], name: str) -> ResidualNorm:
-    T = arrays["residual_factor"]
+def _residual(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> ResidualNorm:
+    T, name = arrays["residual_factor"], metadata["estimator"]
+    if name == "sketched":
+        return SketchedResidual.from_about(T, metadata["sketch"])
     if name == "orthonormal":
         return OrthonormalResidual(T)
     if name == "gram":

@@ -111,6 +111,14 @@ class SuperLUFactor:
         Y *= self._root[:, None]
         return Y
 
+    def triangle(self) -> tuple[sp.csc_array, np.ndarray, np.ndarray]:
+        """Unit lower L (n, n), D^{-1/2} (n,) and the row of L that each row of A became (n,): A = P^T L D L^T P."""
+        L = sp.csc_array(self._lu.L)
+        L.sort_indices()
+        place = np.empty(L.shape[0], dtype=np.intp)
+        place[self._order[self._row_order]] = np.arange(L.shape[0])
+        return L, self._root, place
+
     @cached_property
     def _row_order(self) -> np.ndarray:
         return np.argsort(self._lu.perm_r)
