@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from romflow.core.errors import ConfigError, InputError, ShapeError
 from romflow.core.names import shown
+from romflow.linalg.affine_pattern import AffinePattern
 from romflow.parameters.expressions import Theta
 
 
@@ -68,10 +69,7 @@ class AffineOperator:
         Cost: two operations an entry of a term. The pattern holds every entry of every term, also where
         theta_q(mu) = 0, so that a symbolic factorisation serves all mu. Its index arrays are read-only.
         """
-        indices, indptr, combination = self._pattern
-        matrix = sp.csc_array((combination @ self._coefficients(mu), indices, indptr), shape=self.shape, copy=False)
-        matrix.has_canonical_format = True
-        return matrix
+        return self._pattern.csc(self._coefficients(mu))
 
     def apply(self, V: np.ndarray) -> np.ndarray:
         """A_q V (Q, n, j) for V (m, j): each term touches its own rows only."""
@@ -107,22 +105,8 @@ class AffineOperator:
         return [(r, A if r.size == A.shape[0] else A[r]) for r, A in zip(rows, self.matrices, strict=True)]
 
     @cached_property
-    def _pattern(self) -> tuple[np.ndarray, np.ndarray, sp.csr_array]:
-        """Row indices and column pointers of the union, and the matrix (nnz, Q) that maps theta to its values."""
-        entries = [A.tocoo() for A in self.matrices]
-        rows, columns = (np.concatenate([getattr(A, name) for A in entries]) for name in ("row", "col"))
-        values = np.concatenate([A.data for A in entries])
-        # Whole numbers: a union of patterns must not lose entries that cancel.
-        union = sp.csc_array((np.ones(values.size, dtype=np.int64), (rows, columns)), shape=self.shape)
-        union.sum_duplicates()
-        pointers = np.repeat(np.arange(self.shape[1], dtype=np.int64), np.diff(union.indptr))
-        keys = pointers * self.shape[0] + union.indices
-        slots = np.searchsorted(keys, columns.astype(np.int64) * self.shape[0] + rows)
-        terms = np.repeat(np.arange(self.Q), [A.nnz for A in entries])
-        combination = sp.csr_array((values, (slots, terms)), shape=(union.nnz, self.Q))
-        for array in (union.indices, union.indptr):
-            array.flags.writeable = False
-        return union.indices, union.indptr, combination
+    def _pattern(self) -> AffinePattern:
+        return AffinePattern(self.matrices)
 
 
 class AffineVector:
