@@ -47,8 +47,10 @@ class RowSample:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The sample as plain arrays, e.g. for ``np.savez`` or a message."""
         facts = np.array([self.n, self.values.shape[1], self.seed, METHODS.index(self.method)], dtype=np.int64)
-        return dict(zip(_ARRAYS, (self.indices.astype(np.int32 if self.n < 2**31 else np.int64), self.probability,
-                                  self.values.indptr, self.values.indices, self.values.data, facts), strict=True))
+        narrow = np.int32 if max(self.n, self.values.nnz, self.values.shape[1]) < 2**31 else np.int64
+        indices, indptr, columns = (part.astype(narrow) for part in (self.indices, self.values.indptr,
+                                                                     self.values.indices))
+        return dict(zip(_ARRAYS, (indices, self.probability, indptr, columns, self.values.data, facts), strict=True))
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> RowSample:

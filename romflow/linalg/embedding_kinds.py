@@ -129,7 +129,7 @@ class Embedding:
         return self._sum(U[order], _scattered(indices[order].astype(np.int64), self.panel))
 
     def _sum(self, U: np.ndarray, pieces: Iterator[tuple[int, Local, slice]]) -> np.ndarray:
-        V = U.reshape(U.shape[0], -1)
+        V = U[:, None] if U.ndim == 1 else U
         S = np.zeros((self.rows, V.shape[1]))
         # Non-finite rows are found in the small result, which spares a pass over the large array.
         with np.errstate(invalid="ignore", over="ignore"):
@@ -146,6 +146,9 @@ class Embedding:
     def _generator(self, panel: int) -> np.random.Generator:
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self._tag, panel))
         return np.random.Generator(np.random.Philox(sequence))
+
+    def _length(self, panel: int) -> int:
+        return min(self.panel, self.n - panel * self.panel)
 
     def _known(self, panel: int) -> Any:
         """The panel's random numbers; the last few are kept, which covers repeated use on arrays of 1e5 rows."""
@@ -169,7 +172,7 @@ class Gaussian(Embedding):
     _tag = 1
 
     def _draw(self, panel: int) -> np.ndarray:
-        return self._generator(panel).standard_normal((self.panel, self.rows)) / np.sqrt(self.rows)
+        return self._generator(panel).standard_normal((self._length(panel), self.rows)) / np.sqrt(self.rows)
 
     def _panel_product(self, panel: int, local: Local, U: np.ndarray) -> np.ndarray:
         return self._known(panel)[local].T @ U
@@ -190,17 +193,17 @@ class SparseSign(Embedding):
         self._bands = np.linspace(0, self.rows, min(self.nonzeros, self.rows) + 1).astype(np.int64)
 
     def _draw(self, panel: int) -> sp.csc_array:
-        random = self._generator(panel)
+        random, length = self._generator(panel), self._length(panel)
         width, count = np.diff(self._bands), self._bands.size - 1
-        place = (random.random((self.panel, count), dtype=np.float32) * width).astype(np.int32)
+        place = (random.random((length, count), dtype=np.float32) * width).astype(np.int32)
         place = np.minimum(place, width - 1).astype(np.int32) + self._bands[:-1].astype(np.int32)
-        sign = random.integers(0, 2, (self.panel, count), dtype=np.int8) * (2.0 / np.sqrt(count)) - 1.0 / np.sqrt(count)
-        indptr = np.arange(0, self.panel * count + 1, count, dtype=np.int32)
-        return sp.csc_array((sign.ravel(), place.ravel(), indptr), shape=(self.rows, self.panel))
+        sign = random.integers(0, 2, (length, count), dtype=np.int8) * (2.0 / np.sqrt(count)) - 1.0 / np.sqrt(count)
+        indptr = np.arange(0, length * count + 1, count, dtype=np.int32)
+        return sp.csc_array((sign.ravel(), place.ravel(), indptr), shape=(self.rows, length))
 
     def _panel_product(self, panel: int, local: Local, U: np.ndarray) -> np.ndarray:
         columns = self._known(panel)
-        if not (isinstance(local, slice) and local == slice(0, self.panel)):
+        if not (isinstance(local, slice) and local == slice(0, columns.shape[1])):
             columns = columns[:, local]
         if self.nonzeros > 1 or U.flags.c_contiguous or U.shape[0] < _WIDE:
             return columns @ U

@@ -235,7 +235,7 @@ class ProductEmbedding:
         if not np.isfinite(U).all():
             raise InputError(f"the array to sketch in '{self.product.name}' has entries that are not finite (NaN or "
                              "infinity); check the solves that made it")
-        S = self.theta.apply(root(U.reshape(self.n, -1)))  # type: ignore[operator]
+        S = self.theta.apply(root(U[:, None] if U.ndim == 1 else U))  # type: ignore[operator]
         return S[:, 0] if U.ndim == 1 else S
 
     def _square_root(self, U: np.ndarray) -> np.ndarray:

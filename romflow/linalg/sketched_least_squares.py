@@ -137,7 +137,9 @@ def sketched_lstsq(A: Tall, b: np.ndarray, *, method: str = "normal", kind: str 
     report = LstsqReport(method, sketch.kind, sketch.rows, sketch.N.shape[1], sketch.condition, sketch.why,
                          passes=sketch.passes)
     x = sketch.N @ sketch.coordinates
-    if method == "normal":
+    if report.rank == 0:
+        x, correct = np.zeros((blocks.shape[1], B.shape[1])), _nothing
+    elif method == "normal":
         x, correct = _normal_equations(blocks, B, sketch, x, report)
     else:
         correct = _lsqr(blocks, sketch.N, report)
@@ -157,7 +159,7 @@ def _right_hand_sides(b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
                          "wide ones use numpy.linalg.lstsq")
     if not np.isfinite(B).all():
         raise InputError("the right-hand side of the least squares has entries that are not finite (NaN or infinity)")
-    return B.reshape(n, -1)
+    return B[:, None] if B.ndim == 1 else B
 
 
 def _normal_equations(blocks: RowBlocks, B: np.ndarray, sketch: SketchedPreconditioner, x: np.ndarray,
@@ -182,6 +184,10 @@ def _normal_equations(blocks: RowBlocks, B: np.ndarray, sketch: SketchedPrecondi
         return vectors @ ((vectors.T @ gradient) / values[:, None])
 
     return x + sketch.N @ correct(B, G), correct
+
+
+def _nothing(residual: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return gradient
 
 
 def _gram(blocks: RowBlocks, B: np.ndarray, N: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
