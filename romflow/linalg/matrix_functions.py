@@ -147,7 +147,8 @@ class PowerInterpolation:
                 break
         raise NotCertified(f"no order up to {max_order} certifies the tolerance {tolerance:g} for a spectrum "
                            f"in [{spectrum.low:g}, {spectrum.high:g}] (last bound {bound:.2e}); narrow the parameter "
-                           "range, precondition A, raise max_order or max_monomials, or check the error at other parameters")
+                           "range, precondition A, raise max_order or max_monomials, or check the error at other "
+                           "parameters")
 
     @property
     def size(self) -> int:
