@@ -30,6 +30,13 @@ class RowSample:
         min(1, threshold ||row||^2).
     n, seed : int
     method : {"priority", "threshold"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sample = coordinated_sketch(np.eye(5), rows=2, seed=3)
+    >>> bool((RowSample.from_arrays(sample.to_arrays()).indices == sample.indices).all())
+    True
     """
 
     indices: np.ndarray

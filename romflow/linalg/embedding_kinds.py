@@ -41,6 +41,13 @@ class Embedding:
     ------
     InputError
         `rows` or `n` below 1, or a negative seed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> theta = CountSketch(rows=50, n=1000, seed=1)
+    >>> theta.apply(np.ones((1000, 3))).shape
+    (50, 3)
     """
 
     kind = ""
