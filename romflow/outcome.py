@@ -10,8 +10,11 @@ import numpy as np
 
 from romflow.core.files import plain
 from romflow.linalg.inner_product import InnerProduct
+from romflow.reduction.residual_columns import Sketch
+from romflow.reduction.snapshot_sketch import SketchedSnapshots, SnapshotSketcher
 from romflow.report.data import ErrorTable, FieldComparison
 from romflow.rom.model import Answer, ReducedModel
+from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
 
 _BLOCK = 64
@@ -23,7 +26,7 @@ class Validation:
     """True errors and estimates at k parameters: all arrays (k,), outputs (o, k).
 
     `truth_error` bounds the rounding of the full-order solutions themselves; an error that is not well above it was
-    not measured.
+    not measured. Where `sketch` describes an embedding, errors are sketched norms, within its epsilon of the true ones.
     """
 
     mu: np.ndarray
@@ -32,6 +35,7 @@ class Validation:
     norm: np.ndarray
     answer: Answer
     outputs: np.ndarray | None
+    sketch: dict[str, Any] | None = None
 
     @property
     def measured(self) -> np.ndarray:
@@ -45,7 +49,12 @@ class Validation:
 
 
 def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> Validation:
-    """Compare the reduced model with stored full-order snapshots at mu (k, p), a block at a time."""
+    """Compare the reduced model with stored full-order snapshots at mu (k, p), a block at a time.
+
+    A model without a basis is compared with the snapshots' sketches, which replace the snapshots.
+    """
+    if isinstance(rom, SketchedReducedModel):
+        return _validate_sketches(rom, fom, store, mu)
     product = InnerProduct(getattr(fom, "inner_product", None), rom.norm_name)
     answer = rom.solve(mu)
     error, rounding, norm = np.empty(len(mu)), np.zeros(len(mu)), np.empty(len(mu))
@@ -62,6 +71,33 @@ def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) 
     known = [values for values in outputs if values is not None]
     complete = known and len(known) == len(outputs)
     return Validation(mu, error, rounding, norm, answer, np.hstack(known) if complete else None)
+
+
+def _validate_sketches(rom: SketchedReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> Validation:
+    sketcher = _sketcher(rom, fom)
+    snapshots, answer = SketchedSnapshots(store, sketcher), rom.solve(mu)
+    psi = None if fom.outputs is None else rom.output_theta(mu)
+    error, rounding, norm = np.empty(len(mu)), np.empty(len(mu)), np.empty(len(mu))
+    outputs = None if psi is None else np.empty((len(rom.output_names), len(mu)))
+    for j, row in enumerate(mu):
+        truth = snapshots.get(row)
+        norm[j] = truth.norms[0]
+        error[j] = rom.sketched_gap(truth.states, answer.coefficients[:, j:j + 1])[0]
+        f, terms = sketcher.rhs * rom.rhs_theta(row[None])[0], truth.terms[:, 0] * rom.operator_theta(row[None])[0]
+        sizes = np.linalg.norm(f, axis=0).sum() + np.linalg.norm(terms, axis=0).sum()
+        rounding[j] = np.linalg.norm(f.sum(axis=1) - terms.sum(axis=1)) + np.finfo(float).eps * sizes
+        if outputs is not None and psi is not None:
+            outputs[:, j] = psi[j] @ truth.outputs[:, :, 0]
+    if rom.stability is not None:
+        alpha = rom.stability(mu)
+        rounding /= np.where(alpha > 0.0, alpha, 1.0)
+    return Validation(mu, error, rounding, norm, answer, outputs, rom.residual.about)
+
+
+def _sketcher(rom: SketchedReducedModel, fom: Any) -> SnapshotSketcher:
+    about = rom.residual.about
+    sketch = Sketch(about["sketch"], about["rows"], about["seed"], about["epsilon"], about["delta"])
+    return SnapshotSketcher(fom, InnerProduct(fom.inner_product, rom.norm_name), sketch)
 
 
 def _truth_error(rom: ReducedModel, fom: Any, product: InnerProduct, truth: np.ndarray,
@@ -97,6 +133,8 @@ def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str
                                "error_kind": rom.error_kind} | dict.fromkeys(keys)
     if result is None:
         return summary
+    if result.sketch is not None:
+        summary["error_measured_by"] = result.sketch
     relative = _relative(result.true_error, result.norm)
     summary |= {"max_relative_error": relative.max(), "mean_relative_error": relative.mean(),
                 "max_error_estimate": _relative(result.answer.error, result.norm).max()}
@@ -157,8 +195,8 @@ def error_table(validation: Validation | None) -> ErrorTable | None:
 
 
 def worst_field(rom: ReducedModel, store: SnapshotStore, validation: Validation | None) -> FieldComparison | None:
-    """Truth and reduced solution where the relative error is largest."""
-    if validation is None:
+    """Truth and reduced solution where the relative error is largest; None where there are no fields."""
+    if validation is None or isinstance(rom, SketchedReducedModel):
         return None
     worst = int(np.argmax(_relative(validation.true_error, validation.norm)))
     truth = store.get(validation.mu[worst]).state
@@ -168,7 +206,7 @@ def worst_field(rom: ReducedModel, store: SnapshotStore, validation: Validation 
 
 def singular_values(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> np.ndarray | None:
     """Singular values of the snapshots at mu (k, p), from their coordinates in the basis that they span."""
-    if not len(mu) or rom.size == 0:
+    if not len(mu) or rom.size == 0 or isinstance(rom, SketchedReducedModel):
         return None
     return np.linalg.svd(_coordinates(rom, fom, store, mu), compute_uv=False)
 
@@ -180,7 +218,11 @@ def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore,
     With an X-orthonormal basis ||u - V x||^2 = ||u - P u||^2 + ||P u - V x||^2, so that coordinates are enough.
     """
     mu, norm = validation.mu, np.where(validation.norm > 0.0, validation.norm, 1.0)
-    truth = _coordinates(rom, fom, store, mu)
+    if isinstance(rom, SketchedReducedModel):
+        snapshots = SketchedSnapshots(store, _sketcher(rom, fom))
+        truth = rom.state_sketch.T @ np.hstack([snapshots.get(row).states for row in mu])
+    else:
+        truth = _coordinates(rom, fom, store, mu)
     # Only coefficients are asked for, so the estimator that is cheapest to truncate serves.
     costly = getattr(getattr(rom, "residual", None), "name", "") in ("eim", "gram")
     plain_rom = rom.with_estimator("orthonormal") if costly else rom  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ from romflow.outcome import (
 from romflow.report.data import ReportData
 from romflow.report.page import write_report
 from romflow.rom.model import ReducedModel
+from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.executor import Executor, SolveRecord, make_executor, pinned_threads
 
@@ -255,8 +256,16 @@ class Walk:
             self.watcher.stage("export", len(exporters))
         with self._timed("export"):
             for done, (exporter, name) in enumerate(exporters, start=1):
-                exporter.write(rom, self.folder / (name or f"{self.study.name}{exporter.suffix}"))
+                target = name or f"{self.study.name}{exporter.suffix}"
+                if getattr(exporter, "needs_fields", False) and isinstance(rom, SketchedReducedModel):
+                    self._note(f"not written: {target}, because with keep_snapshots = false there are no fields")
+                else:
+                    exporter.write(rom, self.folder / target)
                 self.watcher.step(done, 0)
+
+    def _note(self, text: str) -> None:
+        self.watcher.note(text)
+        logging.getLogger("romflow").warning(text)
 
     def _report(self, rom: ReducedModel, fom: Any, sampler: Any, mu: np.ndarray, validation: Validation | None,
                 summary: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "reduced-basis": "romflow.reduction.reduced_basis:ReducedBasisReductor",
         "pod-galerkin": "romflow.reduction.pod_galerkin:PodGalerkin",
         "pod-regression": "romflow.reduction.pod_regression:PodRegression",
+        "sketched": "romflow.reduction.sketched:SketchedReductor",
     },
     "exporter": {
         "npz": "romflow.export.npz:Npz",

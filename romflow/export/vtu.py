@@ -16,6 +16,7 @@ from romflow.core.mesh import Mesh
 from romflow.core.names import shown
 from romflow.parameters.tables import read_table
 from romflow.rom.model import ReducedModel
+from romflow.rom.sketched import SketchedReducedModel
 
 Array = NDArray[np.float64]
 
@@ -48,6 +49,7 @@ class Vtu:
     """
 
     suffix = ".vtu"
+    needs_fields = True
 
     def __init__(
         self,
@@ -66,13 +68,15 @@ class Vtu:
         Raises
         ------
         NotSupported
-            The model has no mesh.
+            The model has no mesh, or no basis to make fields from.
         InputError
             The parameters are not there or not within the space.
         StoreError
             The file cannot be written.
         """
         mesh = rom.mesh
+        if isinstance(rom, SketchedReducedModel):
+            rom.lift(np.zeros((rom.size, 1)))
         if mesh is None:
             raise NotSupported(
                 "vtu needs the mesh of the full-order model, and this reduced model has none; "

@@ -57,9 +57,10 @@ class Sketch:
         """Theta (rows, n)."""
         return embedding(self.kind, self.rows, n, self.seed)
 
-    def residual(self, T: np.ndarray) -> SketchedResidual:
-        """The residual norm on sketched columns T (rows, Qf + r Q)."""
-        return SketchedResidual(T, self.kind, self.seed, self.epsilon, self.delta)
+    def residual(self, S: np.ndarray) -> SketchedResidual:
+        """The residual norm on sketched columns S (rows, Qf + r Q); a tall S is reduced to its triangular factor."""
+        T = np.linalg.qr(S, mode="r") if S.shape[1] < S.shape[0] else S
+        return SketchedResidual(T, self.kind, self.rows, self.seed, self.epsilon, self.delta)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -110,13 +111,19 @@ class SketchedColumns:
     fom : SupportsAffine
     product : InnerProduct
     sketch : Sketch
+
+    Attributes
+    ----------
+    rhs : (s, Qf)
+        Theta Q^{-T} f_q.
     """
 
     def __init__(self, fom: Any, product: InnerProduct, sketch: Sketch) -> None:
         self.sketch = sketch
         self.theta = sketch.embedding(fom.n)
         self._terms = WhitenedTerms(product, fom.operator.matrices)
-        self._blocks = [self.theta.apply(product.whiten(np.asarray(fom.rhs.vectors)))]
+        self.rhs = self.theta.apply(product.whiten(np.asarray(fom.rhs.vectors)))
+        self._blocks = [self.rhs]
 
     def sketched(self, AW: np.ndarray) -> np.ndarray:
         """Theta Q^{-T} A_q W (s, j, Q) of AW (Q, n, j)."""

@@ -20,6 +20,8 @@ from romflow.report.scene import scene_of
 from romflow.report.style import Picture, styled
 from romflow.report.tables import Block, Table
 from romflow.report.words import estimate_claim, estimate_noun, number, plural
+from romflow.rom.sketched import SketchedReducedModel
+from romflow.rom.sketched_residual import SketchedResidual
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -144,7 +146,22 @@ def _accuracy(data: ReportData, facts: Facts) -> Section:
             f" The {noun} is not a bound: it was below the true error at {facts.underestimated} of"
             f" {plural(facts.estimated, 'parameter')}."
         )
-    return Section("accuracy", "How accurate it is", lead, _warning(data, facts), _error_pictures(data, facts), shown)
+    lead += _sketch_promise(data, facts)
+    pictures = _error_pictures(data, facts)
+    return Section("accuracy", "How accurate it is", lead.strip(), _warning(data, facts), pictures, shown)
+
+
+def _sketch_promise(data: ReportData, facts: Facts) -> str:
+    """What a sketched estimate, and a true error found from sketches, promise."""
+    residual = getattr(data.rom, "residual", None)
+    if not isinstance(residual, SketchedResidual):
+        return ""
+    words = (f" The residual norm in it comes from a {residual.kind} sketch of {residual.rows} rows: at a parameter"
+             f" chosen independently of the sketch it is within {number(100 * residual.epsilon)} % of the exact norm"
+             f" with probability {number(1 - residual.delta, 4)}.")
+    if isinstance(data.rom, SketchedReducedModel) and facts.validated:
+        words += " The true errors are sketched norms too, because the snapshots were replaced by their sketches."
+    return words
 
 
 def _warning(data: ReportData, facts: Facts) -> str:
@@ -199,6 +216,9 @@ def _taken(data: ReportData) -> Array | None:
 def _fields(data: ReportData) -> Section:
     if data.rom is None:
         return Section("fields", "Fields")
+    if isinstance(data.rom, SketchedReducedModel):
+        return Section("fields", "Fields", "The snapshots were replaced by their sketches, so that there are no fields "
+                       "to show; keep_snapshots = true keeps them.")
     mesh = data.rom.mesh
     scene = scene_of(mesh)
     comparison = None

@@ -101,10 +101,9 @@ class AffineReducedModel(BasisModel):
         columns = len(self.rhs_theta) + r * len(self.operator_theta)
         small = replace(self, basis=self.basis[:, :r], operator=self.operator[:, :r, :r], rhs=self.rhs[:, :r],
                         output=self.output[:, :, :r])
-        if isinstance(self.residual, SketchedResidual):
-            factor = np.ascontiguousarray(self.factor[:, :columns])
-            return replace(small, factor=factor, residual=replace(self.residual, T=factor))
         factor = leading(self.factor, columns)
+        if isinstance(self.residual, SketchedResidual):
+            return replace(small, factor=factor, residual=replace(self.residual, T=factor))
         small = replace(small, factor=factor, residual=OrthonormalResidual(factor))
         return small.with_estimator(self.residual.name, getattr(self.residual, "training", None))
 

@@ -8,10 +8,11 @@ from romflow.core.errors import StoreError
 from romflow.rom.affine import AffineReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.regression import RegressionReducedModel
+from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.artefact import read_artefact
 
 KINDS: dict[str, type[AffineReducedModel] | type[RegressionReducedModel]] = {
-    "affine": AffineReducedModel, "regression": RegressionReducedModel}
+    "affine": AffineReducedModel, "regression": RegressionReducedModel, "sketched": SketchedReducedModel}
 
 
 def load(path: str | Path) -> ReducedModel:

@@ -36,16 +36,19 @@ class SketchedResidual:
 
     Attributes
     ----------
-    T : (s, Qf + r Q)
-        The sketched columns.
+    T : (m, Qf + r Q)
+        S, or the triangular factor of S = Q T where that has fewer rows: ||T c|| = ||S c||.
     kind : str
         Of the embedding.
+    rows : int
+        s.
     seed : int
     epsilon, delta : float
     """
 
     T: np.ndarray
     kind: str
+    rows: int
     seed: int
     epsilon: float
     delta: float
@@ -53,20 +56,20 @@ class SketchedResidual:
     exact: bool = False
 
     def norm(self, theta_a: np.ndarray, theta_f: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Estimated residual dual norms (b,). Cost: 2 s (Qf + r Q) flops each."""
+        """Estimated residual dual norms (b,). Cost: 2 m (Qf + r Q) flops each, m <= s."""
         y = residual_coefficients(theta_a, theta_f, x) @ self.T.T
         return np.sqrt(np.einsum("bm,bm->b", y, y))
 
     @property
     def about(self) -> dict[str, Any]:
         """The embedding and its promise, as JSON."""
-        return {"sketch": self.kind, "rows": int(self.T.shape[0]), "seed": self.seed, "epsilon": self.epsilon,
+        return {"sketch": self.kind, "rows": self.rows, "seed": self.seed, "epsilon": self.epsilon,
                 "delta": self.delta}
 
     @classmethod
     def from_about(cls, T: np.ndarray, about: dict[str, Any]) -> SketchedResidual:
-        """The residual norm on the sketched columns T (s, Qf + r Q) that `about` describes."""
-        return cls(T, about["sketch"], about["seed"], about["epsilon"], about["delta"])
+        """The residual norm with the factor T (m, Qf + r Q) of the sketch that `about` describes."""
+        return cls(T, about["sketch"], about["rows"], about["seed"], about["epsilon"], about["delta"])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Nothing beyond the sketched columns, which stand where other models keep their factor."""

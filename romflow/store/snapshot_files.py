@@ -90,6 +90,14 @@ class SnapshotFiles:
             make_folder(file.parent)
             write_atomic(file, image)
 
+    def remove(self, key: str) -> None:
+        """Remove the file of a key, if there is one."""
+        try:
+            self.path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise refused("remove", self.path(key), error) from error
+        self._headers.pop(key, None)
+
     def checked(self, key: str) -> Header | None:
         """The header of a snapshot whose seal and identity hold; None if there is none, or none any more."""
         file = self.path(key)

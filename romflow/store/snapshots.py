@@ -16,6 +16,7 @@ from romflow.core.names import one_line
 from romflow.core.snapshot import Snapshot
 from romflow.store.failures import FailureRecords
 from romflow.store.identity import difference, read_identity, write_identity
+from romflow.store.snapshot_file import Header
 from romflow.store.snapshot_files import SnapshotFiles, is_key, make_folder
 
 __all__ = ["SnapshotStore"]
@@ -47,6 +48,8 @@ class SnapshotStore:
     columns : tuple of str
     fingerprint : str
         SHA-256 of `spec`.
+    stand_in : SnapshotStore or None
+        A store of what snapshots were replaced by; a parameter that it holds is not missing here.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class SnapshotStore:
         self.fingerprint = fingerprint(spec)
         self._files = SnapshotFiles(self.folder, self.fingerprint)
         self._failures = FailureRecords(self.folder / "failures")
+        self.stand_in: SnapshotStore | None = None
         self._open(create)
 
     @classmethod
@@ -187,7 +191,8 @@ class SnapshotStore:
 
     def failures(self) -> list[dict[str, Any]]:
         """Reports of the solves that failed and are not stored since, the oldest first, each with "mu" and "when"."""
-        return [report for report in self._failures.read() if not self.has(report["key"])]
+        return [report for report in self._failures.read() if not self.has(report["key"]) and not (
+            self.stand_in is not None and self.stand_in.has(report["mu"]))]
 
     def failure(self, mu: ArrayLike) -> dict[str, Any] | None:
         """The report of the last failed solve of a parameter (p,), or None."""
@@ -196,6 +201,19 @@ class SnapshotStore:
     def clear_failure(self, mu: ArrayLike) -> None:
         """Forget the failure of a parameter (p,), if there is one."""
         self._failures.clear(self.key(mu))
+
+    def discard(self, mu: ArrayLike) -> None:
+        """Remove the snapshot of a parameter (p,) whose stand-in is stored and holds.
+
+        Raises
+        ------
+        StoreError
+            There is no stand-in for it, or the system refuses to remove the file.
+        """
+        row = self._row(mu)
+        if self.stand_in is None or len(self.stand_in.missing(row[None])):
+            raise StoreError(f"{self.path(self.key(row))} is kept: nothing that stands for it is stored.")
+        self._files.remove(self.key(row))
 
     # --- check -----------------------------------------------------------------------------------------------------
 
@@ -219,7 +237,10 @@ class SnapshotStore:
             The system refuses to read a file, or to move a damaged one.
         """
         found = [(self._files.checked(key) is not None) if check else self.has(key) for key in self._rows(mu)]
-        return np.flatnonzero(~np.array(found, dtype=bool))
+        absent = np.flatnonzero(~np.array(found, dtype=bool))
+        if self.stand_in is None or not len(absent):
+            return absent
+        return absent[self.stand_in.missing(np.asarray(mu, dtype=np.float64)[absent], check)]
 
     # --- read ------------------------------------------------------------------------------------------------------
 
@@ -229,9 +250,11 @@ class SnapshotStore:
         Raises
         ------
         StoreError
-            It is not stored, or its file is damaged and was set aside.
+            It is not stored, its file is damaged and was set aside, or it was replaced by what stands for it.
         """
         key = self._key_of(which)
+        if not isinstance(which, str):
+            self._check_not_replaced([key], np.asarray(which, dtype=np.float64)[None])
         state = np.empty(self._files.needed(key).layout.n, dtype="<f8")
         header = self._files.read(key, 0, state)
         return Snapshot(state, None if header.outputs is None else header.outputs.copy(), copy.deepcopy(header.info))
@@ -272,6 +295,7 @@ class SnapshotStore:
             A snapshot is not stored or damaged.
         """
         keys = self._rows(mu)
+        self._check_not_replaced(keys, np.asarray(mu, dtype=np.float64))
         n = self._common_length(keys)
         start, stop, step = rows.indices(n)
         if step != 1:
@@ -291,10 +315,31 @@ class SnapshotStore:
         if block < 1:
             raise InputError(f"block = {block}; a block of rows has at least 1 row.")
         keys = self._rows(mu)
+        self._check_not_replaced(keys, np.asarray(mu, dtype=np.float64))
         n = self._common_length(keys)
         for start in range(0, n, block):
             stop = min(start + block, n)
             yield slice(start, stop), self._columns(keys, start, stop)
+
+    def _check_not_replaced(self, keys: Sequence[str], mu: NDArray[np.float64]) -> None:
+        if self.stand_in is None:
+            return
+        for key, row in zip(keys, mu, strict=True):
+            if not self._files.exists(key) and self.stand_in.has(row):
+                raise StoreError(
+                    f"the snapshot at mu = {row.tolist()} was replaced by its sketch, which does not give its state; "
+                    "run the study in another folder with [reduction] keep_snapshots = true."
+                )
+
+    def _headers(self, mu: ArrayLike) -> list[Header]:
+        """Headers of the snapshots at mu (k, p), or of what stands for them."""
+        found = []
+        for key, row in zip(self._rows(mu), np.asarray(mu, dtype=np.float64), strict=True):
+            header = self._files.checked(key)
+            if header is None and self.stand_in is not None:
+                header = self.stand_in._files.checked(self.stand_in.key(row))
+            found.append(self._files.needed(key) if header is None else header)
+        return found
 
     def _common_length(self, keys: Sequence[str]) -> int:
         lengths = {key: self._files.needed(key).layout.n for key in keys}
@@ -320,7 +365,7 @@ class SnapshotStore:
         StoreError
             A snapshot is not stored or damaged, or the numbers of outputs differ.
         """
-        columns = [self._files.needed(key).outputs for key in self._rows(mu)]
+        columns = [header.outputs for header in self._headers(mu)]
         given = [column for column in columns if column is not None]
         if not given:
             return None
@@ -336,7 +381,7 @@ class SnapshotStore:
         StoreError
             A snapshot is not stored or damaged.
         """
-        found = [self._files.needed(key).info.get("seconds") for key in self._rows(mu)]
+        found = [header.info.get("seconds") for header in self._headers(mu)]
         return np.array([np.nan if value is None else float(value) for value in found], dtype=np.float64)
 
 

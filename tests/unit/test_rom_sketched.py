@@ -139,5 +139,5 @@ def test_columns_do_not_depend_on_how_the_basis_came():
         for part in parts:
             projected.extend(part)
         models.append(projected.model())
-    np.testing.assert_allclose(models[0].factor, models[1].factor, atol=1e-13)
-    assert models[0].factor.shape == (40, 2 + 5 * 3)
+    np.testing.assert_allclose(models[0].factor, models[1].factor, atol=1e-11)
+    assert models[0].factor.shape == (17, 2 + 5 * 3), "a tall sketch is kept as its triangular factor"
