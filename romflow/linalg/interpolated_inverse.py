@@ -35,8 +35,8 @@ class InterpolatedInverse:
     """Weights (d,), preconditioner and residual of P(theta); P(theta_i) = A(theta_i)^{-1} at the chosen points.
 
     Cost of a factor of a symmetric A with nonzeros nnz: L solves, K Q nnz for the products with Omega and n K L Q
-    flops for the samples (of a non-symmetric A, or with rows = None: K Q solves). Memory: K + L columns of length n
-    while a factor is added, d Q K L numbers kept. Cost of the weights of one theta: (1 + d Q) d (Q + d) flops,
+    flops for the samples (of a non-symmetric A, or with rows = None: K Q solves). Memory: K + L columns of length n and
+    d Q K L numbers are kept. Cost of the weights of one theta: (1 + d Q) d (Q + d) flops,
     whatever n. Cost of a product with P: one solve for each weight that is not zero.
 
     Parameters

@@ -191,6 +191,9 @@ class PowerInterpolation:
                          n: int) -> LinearOperator:
         """P = sum_r w_r A(theta_r)^{-1} (n, n) at one theta (Q,), for use as preconditioner; d solves a product.
 
+        Symmetric where the inverses are; weights of both signs leave it positive definite (as conjugate gradients need)
+        wherever the error of P is below 1 / ||A(theta)||.
+
         Parameters
         ----------
         theta : (Q,)

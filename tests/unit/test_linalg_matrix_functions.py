@@ -194,6 +194,21 @@ def test_spectrum_from_norm_equivalence_holds_the_eigenvalues():
     assert values.max() <= spectrum.high * (1 + 1e-10)
 
 
+def test_bound_relative_to_a_reference_does_not_know_the_condition_of_the_terms():
+    D = np.eye(101, 100) - np.eye(101, 100, k=-1)
+    terms = [np.eye(100), *(101.0**2 * (D.T * side) @ D for side in (np.arange(101) < 50, np.arange(101) >= 50))]
+    rng = np.random.default_rng(9)
+    training, test = (np.column_stack([np.ones(k), rng.uniform(0.5, 2.0, (k, 2))]) for k in (400, 15))
+    powers, spectrum = PowerInterpolation.build(training, 6), SpectralInterval.from_coefficients(training, np.ones(3))
+    L = np.linalg.cholesky(sum(terms))
+    difference = (powers.inverse(test, np.linalg.inv(matrices(powers.points, terms)))
+                  - np.linalg.inv(matrices(test, terms)))
+    error = np.linalg.norm(L.T @ difference @ L, 2, axis=(1, 2))
+    bound = powers.inverse_bound(test, spectrum)
+    assert (error <= bound).all()
+    assert bound.max() < 100.0 * error.max()
+
+
 @pytest.mark.parametrize(("action", "error", "match"), [
     (lambda p: p.weights(np.ones((2, 3))), ShapeError, "rule is"),
     (lambda p: p.weights(np.array([1.0, np.nan])), InputError, "not all finite"),
