@@ -131,7 +131,7 @@ def test_one_outlier_moves_a_known_arm_little(must_fail):
     trusting = Trusting(2, (0.0, 1.0), 0)
     for x, loss in [*((x, 30.0) for x in np.linspace(0.0, 1.0, 40)), (0.5, 3e7)]:
         trusting.tell(0, x, loss)
-    assert trusting.expected(0.5)[0] > 100.0
+    assert trusting.expected(0.5)[0] > 60.0
 
 
 def test_failures_alone_leave_the_other_arm():
