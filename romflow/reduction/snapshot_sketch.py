@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from romflow.core.errors import ShapeError
+from romflow.core.fingerprint import fingerprint
 from romflow.core.snapshot import Snapshot
 from romflow.linalg.embeddings import ProductEmbedding
 from romflow.linalg.inner_product import InnerProduct
@@ -78,6 +80,17 @@ class SnapshotSketcher:
         terms = self._columns.sketched(self.fom.operator.apply(U))
         return SketchedVectors(self._embedding.apply(U), terms, self.functionals @ U, self.product.norm(U))
 
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What makes stored sketches comparable: the embedding, and its image of a fixed vector to six digits.
+
+        The image tells also another ordering of the Cholesky factor, which another version of a library may choose.
+        """
+        image = self._embedding.apply(np.ones(self.fom.n))
+        digits = np.round(1e6 * image / np.linalg.norm(image)).astype(np.int64)
+        return {"sketch": self.sketch.kind, "rows": self.sketch.rows, "seed": self.sketch.seed,
+                "image": fingerprint(digits.tolist())}
+
     def unpacked(self, numbers: np.ndarray) -> SketchedVectors:
         """The sketch of one vector that `packed` gave.
 
@@ -111,7 +124,7 @@ class SketchedSnapshots:
 
     def __init__(self, store: Any, sketcher: SnapshotSketcher) -> None:
         self._store, self._sketcher = store, sketcher
-        self._kept = sketch_store(store, sketcher.sketch) if isinstance(store, SnapshotStore) else None
+        self._kept = sketch_store(store, sketcher) if isinstance(store, SnapshotStore) else None
 
     def get(self, mu: np.ndarray) -> SketchedVectors:
         """The sketch of the snapshot at mu (p,).
@@ -133,10 +146,11 @@ class SketchedSnapshots:
         return found
 
 
-def sketch_store(store: SnapshotStore, sketch: Sketch) -> SnapshotStore:
+def sketch_store(store: SnapshotStore, sketcher: SnapshotSketcher) -> SnapshotStore:
     """The store of this sketch's files within a store of snapshots, which counts them as its own from now on."""
-    about = {"model": store.spec, "sketch": sketch.kind, "rows": sketch.rows, "seed": sketch.seed}
+    sketch = sketcher.identity
+    about = {"model": store.spec, **sketch}
     if store.stand_in is None or store.stand_in.spec != about:
-        folder = f"{sketch.kind}-{sketch.rows}-{sketch.seed}"
+        folder = f"{sketch['sketch']}-{sketch['rows']}-{sketch['seed']}-{sketch['image'][:8]}"
         store.stand_in = SnapshotStore(store.folder / "sketches" / folder, about, store.columns)
     return store.stand_in
