@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -158,6 +159,10 @@ class Walk:
         return self._labelled(rom), mu
 
     def _reduce(self, reductor: Any, fom: Any, mu: np.ndarray) -> ReducedModel:
+        compression = getattr(reductor, "compression", None)
+        if hasattr(compression, "compressor"):
+            compression.compressor = partial(self._executor.compress, self.study.request, self._store.folder,
+                                             self.study.parameters.columns)
         with self._timed("reduction"):
             rom = reductor.reduce(fom, self._store, mu)
         if self.study.config.reduction.certified and rom.error_kind != "bound":

@@ -10,15 +10,14 @@ import numpy as np
 from romflow.core.errors import InputError
 from romflow.linalg.compression.blocks import MEMORY, check_shape, tiles
 from romflow.linalg.compression.deflation import LEVELS, Sketch, deflated
-from romflow.linalg.compression.hapod import hapod_node, tree_of
+from romflow.linalg.compression.hapod import finished, hapod_node, project, tree_of
 from romflow.linalg.compression.incremental import update
-from romflow.linalg.compression.modes import Modes
-from romflow.linalg.compression.randomised import projected, randomised
+from romflow.linalg.compression.randomised import randomised
 from romflow.linalg.compression.result import Pod
 from romflow.linalg.compression.routes import GRAM_LIMIT, ROUTES, choose, sketch_rows
 from romflow.linalg.compression.source import ArraySource, SnapshotSource, as_source
 from romflow.linalg.compression.streaming import streaming
-from romflow.linalg.compression.sweeps import Sweep, sweep_over
+from romflow.linalg.compression.sweeps import sweep_over
 from romflow.linalg.inner_product import InnerProduct
 
 __all__ = ["GRAM_LIMIT", "MEMORY", "ROUTES", "Pod", "pod", "update"]
@@ -93,11 +92,11 @@ def pod(snapshots: Any, product: InnerProduct, tolerance: float, *, size: int | 
         found = streaming(source, product, tolerance, max_size, seed, memory, block)
         return replace(_visible(found, source), why=f"{choice.why}; {found.why}")
     held = _held(source, memory)
+    if choice.route == "hapod":
+        return _visible(_hapod(held, product, tolerance, max_size, block, memory, choice.why), source)
     sweep = sweep_over(held, product, memory, block)
     if choice.route == "randomised":
         found, note = randomised(sweep, product, tolerance, max_size, power, seed)
-    elif choice.route == "hapod":
-        found, note = _hapod(held, sweep, product, tolerance, max_size, block, memory)
     else:
         sketch = _sketch(source.n, source.k, seed) if choice.route == "sketched" else None
         levels = 1 if choice.route == "gram" else LEVELS
@@ -117,10 +116,12 @@ def _held(source: SnapshotSource, memory: int) -> SnapshotSource:
     return ArraySource(source.columns(slice(0, source.k)).copy())
 
 
-def _hapod(source: SnapshotSource, sweep: Sweep, product: InnerProduct, tolerance: float, max_size: int | None,
-           block: int | None, memory: int) -> tuple[Pod, str]:
-    root = hapod_node(source, product, tolerance, tree_of(source.n, source.k, block, memory=memory))
-    return projected(sweep, Modes.of(root.basis), product, tolerance, max_size), "its error is exact"
+def _hapod(source: SnapshotSource, product: InnerProduct, tolerance: float, max_size: int | None, block: int | None,
+           memory: int, why: str) -> Pod:
+    tree = tree_of(source.n, source.k, block, memory=memory)
+    root = hapod_node(source, product, tolerance, tree)
+    parts = [project(source.columns(part), product, root) for part in tree.leaves]
+    return finished(root, parts, product, tolerance, max_size, why)
 
 
 def _visible(found: Pod, source: SnapshotSource) -> Pod:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from romflow.linalg.pod import pod
+from romflow.reduction.compression import SnapshotCompression
 from romflow.reduction.reduced_basis import AffineReductor
 from romflow.rom.affine import AffineReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -16,22 +16,31 @@ from romflow.store.snapshots import SnapshotStore
 class PodGalerkin(AffineReductor):
     """Galerkin or least-squares projection on the POD modes whose relative projection error is below `tolerance`.
 
-    Tolerances below 1e-7 take the two-pass route, see `romflow.linalg.pod`. The singular values are in the model's
+    The singular values, the route of the compression, why it was taken and the error reached are in the model's
     metadata.
+
+    Parameters
+    ----------
+    tolerance, max_size, estimator, projection, seed
+        As for :class:`romflow.reduction.reduced_basis.AffineReductor`.
+    compression : {"auto", "gram", "two-pass", "sketched", "randomised", "streaming", "hapod"}
+        See :func:`romflow.linalg.pod.pod`; "hapod" uses the workers of the run.
     """
 
     method = "pod-galerkin"
+
+    def __init__(self, tolerance: float = 1e-3, max_size: int = 100, estimator: str = "orthonormal",
+                 projection: str = "auto", seed: int = 0, compression: str = "auto") -> None:
+        super().__init__(tolerance, max_size, estimator, projection, seed)
+        self.compression = SnapshotCompression(compression, seed)
 
     def reduce(self, fom: Any, store: SnapshotStore, mu: np.ndarray) -> AffineReducedModel:
         """The reduced model from the snapshots at mu (k, p), of size at most `max_size`."""
         projected = self.start(fom)
         if len(mu):
-            modes = pod(lambda part: store.matrix(mu[part]), projected.product, self.tolerance, size=len(mu),
-                        max_size=self.max_size)
+            modes = self.compression.of(store, mu, projected.product, self.tolerance, self.max_size)
             projected.extend(modes.basis)
         model = self.finish(projected.model(), len(mu))
         if not len(mu):
             return model
-        about = model.metadata | {"singular_values": modes.singular_values.tolist(),
-                                  "projection_error": modes.error}
-        return replace(model, metadata=about)
+        return replace(model, metadata=model.metadata | modes.facts)

@@ -11,7 +11,7 @@ import scipy.linalg as sl
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
 from romflow.linalg.inner_product import InnerProduct
-from romflow.linalg.pod import pod
+from romflow.reduction.compression import SnapshotCompression
 from romflow.rom.regression import REGRESSORS, GaussianProcess, RadialBasis, RegressionReducedModel, cubic, matern
 from romflow.store.snapshots import SnapshotStore
 
@@ -31,6 +31,8 @@ class PodRegression:
     regressor : {"gaussian-process", "rbf"}
     seed : int
         Seed of the restarts of the hyperparameter search.
+    compression : {"auto", "gram", "two-pass", "sketched", "randomised", "streaming", "hapod"}
+        See :func:`romflow.linalg.pod.pod`; "hapod" uses the workers of the run.
     """
 
     method = "pod-regression"
@@ -38,10 +40,11 @@ class PodRegression:
     fixed_designs_only = True
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, regressor: str = "gaussian-process",
-                 seed: int = 0) -> None:
+                 seed: int = 0, compression: str = "auto") -> None:
         if regressor not in REGRESSORS:
             raise ConfigError(f"no regressor is called '{regressor}'{nearest(regressor, REGRESSORS)}")
         self.tolerance, self.max_size, self.regressor, self.seed = tolerance, max_size, regressor, seed
+        self.compression = SnapshotCompression(compression, seed)
 
     def accepts(self, fom: Any) -> str | None:
         """None: any full-order model will do."""
@@ -60,7 +63,7 @@ class PodRegression:
             raise InputError(f"{self.method} got {k} snapshots for {p} parameters; the rule is at least {p + 2}: "
                              "raise [sampling] size")
         product = InnerProduct(getattr(fom, "inner_product", None), getattr(fom, "norm", "Euclidean"))
-        modes = pod(lambda part: store.matrix(mu[part]), product, self.tolerance, size=k, max_size=self.max_size)
+        modes = self.compression.of(store, mu, product, self.tolerance, self.max_size)
         V = modes.basis
         coefficients, left = _coordinates(store, mu, V, product)
         names, outputs = _outputs(fom, store, mu)
@@ -73,8 +76,8 @@ class PodRegression:
         truncation = float(np.sqrt(np.mean(left**2)))
         error = np.sqrt(np.sum(missed[:r] ** 2, axis=0) + left**2)
         spread = np.sqrt(np.sum(std[:r] ** 2, axis=0) + truncation**2)
-        about = {"method": self.method, "snapshots": k, "singular_values": modes.singular_values.tolist(),
-                 "projection_error": modes.error, "leave_one_out_error": _relative(error, coefficients, left)}
+        about = {"method": self.method, "snapshots": k, **modes.facts,
+                 "leave_one_out_error": _relative(error, coefficients, left)}
         return RegressionReducedModel(
             parameters=fom.parameters, basis=V, output_names=names, regressor=regressor, low=low, span=span,
             safety=_safety(error, spread), output_safety=np.array([_safety(np.abs(e), s) for e, s in

@@ -144,7 +144,7 @@ def error_table(data: ReportData, facts: Facts) -> Table | None:
             largest_estimate = number(facts.training_error)
             rows.insert(0, [f"training, largest {noun}", MISSING, MISSING, MISSING, MISSING, largest_estimate])
         else:
-            note += f" {_training_error(data)} {number(facts.training_error)}."
+            note += f" {_training_error(data)} {number(facts.training_error)}.{_compression(data)}"
     if not any("validation" in str(row[0]) for row in rows) and facts.max_error is not None:
         validation = section(data, "validation")
         rows.append(
@@ -167,6 +167,15 @@ def _training_error(data: ReportData) -> str:
     if "leave_one_out_error" in about:
         return "Leave-one-out error of the training snapshots:"
     return "Projection error of the training snapshots:" if "projection_error" in about else "Training error:"
+
+
+def _compression(data: ReportData) -> str:
+    """By which route the snapshots were compressed, and what error that left."""
+    about = (data.rom.metadata if data.rom is not None else {}).get("compression")
+    if not isinstance(about, dict) or not {"route", "why", "error"} <= about.keys():
+        return ""
+    return (f" Snapshots compressed by the route '{about['route']}' ({about['why']}): "
+            f"relative projection error {number(about['error'])}.")
 
 
 def _statistics(table: ErrorTable, largest: float | None) -> tuple[str, str, str, str]:

@@ -23,6 +23,7 @@ from romflow.tasks.solving import DEATHS, solve_task
 
 if TYPE_CHECKING:
     from romflow.core.schema import ClusterConfig
+    from romflow.linalg.compression.result import Pod
     from romflow.tasks.cluster import Cluster
 
 __all__ = ["DaskExecutor"]
@@ -106,6 +107,21 @@ class DaskExecutor:
                 if on_done is not None:
                     on_done(found[index])
         return [found[index] for index in range(len(rows))]
+
+    def compress(
+        self,
+        request: dict[str, Any],
+        store_folder: str | Path,
+        columns: Sequence[str],
+        mu: ArrayLike,
+        tolerance: float,
+        **options: Any,
+    ) -> Pod:
+        """The POD of stored snapshots (HAPOD) on the workers; see `romflow.tasks.records.Executor`."""
+        from romflow.tasks.compressing import Compression
+        from romflow.tasks.dask_tree import compress_on
+
+        return compress_on(self._running(), Compression(request, store_folder, columns, mu, tolerance, **options))
 
     def _records(self, job: _Job) -> Generator[SolveRecord, None, None]:
         """Keep every worker busy, and yield records as they come."""

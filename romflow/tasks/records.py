@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from romflow.linalg.compression.result import Pod
 
 __all__ = ["Executor", "OnDone", "SolveRecord"]
 
@@ -94,6 +97,37 @@ class Executor(Protocol):
             The disk is full or refuses; what was stored before stays.
         RomflowError
             The model cannot be built, or the workers cannot be kept running.
+        """
+        ...
+
+    def compress(
+        self,
+        request: dict[str, Any],
+        store_folder: str | Path,
+        columns: Sequence[str],
+        mu: ArrayLike,
+        tolerance: float,
+        **options: Any,
+    ) -> Pod:
+        """The POD of stored snapshots by a tree of tasks (HAPOD), in the inner product of the model.
+
+        The same for any number of workers, to rounding.
+
+        Parameters
+        ----------
+        request, store_folder, columns, mu
+            As for :meth:`solve`; all rows of mu (k, p) are stored.
+        tolerance : float
+            Relative projection error.
+        **options
+            max_size, leaf_size, fan and omega of :class:`romflow.tasks.compressing.Compression`.
+
+        Raises
+        ------
+        StoreError
+            A snapshot is not stored.
+        RomflowError
+            The workers cannot be kept running.
         """
         ...
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
 from romflow.tasks.batches import checked_rows
 from romflow.tasks.records import OnDone, SolveRecord
 from romflow.tasks.solving import pinned_threads, solve_batch
+
+if TYPE_CHECKING:
+    from romflow.linalg.compression.result import Pod
 
 __all__ = ["SerialExecutor"]
 
@@ -46,6 +49,31 @@ class SerialExecutor:
         with pinned_threads(self.threads):
             done = solve_batch(request, str(store_folder), columns, rows.tolist(), self.retries, on_done=on_done)
         return done[0]
+
+    def compress(
+        self,
+        request: dict[str, Any],
+        store_folder: str | Path,
+        columns: Sequence[str],
+        mu: ArrayLike,
+        tolerance: float,
+        **options: Any,
+    ) -> Pod:
+        """The POD of stored snapshots (HAPOD); see `romflow.tasks.records.Executor`."""
+        from romflow.tasks.compressing import Compression, leaf_task, merge_task, project_task
+
+        job = Compression(request, store_folder, columns, mu, tolerance, **options)
+        tree = job.tree()
+
+        def node(level: int, index: int) -> Any:
+            if not level:
+                return leaf_task(job.call(tree, tree.leaves[index]), self.threads)
+            children = [node(level - 1, child) for child in tree.merges[level - 1][index]]
+            return merge_task(job.call(tree, root=level == len(tree.merges)), self.threads, *children)
+
+        root = node(len(tree.merges), 0)
+        parts = [project_task(job.call(tree, part), self.threads, root) for part in tree.leaves]
+        return job.result(root, parts, f"{len(tree.leaves)} leaves in {tree.levels} levels")
 
     def __enter__(self) -> SerialExecutor:
         return self

@@ -26,12 +26,13 @@ from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.records import OnDone, SolveRecord
 from romflow.tasks.settings import SETTINGS
 
-__all__ = ["DEATHS", "pinned_threads", "solve_batch", "solve_task"]
+__all__ = ["DEATHS", "one_at_a_time", "pinned_threads", "solve_batch", "solve_task"]
 
 #: Workers that die before a task is taken apart, and before a suspect has failed.
 DEATHS: int = SETTINGS["distributed.scheduler.allowed-failures"] + 1
 _TRACE = 4000
-_one_at_a_time = threading.Lock()
+#: Held by the task that a worker process is at.
+one_at_a_time = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -106,7 +107,7 @@ def solve_batch(
 
 def solve_task(call: str, threads: int | None) -> tuple[list[SolveRecord], int, float]:
     """:func:`solve_batch` with its arguments as JSON text; one at a time in a process, with BLAS limited if asked."""
-    with _one_at_a_time, contextlib.nullcontext() if threads is None else pinned_threads(threads):
+    with one_at_a_time, contextlib.nullcontext() if threads is None else pinned_threads(threads):
         return solve_batch(**json.loads(call))
 
 

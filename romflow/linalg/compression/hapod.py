@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from romflow.core.errors import InputError
 from romflow.linalg.compression.blocks import MEMORY, check_shape, squared_sum
-from romflow.linalg.compression.deflation import LEVELS, deflated
+from romflow.linalg.compression.deflation import EXACT, LEVELS, deflated, truncated
+from romflow.linalg.compression.modes import Modes
+from romflow.linalg.compression.result import Pod
 from romflow.linalg.compression.routes import GRAM_LIMIT
 from romflow.linalg.compression.source import ArraySource, SnapshotSource
 from romflow.linalg.compression.sweeps import sweep_over
 from romflow.linalg.inner_product import InnerProduct
 
-__all__ = ["FAN", "OMEGA", "Node", "Split", "Tree", "hapod_node", "leaf", "merge", "tree_of"]
+__all__ = ["FAN", "OMEGA", "Node", "Split", "Tree", "finished", "hapod_node", "leaf", "merge", "project",
+           "tree_of"]
 
 OMEGA = 0.75
 FAN = 4
@@ -213,4 +216,25 @@ def hapod_node(source: SnapshotSource, product: InnerProduct, tolerance: float, 
         return merge(children, product, split, level == len(tree.merges))
 
     return node(len(tree.merges), 0)
+
+
+def project(S: np.ndarray, product: InnerProduct, root: Node) -> tuple[np.ndarray, float]:
+    """Coordinates V^T X S (r, j) of some snapshots in the root's basis, and ||S - V V^T X S||_X^2.
+
+    Examples
+    --------
+    >>> root = leaf(np.eye(3)[:, :1], InnerProduct(None), Split(1e-3, 1))
+    >>> project(np.eye(3), InnerProduct(None), root)
+    (array([[1., 0., 0.]]), 2.0)
+    """
+    Z = product.gram(root.basis, S)
+    return Z, float(np.sum(product.norm(S - root.basis @ Z) ** 2))
+
+
+def finished(root: Node, parts: Sequence[tuple[np.ndarray, float]], product: InnerProduct, tolerance: float,
+             max_size: int | None, why: str) -> Pod:
+    """The POD within the root's space, with the exact error, from the projections of the leaves in their order."""
+    Z, rest = np.hstack([part for part, _ in parts]), sum(left for _, left in parts)
+    found = truncated(Modes.of(root.basis), product, Z, None, rest, root.energy, tolerance, max_size)
+    return replace(found, route="hapod", why=f"{why}; {EXACT}")
 

@@ -10,7 +10,7 @@ from romflow.linalg.compression.result import Pod
 from romflow.linalg.compression.sweeps import Sweep
 from romflow.linalg.inner_product import InnerProduct
 
-__all__ = ["projected", "randomised"]
+__all__ = ["randomised"]
 
 OVERSAMPLING = 10
 _FIRST = 20
@@ -44,13 +44,13 @@ def randomised(sweep: Sweep, product: InnerProduct, tolerance: float, max_size: 
         modes = Modes(sweep.n)
         sweep.extend(modes, np.zeros((0, k)), omega)
         modes.orthonormalise(product, seed)
-        found = projected(sweep, modes, product, tolerance, max_size)
+        found = _projected(sweep, modes, product, tolerance, max_size)
         if m == k or max_size is not None or found.error <= tolerance:
             return found, EXACT
         m = min(2 * m, k)
 
 
-def projected(sweep: Sweep, modes: Modes, product: InnerProduct, tolerance: float, max_size: int | None) -> Pod:
+def _projected(sweep: Sweep, modes: Modes, product: InnerProduct, tolerance: float, max_size: int | None) -> Pod:
     """The POD of the projection on orthonormal modes, with the exact error: one pass, two where that is below 3e-6."""
     Z, energy = sweep.coordinates(modes)
     rest = max(energy - float(np.vdot(Z, Z)), 0.0)

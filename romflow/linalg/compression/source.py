@@ -24,9 +24,6 @@ _SECTOR = 64
 class RowStore(Protocol):
     """What a store must answer: see :class:`romflow.store.snapshots.SnapshotStore`."""
 
-    @property
-    def n(self) -> int: ...
-
     def matrix(self, mu: np.ndarray, rows: slice = ...) -> np.ndarray: ...
 
 
@@ -191,7 +188,7 @@ class StoreSource(SnapshotSource):
     def __init__(self, store: RowStore, mu: np.ndarray) -> None:
         self._store, self._mu = store, mu
         self.k = len(mu)
-        self.n = store.n
+        self.n = len(store.matrix(mu[:1])) if self.k else 0
 
     def rows(self, part: slice) -> np.ndarray:
         return self._store.matrix(self._mu, part)

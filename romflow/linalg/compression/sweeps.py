@@ -101,7 +101,7 @@ def sweep_over(source: SnapshotSource, product: InnerProduct, memory: int = MEMO
     return ByColumns(source, product, memory, block)
 
 
-class ByRows:
+class ByRows(Sweep):
     """Each pass reads every block of rows once. See :class:`Sweep`."""
 
     def __init__(self, source: SnapshotSource, product: InnerProduct, memory: int, block: int | None) -> None:
@@ -192,7 +192,7 @@ class ByRows:
         return H
 
 
-class ByColumns:
+class ByColumns(Sweep):
     """Each pass reads every snapshot once, the Gram matrix those above its diagonal tiles. See :class:`Sweep`."""
 
     def __init__(self, source: SnapshotSource, product: InnerProduct, memory: int, block: int | None) -> None:

@@ -1,0 +1,83 @@
+"""A hierarchical POD as a Dask graph: leaves and merges stay on the workers, the root comes back."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from romflow.core.errors import RomflowError
+from romflow.core.names import one_line
+from romflow.linalg.compression.result import Pod
+from romflow.tasks.compressing import Compression, leaf_task, merge_task, project_task
+
+if TYPE_CHECKING:
+    from romflow.tasks.cluster import Cluster
+
+__all__ = ["compress_on"]
+
+_LOOK = 0.5  # seconds between looks at the workers
+
+
+def compress_on(cluster: Cluster, job: Compression) -> Pod:
+    """The POD of a job, by the workers of a cluster.
+
+    Merges go before leaves, so that nodes are joined as soon as they are there. A node that is lost with its worker is
+    made again by another one, from the store.
+
+    Raises
+    ------
+    RomflowError
+        A task fails, or its workers die again and again.
+    """
+    tree, client, threads = job.tree(), cluster.client, cluster.threads
+    nodes = [client.submit(leaf_task, job.call(tree, part), threads, pure=False) for part in tree.leaves]
+    for level, groups in enumerate(tree.merges, start=1):
+        told = job.call(tree, root=level == len(tree.merges))
+        nodes = [client.submit(merge_task, told, threads, *[nodes[child] for child in group], priority=level,
+                               pure=False) for group in groups]
+    root = nodes.pop()
+    projections = [client.submit(project_task, job.call(tree, part), threads, root, pure=False) for part in tree.leaves]
+    wanted = [root, *projections]
+    try:
+        _wait(cluster, wanted)
+        answers = client.gather(wanted)
+    finally:
+        client.cancel(wanted)
+    return job.result(answers[0], answers[1:], f"{len(tree.leaves)} leaves in {tree.levels} levels")
+
+
+def _wait(cluster: Cluster, futures: list[Any]) -> None:
+    """Wait until all futures are finished."""
+    waiting = futures
+    while waiting:
+        if cluster.broken is not None:
+            raise RomflowError(f"{cluster.broken}; look for their messages above, or set [cluster] kind = 'serial'.")
+        for future in waiting:
+            if future.status in ("error", "cancelled"):
+                raise _failure(future)
+        waiting = [future for future in waiting if future.status != "finished"]
+        if waiting:
+            _pause(waiting[0])
+
+
+def _pause(future: Any) -> None:
+    """Wait for one future, but not long."""
+    from distributed import wait
+
+    with contextlib.suppress(TimeoutError):
+        wait([future], timeout=_LOOK)
+
+
+def _failure(future: Any) -> RomflowError:
+    from distributed import KilledWorker
+
+    error = future.exception() if future.status == "error" else None
+    if isinstance(error, RomflowError):
+        return error
+    if isinstance(error, KilledWorker):
+        return RomflowError("the workers that compressed the snapshots died, ended by a signal or by lack of memory; "
+                            "try fewer workers or smaller leaves.")
+    if error is None:
+        return RomflowError("the scheduler or the connection to it was lost; run again, and what is stored is used.")
+    reason = one_line(f"{type(error).__name__}: {error}")
+    return RomflowError(f"a worker cannot compress: {reason}; romflow must be the same on all workers.")
