@@ -298,6 +298,7 @@ def test_singular_newton_systems_are_refused():
 
 
 def test_unbounded_problems_do_not_converge():
-    problem = plain(objective=lambda x: x[2], gradient=lambda x: np.eye(3)[2], hessian=lambda x, m: sp.csr_array((3, 3)))
+    problem = plain(objective=lambda x: x[2], gradient=lambda x: np.eye(3)[2],
+                    hessian=lambda x, m: sp.csr_array((3, 3)))
     with pytest.raises(SolveFailed, match="raise max_iterations"):
         newton_sketch(problem, np.zeros(3), inner="direct", max_iterations=10)
