@@ -22,6 +22,8 @@ from romflow.linalg.bandit_rules import (
 __all__ = ["TsallisInf"]
 
 _NEWTON_STEPS = 100
+# Arms told without being asked for may be arbitrarily improbable; below this the weight of an observation is capped.
+_RAREST = 1e-9
 
 
 class TsallisInf:
@@ -69,7 +71,7 @@ class TsallisInf:
     def tell(self, arm: int, context: Any, loss: float) -> None:
         """Learn that `arm` took `loss` > 0 (infinity for a failure); tell what `ask` gave before the next `ask`."""
         arm, loss = checked_arm(arm, self.arms), checked_loss(loss)
-        share = 1.0 / self.probabilities(context)[arm]
+        share = 1.0 / max(self.probabilities(context)[arm], _RAREST)
         if math.isinf(loss):
             self._sums[arm, 2] += share
         else:
@@ -86,7 +88,7 @@ class TsallisInf:
     def probabilities(self, context: Any = None) -> np.ndarray:
         """Probabilities (K,) with which `ask` draws."""
         L, eta = self._losses(), 2.0 / math.sqrt(max(self._count, 1))
-        x = L.min() - 2.0 / eta
+        L, x = L - L.min(), -2.0 / eta
         for _ in range(_NEWTON_STEPS):
             w = 4.0 / (eta * (L - x)) ** 2
             step = (w.sum() - 1.0) / (eta * (w**1.5).sum())
@@ -124,5 +126,6 @@ class TsallisInf:
             return self._sums[:, 2]
         low, high = self._range
         top = high + (math.log(FAILURE) if self._sums[:, 2].any() else 0.0)
-        spread = max(top - low, 1e-12)
-        return (self._sums[:, 0] - low * self._sums[:, 1]) / spread + self._sums[:, 2]
+        if top - low <= 1e-12 * max(abs(top), 1.0):
+            return self._sums[:, 2]
+        return (self._sums[:, 0] - low * self._sums[:, 1]) / (top - low) + self._sums[:, 2]

@@ -29,6 +29,7 @@ def test_probabilities_are_positive_and_sum_to_one_whatever_was_told(history, se
         assert p.shape == (4,)
         assert (p > 0.0).all()
         assert np.isclose(p.sum(), 1.0)
+        assert np.isfinite(p).all()
         assert p[bandit.best(0.3)] == p.max()
 
 
