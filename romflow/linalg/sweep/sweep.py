@@ -1,0 +1,261 @@
+"""Sweeps: the next system of an affine family is solved with what the systems before have left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
+from romflow.core.names import nearest
+from romflow.linalg.sweep.choice import BanditChoice, TrialChoice, contrast
+from romflow.linalg.sweep.reduced_guess import GeneralReducedGuess, ReducedGuess
+from romflow.linalg.sweep.strategies import (
+    Condensed,
+    Deflated,
+    Direct,
+    Directions,
+    Family,
+    Interpolated,
+    Multigrid,
+    Strategy,
+    System,
+)
+
+STRATEGIES = ("auto", "learned", "direct", "multigrid", "condensed", "deflated", "directions", "interpolated")
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """One solved system.
+
+    Attributes
+    ----------
+    strategy : str
+        What gave the answer; "guess" where the reduced model so far was accurate enough.
+    iterations : int
+    relative_residual : float
+        ||b - A u|| / ||b||, of the answer itself.
+    guess_residual : float or None
+        The same of the initial guess; None without one.
+    seconds : float
+        Processor seconds, set-up included.
+    setup_seconds : float
+        Those of them that went into what serves later systems too.
+    note : str
+        What failed before.
+    """
+
+    strategy: str
+    iterations: int
+    relative_residual: float
+    guess_residual: float | None
+    seconds: float
+    setup_seconds: float
+    note: str = ""
+
+
+class SweepSolver:
+    """Solves A(theta) u = F phi for one theta after the other, each to ||F phi - A u|| <= tolerance ||F phi||.
+
+    Re-used from system to system: the pattern and its symbolic analysis; multigrid prolongations, with coarse operators
+    that are affine in theta; eliminated insides of the terms; the last factor near its theta; a reduced model of the
+    solutions so far as initial guess, which ends the work where it is accurate enough already.
+
+    "auto" tries the strategies that fit (condensed where interfaces are small, direct, multigrid for symmetric families),
+    takes the cheapest in processor seconds, and looks again at a close rival from time to time; "learned" draws them from
+    a contextual bandit. A strategy that fails is followed by "direct". The residual of every answer is checked.
+
+    The answer depends on the systems before within the tolerance; where the same bits are needed whatever came before, use
+    strategy "direct" with guess_size = 0.
+
+    Parameters
+    ----------
+    terms : sequence of sparse (n, n)
+        A_q.
+    vectors : (n, Qf)
+        F.
+    tolerance : float
+    strategy : str
+        "auto", "learned", "direct", "multigrid", "condensed", "deflated" (Jacobi and the reduced basis), "directions"
+        (conjugate directions proposed by multigrid and the reduced basis) or "interpolated" (inverses of a few factors).
+    reference : (Q,), optional
+        theta with the strongest contrast that occurs, for the multigrid prolongations; the first theta by default.
+    near_nullspace : (n, j), optional
+        Rigid-body modes of elasticity.
+    guess_size : int
+        Most vectors in the reduced model for guesses; 0 for none.
+    max_iterations : int
+    backend : str
+        Direct back end, "auto" for the fastest that is installed.
+    seed : int
+        Of "learned".
+
+    Raises
+    ------
+    ShapeError, InputError, ConfigError
+        Terms and vectors do not fit each other, are not finite, or there is no such strategy.
+
+    Examples
+    --------
+    >>> line = sp.diags_array([-np.ones(99), 2 * np.ones(100), -np.ones(99)], offsets=[-1, 0, 1]).tocsr()
+    >>> sweep = SweepSolver([line, sp.eye_array(100).tocsr()], np.ones((100, 1)), tolerance=1e-9)
+    >>> for shift in (0.1, 0.2, 0.3):
+    ...     u = sweep.solve(np.array([1.0, shift]))
+    >>> sweep.last.relative_residual <= 1e-9
+    True
+    """
+
+    def __init__(self, terms: Sequence[sp.sparray], vectors: np.ndarray, *, tolerance: float = 1e-8,
+                 strategy: str = "auto", reference: np.ndarray | None = None,
+                 near_nullspace: np.ndarray | None = None, guess_size: int = 64, max_iterations: int = 500,
+                 backend: str = "auto", seed: int = 0) -> None:
+        if strategy not in STRATEGIES:
+            raise ConfigError(f"no sweep strategy is called '{strategy}'" + nearest(strategy, STRATEGIES))
+        if not 0.0 < tolerance < 1.0:
+            raise InputError(f"tolerance = {tolerance}; the rule is 0 < tolerance < 1")
+        matrices = [_checked(term, q, vectors.shape[0]) for q, term in enumerate(terms)]
+        if vectors.ndim != 2 or not np.isfinite(vectors).all():
+            raise InputError(f"the right-hand side vectors have shape {vectors.shape}; the rule is finite (n, Qf)")
+        symmetric = all((term != term.T).nnz == 0 for term in matrices)
+        self._family = Family(matrices, vectors, symmetric, tolerance, max_iterations, reference, near_nullspace, backend)
+        kind = ReducedGuess if symmetric else GeneralReducedGuess
+        self._reduced = kind(matrices, vectors, guess_size) if guess_size else None
+        self._made: dict[str, Strategy] = {}
+        self._choice: TrialChoice | BanditChoice = self._chooser(strategy, seed)
+        self.reports: list[SweepReport] = []
+
+    @property
+    def last(self) -> SweepReport:
+        """Report of the last system."""
+        return self.reports[-1]
+
+    @property
+    def why(self) -> str:
+        """Why the present strategy was taken."""
+        return self._choice.why
+
+    def solve(self, theta: np.ndarray, phi: np.ndarray | None = None) -> np.ndarray:
+        """u (n,) for theta (Q,) and phi (Qf,) (ones where not given).
+
+        Raises
+        ------
+        ShapeError, InputError
+            theta or phi has the wrong length or is not finite.
+        SolveFailed
+            Every strategy failed; the message is that of the direct one.
+        """
+        theta, phi = self._coefficients(theta, phi)
+        start, setup = time.process_time(), self._setup_seconds
+        system, context = System(self._family, theta, phi), contrast(theta)
+        name = self._choice.ask(context)
+        guess, guessed = self._guess(system, name)
+        if guessed is not None and guessed <= self._family.tolerance:
+            u, used, iterations, note = guess, "guess", 0, ""
+        else:
+            u, used, iterations, note = self._solved(system, name, guess)
+            self._learn(used, u)
+        residual = system.residual(u)
+        seconds, made = time.process_time() - start, self._setup_seconds - setup
+        if used != "guess":
+            self._choice.tell(name, context, seconds - made if used == name else math.inf)
+        self.reports.append(SweepReport(used, iterations, residual, guessed, seconds, made, note))
+        return u
+
+    def summary(self) -> dict[str, Any]:
+        """Systems, processor seconds, set-up and mean iterations of each strategy, and why the present one was taken."""
+        used = sorted({report.strategy for report in self.reports})
+        return {"systems": len(self.reports), "seconds": sum(report.seconds for report in self.reports),
+                "setup_seconds": sum(report.setup_seconds for report in self.reports), "why": self.why,
+                "strategies": {name: _totals([r for r in self.reports if r.strategy == name]) for name in used}}
+
+    def state(self) -> dict[str, Any]:
+        """What the choice of strategies has learnt: JSON-able."""
+        return self._choice.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what an earlier sweep of this family has learnt."""
+        self._choice.restore(state)
+
+    # -- parts of a solve -------------------------------------------------------------------------------------------
+
+    def _chooser(self, strategy: str, seed: int) -> TrialChoice | BanditChoice:
+        family = self._family
+        fitting = ["direct"]
+        if family.symmetric:
+            fitting = [*(["condensed"] if Condensed.fits(family) else []), "direct", "multigrid"]
+        if strategy == "learned" and len(fitting) > 1:
+            return BanditChoice(fitting, seed)
+        return TrialChoice(fitting if strategy in ("auto", "learned") else [strategy])
+
+    def _strategy(self, name: str) -> Strategy:
+        if name not in self._made:
+            family, reduced = self._family, self._reduced
+            if name in ("deflated", "directions") and reduced is None:
+                raise NotSupported(f"strategy = \"{name}\" works with the reduced basis; set guess_size above 0")
+            self._made[name] = {
+                "direct": lambda: Direct(family), "multigrid": lambda: Multigrid(family),
+                "condensed": lambda: Condensed(family), "interpolated": lambda: Interpolated(family),
+                "deflated": lambda: Deflated(family, reduced), "directions": lambda: Directions(family, reduced)}[name]()
+        return self._made[name]
+
+    @property
+    def _setup_seconds(self) -> float:
+        return sum(strategy.setup_seconds for strategy in self._made.values())
+
+    def _guess(self, system: System, name: str) -> tuple[np.ndarray | None, float | None]:
+        if self._reduced is None or not self._reduced.size or not self._strategy(name).guesses:
+            return None, None
+        guess = self._reduced.guess(system.theta, system.phi)
+        return guess, system.residual(guess)
+
+    def _solved(self, system: System, name: str, guess: np.ndarray | None) -> tuple[np.ndarray, str, int, str]:
+        note, asked = "", [name] if name == "direct" else [name, "direct"]
+        for candidate in asked:
+            try:
+                u, iterations = self._strategy(candidate).solve(system, guess)
+                residual = system.residual(u)
+                if residual <= self._family.tolerance:
+                    return u, candidate, iterations, note
+                note = f"{candidate} left a relative residual of {residual:.1e}"
+            except (SolveFailed, NotSupported) as error:
+                note = f"{candidate}: {error}"
+        raise SolveFailed(note, {"theta": system.theta.tolist()})
+
+    def _learn(self, used: str, u: np.ndarray) -> None:
+        if self._reduced is not None and self._strategy(used).guesses:
+            self._reduced.extend(u)
+
+    def _coefficients(self, theta: np.ndarray, phi: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        Q, Qf = len(self._family.terms), self._family.vectors.shape[1]
+        theta = np.asarray(theta, dtype=float)
+        phi = np.ones(Qf) if phi is None else np.asarray(phi, dtype=float)
+        for name, values, length in (("theta", theta, Q), ("phi", phi, Qf)):
+            if values.shape != (length,):
+                raise ShapeError(f"{name} has shape {values.shape}; this family needs ({length},)")
+            if not np.isfinite(values).all():
+                raise InputError(f"{name} = {values.tolist()} is not finite; give finite coefficients")
+        return theta, phi
+
+
+def _checked(term: sp.sparray, q: int, n: int) -> sp.csr_array:
+    A = sp.csr_array(term, dtype=float, copy=True)
+    if A.shape != (n, n):
+        raise ShapeError(f"term {q} has shape {A.shape}; the rule is ({n}, {n}), for the vectors have {n} rows")
+    if not np.isfinite(A.data).all():
+        raise InputError(f"term {q} has entries that are not finite (NaN or infinity); check its assembly")
+    A.sum_duplicates()
+    # Stored zeros cost time in every product and change nothing.
+    A.eliminate_zeros()
+    return A
+
+
+def _totals(reports: list[SweepReport]) -> dict[str, Any]:
+    return {"systems": len(reports), "seconds": sum(report.seconds for report in reports),
+            "setup_seconds": sum(report.setup_seconds for report in reports),
+            "mean_iterations": sum(report.iterations for report in reports) / len(reports)}
