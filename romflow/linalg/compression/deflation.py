@@ -34,7 +34,7 @@ _VISIBLE = 3e-6
 # A remainder that is as small a share of the squared error as this may be known roughly.
 _SHARE = 1e-2
 # The sketch's values may be off by some percent: more modes are made than they ask for, and cut by the true values.
-_SPARE, _SAFETY = 6, 0.95
+_SPARE, _SAFETY = 4, 0.95
 _PROBES = 6
 _PROBE_SEED = 1
 # A remainder this many times what the sketch says means that it missed directions.
@@ -175,7 +175,16 @@ def _count(values: _Values, energy: float, tolerance: float, max_size: int | Non
     if max_size is not None:
         wanted = min(wanted, max_size - r)
     trusted = int(np.count_nonzero(squared > max(values.trust**2 * squared[0], NOISE**2 * energy)))
-    return max(wanted, 1), max(1, min(max(wanted, 1) + _SPARE, trusted, squared.size))
+    wanted = max(wanted, 1)
+    return wanted, max(1, min(wanted + _spare(tails, wanted), trusted, squared.size))
+
+
+def _spare(tails: np.ndarray, wanted: int) -> int:
+    """Further modes to make: as many as let the rest be known roughly, or the least where that takes too many."""
+    most = _SPARE + wanted // 8
+    later = tails[wanted + _SPARE:wanted + most + 1]
+    small = np.flatnonzero(later <= _SHARE * tails[wanted]) if wanted < tails.size else ()
+    return _SPARE + int(small[0]) if len(small) else _SPARE
 
 
 def _check(values: _Values, wanted: int, m: int) -> Check | None:
