@@ -10,9 +10,10 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
+from romflow.linalg.solvers.protocol import Kind
 
 # One column a panel: on nested-dissection orderings SuperLU's wider panels cost more than they bring.
-_PANEL = {"relax": 2, "panel_size": 1}
+PANEL = {"relax": 2, "panel_size": 1}
 
 
 def nested_dissection(A: sp.csc_array) -> np.ndarray:
@@ -176,7 +177,7 @@ class SuperLU:
         threshold = 0.0 if self.symmetric else 0.01
         try:
             lu = splu(permuted, permc_spec="NATURAL", diag_pivot_thresh=threshold,
-                      options={"SymmetricMode": True}, **_PANEL)
+                      options={"SymmetricMode": True}, **PANEL)
         except RuntimeError as error:
             raise SolveFailed(f"the factorisation of a {A.shape[0]} x {A.shape[0]} matrix failed ({error}): "
                               "the matrix is singular; check the boundary conditions and the coefficients") from None
@@ -197,3 +198,34 @@ def _square(A: sp.sparray) -> sp.csc_array:
     if not np.isfinite(A.data).all():
         raise InputError("the matrix has entries that are not finite (NaN or infinity); check its assembly")
     return A
+
+
+class SuperLUBackend:
+    """SuperLU behind the face of a direct back end: the ordering is found once for a pattern.
+
+    Parameters
+    ----------
+    kind : {"definite", "symmetric", "general"}
+        "definite" takes the diagonal as pivots; the other two keep a diagonal pivot of at least 1 % of its column.
+    """
+
+    name = "superlu"
+
+    def __init__(self, kind: Kind) -> None:
+        self._solver = SuperLU(symmetric=kind == "definite")
+        self._fresh: SuperLUFactor | None = None
+
+    def analyse(self, A: sp.csr_array) -> None:
+        """Nested dissection; the numbers are factorised with it."""
+        self._factor = self._solver.setup(A)
+        self._fresh = self._factor
+
+    def factorise(self, A: sp.csr_array) -> None:
+        """Numeric factorisation with the ordering of the pattern."""
+        if self._fresh is None:
+            self._factor = self._solver.update(A)
+        self._fresh = None
+
+    def solve(self, B: np.ndarray) -> np.ndarray:
+        """Substitutions for B (n, j)."""
+        return self._factor.solve(B, refine=0)

@@ -1,0 +1,174 @@
+"""PARDISO of Intel MKL through pypardiso: phase 11 once for a pattern, phase 22 for every matrix, phase 33 to solve."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from threadpoolctl import threadpool_info
+
+from romflow.core.errors import SolveFailed
+from romflow.linalg.solvers.optional import load
+from romflow.linalg.solvers.protocol import Kind
+
+__all__ = ["Pardiso"]
+
+_MATRIX_TYPE = {"definite": 2, "symmetric": -2, "general": 11}
+_ANALYSE, _FACTORISE, _SOLVE = 11, 22, 33
+_BLOCK = 8
+# Values of `iparm` by their zero-based position.
+_OPTIONS = {0: 1, 1: 2, 7: 0, 34: 0}
+_PIVOTING = {"definite": {}, "symmetric": {9: 8, 10: 1, 12: 1, 20: 1}, "general": {9: 13, 10: 1, 12: 1}}
+
+
+class Pardiso:
+    """Supernodal factorisation of MKL on a nested-dissection ordering, one analysis for a pattern.
+
+    Parameters
+    ----------
+    kind : {"definite", "symmetric", "general"}
+        Cholesky and Bunch-Kaufman factorisations read the upper triangle only.
+
+    Raises
+    ------
+    ConfigError
+        pypardiso or MKL is not there.
+
+    Notes
+    -----
+    Threads: `MKL_NUM_THREADS` or `OMP_NUM_THREADS` where they are set, else as many as the BLAS of NumPy has, so that a
+    limit set with threadpoolctl before the analysis holds here too. Memory is released with the object.
+
+    Examples
+    --------
+    >>> from romflow.linalg.solvers.optional import problem
+    >>> A = sp.csr_array(np.array([[2.0, -1.0], [-1.0, 2.0]]))
+    >>> if not problem("pardiso"):
+    ...     solver = Pardiso("definite")
+    ...     solver.analyse(A)
+    ...     solver.factorise(A)
+    ...     bool(np.allclose(solver.solve(np.ones((2, 1))), 1.0))
+    ... else:
+    ...     True
+    True
+    """
+
+    name = "pardiso"
+
+    def __init__(self, kind: Kind) -> None:
+        module = load("pardiso")
+        self._error = module.pardiso_wrapper.PyPardisoError
+        self._kind = kind
+        self._solver = module.PyPardisoSolver(mtype=_MATRIX_TYPE[kind])
+        for position, value in (_OPTIONS | _PIVOTING[kind]).items():
+            self._solver.iparm[position] = value
+        self._upper: np.ndarray | None = None
+        self._analysed = False
+        self._threads: int | None = None
+
+    def analyse(self, A: sp.csr_array) -> None:
+        """Phase 11; unsymmetric and indefinite matrices are matched and scaled by the values of this A."""
+        self.release()
+        self._threads = _asked_threads()
+        if self._kind != "general":
+            A = _with_diagonal(A)
+            number = sp.csr_array((np.arange(1, A.nnz + 1), A.indices, A.indptr), shape=A.shape)
+            upper = sp.csr_array(sp.triu(number, format="csr"))
+            upper.sort_indices()
+            self._upper, self._indices, self._indptr = upper.data - 1, upper.indices, upper.indptr
+        self._nnz = A.nnz
+        matrix = self._operand(A)
+        self._run(_ANALYSE, matrix, np.zeros((A.shape[0], 1)))
+        self._analysed = True
+
+    def factorise(self, A: sp.csr_array) -> None:
+        """Phase 22 on the analysis of the pattern."""
+        if self._upper is not None and A.nnz != self._nnz:
+            A = _with_diagonal(A)
+        self._matrix = self._operand(A)
+        self._run(_FACTORISE, self._matrix, np.zeros((A.shape[0], 1)))
+
+    def solve(self, B: np.ndarray) -> np.ndarray:
+        """Phase 33 for B (n, j), column by column where there are few: MKL is slower on thin blocks."""
+        B = np.asfortranarray(B, dtype=float)
+        if B.shape[1] >= _BLOCK:
+            return self._run(_SOLVE, self._matrix, B)
+        X = np.empty_like(B)
+        for column in range(B.shape[1]):
+            X[:, column] = self._run(_SOLVE, self._matrix, B[:, column])
+        return X
+
+    def release(self) -> None:
+        """Give the factors and the analysis back to the system (phase -1)."""
+        if self._analysed:
+            self._analysed = False
+            self._solver.free_memory(everything=True)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.release()
+
+    def _operand(self, A: sp.csr_array) -> sp.csr_array:
+        if self._upper is None:
+            return A
+        return sp.csr_array((A.data[self._upper], self._indices, self._indptr), shape=A.shape)
+
+    def _run(self, phase: int, matrix: sp.csr_array, B: np.ndarray) -> np.ndarray:
+        self._solver.set_phase(phase)
+        try:
+            with _threads(self._solver.libmkl, self._threads):
+                answer: np.ndarray = self._solver._call_pardiso(matrix, B)
+        except self._error as error:
+            raise SolveFailed(f"PARDISO stopped in phase {phase} on a {self._kind} matrix of {matrix.shape[0]} rows "
+                              f"(error {error.value}): {_meaning(error.value, self._kind)}",
+                              {"backend": "pardiso", "code": int(error.value)}) from None
+        return answer
+
+
+def _with_diagonal(A: sp.csr_array) -> sp.csr_array:
+    """A with every diagonal entry stored, as the symmetric formats ask for."""
+    missing = np.setdiff1d(np.arange(A.shape[0]), A.indices[_on_diagonal(A)], assume_unique=True)
+    if not missing.size:
+        return A
+    rows = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+    full = sp.csr_array((np.append(A.data, np.zeros(missing.size)),
+                         (np.append(rows, missing), np.append(A.indices, missing))), shape=A.shape)
+    full.sort_indices()
+    return full
+
+
+def _on_diagonal(A: sp.csr_array) -> np.ndarray:
+    return np.flatnonzero(A.indices == np.repeat(np.arange(A.shape[0]), np.diff(A.indptr)))
+
+
+def _meaning(code: int, kind: str) -> str:
+    if code == -4:
+        return ("a pivot is zero or negative, so the matrix is not positive definite" if kind == "definite" else
+                "a pivot is zero, so the matrix is singular; check the boundary conditions and the coefficients")
+    return {-2: "not enough memory; take an iterative method", -3: "the ordering failed",
+            -7: "the diagonal matrix is singular; check the boundary conditions"}.get(code, "see MKL's documentation")
+
+
+@contextlib.contextmanager
+def _threads(library: Any, number: int | None) -> Iterator[None]:
+    if number is None:
+        yield
+        return
+    before = library.MKL_Set_Num_Threads_Local(number)
+    try:
+        yield
+    finally:
+        library.MKL_Set_Num_Threads_Local(before)
+
+
+def _asked_threads() -> int | None:
+    for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    blas = [int(pool["num_threads"]) for pool in threadpool_info()
+            if pool["user_api"] == "blas" and pool["internal_api"] != "mkl"]
+    return min(blas) if blas else None
