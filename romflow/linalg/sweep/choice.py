@@ -19,7 +19,8 @@ _NEAR = 1.6
 class TrialChoice:
     """Tries each arm once, takes the cheapest, and looks again at a close rival every 20 systems.
 
-    The cost of an arm is the least of its last two, because timings err upwards. An arm that failed twice is out.
+    The cost of an arm is the least of its last two, because timings err upwards. An arm that failed twice is out; arms
+    may be added on the way.
 
     Parameters
     ----------
@@ -38,6 +39,12 @@ class TrialChoice:
         self.arms = list(arms)
         self._costs: dict[str, list[float]] = {arm: [] for arm in self.arms}
         self._since = 0
+
+    def add(self, arm: str) -> None:
+        """One arm more, to be tried next, unless it is known."""
+        if arm not in self.arms:
+            self.arms.append(arm)
+            self._costs[arm] = []
 
     def ask(self, context: float) -> str:
         """The arm to use; the context is not looked at."""
@@ -73,9 +80,10 @@ class TrialChoice:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a stored state."""
-        if set(state["costs"]) != set(self.arms):
+        if not set(self.arms) <= set(state["costs"]):
             raise InputError(f"the stored choice knows {sorted(state['costs'])}, this one {sorted(self.arms)}; remove the "
                              "stored state, or name the same strategies")
+        self.arms = list(state["costs"])
         self._costs = {arm: [cost if cost >= 0.0 else math.inf for cost in state["costs"][arm]] for arm in self.arms}
         self._since = int(state["since"])
 

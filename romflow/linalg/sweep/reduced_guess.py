@@ -74,6 +74,11 @@ class ReducedGuess:
             return
         self._append(w / left)
 
+    def energy_left(self, u: np.ndarray, guess: np.ndarray, b: np.ndarray) -> float:
+        """||u - guess||_A / ||u||_A (1 = no better than zero), from A u = b and Galerkin orthogonality alone."""
+        whole = float(u @ b)
+        return float(np.sqrt(max(whole - float(guess @ b), 0.0) / whole)) if whole > 0.0 else 1.0
+
     def galerkin(self, theta: np.ndarray, residual: np.ndarray) -> np.ndarray:
         """V (V^T A V)^{-1} V^T r (n,): the coarse correction of a residual r (n,)."""
         return self.basis @ self._solved(theta, self.basis.T @ residual)

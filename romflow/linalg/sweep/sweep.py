@@ -27,6 +27,10 @@ from romflow.linalg.sweep.strategies import (
     System,
 )
 
+# "auto" tries the direct strategy where multigrid takes more iterations than this.
+_SLOW = 30
+# Guesses are weighed against their cost so many at a time.
+_GUESSES = 16
 STRATEGIES = ("auto", "learned", "direct", "multigrid", "condensed", "deflated", "directions", "interpolated")
 
 
@@ -67,9 +71,12 @@ class SweepSolver:
     that are affine in theta; eliminated insides of the terms; the last factor near its theta; a reduced model of the
     solutions so far as initial guess, which ends the work where it is accurate enough already.
 
-    "auto" tries the strategies that fit (condensed where interfaces are small, direct, multigrid for symmetric families),
-    takes the cheapest in processor seconds, and looks again at a close rival from time to time; "learned" draws them from
-    a contextual bandit. A strategy that fails is followed by "direct". The residual of every answer is checked.
+    "auto" tries the strategies that fit, takes the cheapest in processor seconds, and looks again at a close rival from
+    time to time. For symmetric families it tries "condensed" where interfaces are small, then "multigrid", and "direct"
+    where multigrid fails or needs more than 30 iterations (condensation is part of what a refactorisation does, so that
+    one is not tried beside it); for others it takes "direct". "learned" draws from a contextual bandit over all that fit.
+    A strategy that fails is followed by "direct". Guesses end when they cost more than the iterations that they save. The
+    residual of every answer is checked.
 
     The answer depends on the systems before within the tolerance; where the same bits are needed whatever came before, use
     strategy "direct" with guess_size = 0.
@@ -127,7 +134,9 @@ class SweepSolver:
         kind = ReducedGuess if symmetric else GeneralReducedGuess
         self._reduced = kind(matrices, vectors, guess_size) if guess_size else None
         self._made: dict[str, Strategy] = {}
+        self._auto, self._needs_basis = strategy == "auto", strategy in ("deflated", "directions")
         self._choice: TrialChoice | BanditChoice = self._chooser(strategy, seed)
+        self._balance: list[float] = []
         self.reports: list[SweepReport] = []
 
     @property
@@ -155,15 +164,20 @@ class SweepSolver:
         system, context = System(self._family, theta, phi), contrast(theta)
         name = self._choice.ask(context)
         guess, guessed = self._guess(system, name)
+        guessing = time.process_time() - start
         if guessed is not None and guessed <= self._family.tolerance:
             u, used, iterations, note = guess, "guess", 0, ""
         else:
+            before = time.process_time()
             u, used, iterations, note = self._solved(system, name, guess)
             self._learn(used, u)
+            if guess is not None:
+                self._weigh(system, u, guess, guessing, time.process_time() - before, iterations)
         residual = system.residual(u)
         seconds, made = time.process_time() - start, self._setup_seconds - setup
         if used != "guess":
             self._choice.tell(name, context, seconds - made if used == name else math.inf)
+            self._widen(name, used, iterations)
         self.reports.append(SweepReport(used, iterations, residual, guessed, seconds, made, note))
         return u
 
@@ -186,12 +200,10 @@ class SweepSolver:
 
     def _chooser(self, strategy: str, seed: int) -> TrialChoice | BanditChoice:
         family = self._family
-        fitting = ["direct"]
-        if family.symmetric:
-            fitting = [*(["condensed"] if Condensed.fits(family) else []), "direct", "multigrid"]
-        if strategy == "learned" and len(fitting) > 1:
-            return BanditChoice(fitting, seed)
-        return TrialChoice(fitting if strategy in ("auto", "learned") else [strategy])
+        if strategy not in ("auto", "learned") or not family.symmetric:
+            return TrialChoice(["direct" if strategy in ("auto", "learned") else strategy])
+        fitting = [*(["condensed"] if Condensed.fits(family) else []), "multigrid"]
+        return TrialChoice(fitting) if strategy == "auto" else BanditChoice([*fitting, "direct"], seed)
 
     def _strategy(self, name: str) -> Strategy:
         if name not in self._made:
@@ -230,6 +242,23 @@ class SweepSolver:
     def _learn(self, used: str, u: np.ndarray) -> None:
         if self._reduced is not None and self._strategy(used).guesses:
             self._reduced.extend(u)
+
+    def _weigh(self, system: System, u: np.ndarray, guess: np.ndarray, spent: float, seconds: float,
+               iterations: int) -> None:
+        """End the guesses where 16 of them have cost more than they saved, by their share of the energy norm."""
+        if self._reduced is None or not self._family.symmetric or self._needs_basis:
+            return
+        left = max(self._reduced.energy_left(u, guess, system.b), self._family.tolerance)
+        share = math.log(left) / math.log(self._family.tolerance)
+        self._balance.append(seconds * share / max(1.0 - share, share) - spent if iterations else 0.0)
+        if len(self._balance) >= _GUESSES and len(self._balance) % _GUESSES == 0 and sum(self._balance[-_GUESSES:]) < 0.0:
+            self._reduced = None
+
+    def _widen(self, name: str, used: str, iterations: int) -> None:
+        """Where multigrid is slow, "auto" tries the direct strategy too."""
+        if self._auto and isinstance(self._choice, TrialChoice) and name == "multigrid" and (
+                used != name or iterations > _SLOW) and "condensed" not in self._choice.arms:
+            self._choice.add("direct")
 
     def _coefficients(self, theta: np.ndarray, phi: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         Q, Qf = len(self._family.terms), self._family.vectors.shape[1]
