@@ -85,9 +85,10 @@ class Compression:
             "columns": list(self.columns), "mu": rows, "first": first, "tolerance": self.tolerance,
             "levels": tree.levels, "omega": self.omega, "root": root}).decode()
 
-    def result(self, root: Node, parts: Iterable[Projection], workers: str) -> Pod:
+    def result(self, root: Node, parts: Iterable[Projection]) -> Pod:
         """The POD from the root and the projections of all leaves."""
-        why = f"hierarchical over {workers}"
+        tree = self.tree()
+        why = f"hierarchical by tasks (leaves: {len(tree.leaves)}, levels: {tree.levels})"
         return finished(root, list(parts), _product(self.request), self.tolerance, self.max_size, why)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from romflow.core.errors import RomflowError
@@ -43,7 +44,7 @@ def compress_on(cluster: Cluster, job: Compression) -> Pod:
         answers = client.gather(wanted)
     finally:
         client.cancel(wanted)
-    return job.result(answers[0], answers[1:], f"{len(tree.leaves)} leaves in {tree.levels} levels")
+    return job.result(answers[0], answers[1:])
 
 
 def _wait(cluster: Cluster, futures: list[Any]) -> None:
@@ -57,14 +58,14 @@ def _wait(cluster: Cluster, futures: list[Any]) -> None:
                 raise _failure(future)
         waiting = [future for future in waiting if future.status != "finished"]
         if waiting:
-            _pause(waiting[0])
+            _pause(cluster.client, waiting[0])
 
 
-def _pause(future: Any) -> None:
+def _pause(client: Any, future: Any) -> None:
     """Wait for one future, but not long."""
     from distributed import wait
 
-    with contextlib.suppress(TimeoutError):
+    with client.as_current(), contextlib.suppress(TimeoutError, CancelledError):
         wait([future], timeout=_LOOK)
 
 

@@ -73,7 +73,7 @@ class SerialExecutor:
 
         root = node(len(tree.merges), 0)
         parts = [project_task(job.call(tree, part), self.threads, root) for part in tree.leaves]
-        return job.result(root, parts, f"{len(tree.leaves)} leaves in {tree.levels} levels")
+        return job.result(root, parts)
 
     def __enter__(self) -> SerialExecutor:
         return self

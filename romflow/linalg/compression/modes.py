@@ -14,7 +14,7 @@ _DEFECT = 1e-15
 _NOISE = 1e-10
 _REPEATS = 3
 _OVERSAMPLING = 4
-_LOST = 1e-13
+_LOST = 2e-15
 
 
 class Modes:
@@ -100,7 +100,7 @@ class Modes:
         return coordinates
 
     def orthonormalise(self, product: InnerProduct, seed: int = 0) -> None:
-        """Make V X-orthonormal whatever its condition; directions below 1e-13 of the largest are left out.
+        """Make V X-orthonormal whatever its condition; directions below 2e-15 of the largest are left out.
 
         The singular vectors of a sparse-sign sketch make the columns nearly orthonormal (sketched Cholesky QR,
         Balabanov 2022), which leaves to the Gram matrix what it can do without loss of digits.

@@ -45,7 +45,9 @@ def randomised(sweep: Sweep, product: InnerProduct, tolerance: float, max_size: 
         sweep.extend(modes, np.zeros((0, k)), omega)
         modes.orthonormalise(product, seed)
         found = _projected(sweep, modes, product, tolerance, max_size)
-        if m == k or max_size is not None or found.error <= tolerance:
+        # The last columns are oversampling: a basis that needs them is not the smallest one.
+        enough = found.error <= tolerance and found.basis.shape[1] <= m - OVERSAMPLING
+        if m == k or max_size is not None or enough:
             return found, EXACT
         m = min(2 * m, k)
 

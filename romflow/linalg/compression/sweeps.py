@@ -109,10 +109,13 @@ class ByRows(Sweep):
         self.n, self.k = source.n, source.k
         self._parts = tiles(self.n, self.k, source, memory, block)
         self._diagonal = diagonal_of(product)
+        self._checked = False
 
     def _remainders(self, V: np.ndarray, Z: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Triples (rows, S'[rows], (X S')[rows])."""
         for rows, B, XB in weighted_rows(self.source, self.product, self._parts):
+            if not self._checked:
+                squared_sum(B, _named("rows", rows))
             if not V.shape[1]:
                 yield rows, B, XB
                 continue
@@ -123,12 +126,11 @@ class ByRows(Sweep):
                 yield rows, rest, self._diagonal[rows, None] * rest
             else:
                 yield rows, rest, XB - (self.product.X[rows] @ V) @ Z
+        self._checked = True
 
     def gram(self, modes: Modes, Z: np.ndarray) -> np.ndarray:
         C = np.zeros((self.k, self.k))
-        for rows, B, XB in self._remainders(modes.V, Z):
-            if not modes.r:
-                squared_sum(B, _named("rows", rows))
+        for _, B, XB in self._remainders(modes.V, Z):
             C += B.T @ XB
         return 0.5 * (C + C.T)
 
@@ -147,6 +149,7 @@ class ByRows(Sweep):
                 share = squared_sum(B, _named("rows", part))
             total += share
             sketched += theta.apply_rows(B, part.start)
+        self._checked = True
         return sketched, total
 
     def extend(self, modes: Modes, Z: np.ndarray, M: np.ndarray, coordinates: bool = False,
@@ -176,8 +179,7 @@ class ByRows(Sweep):
     def coordinates(self, modes: Modes) -> tuple[np.ndarray, float]:
         Z, total = np.zeros((modes.r, self.k)), 0.0
         for rows, B, XB in self._remainders(modes.V[:, :0], np.zeros((0, self.k))):
-            share = squared_sum(B, _named("rows", rows))
-            total += share if XB is B else float(np.vdot(B, XB))
+            total += float(np.vdot(B, XB))
             Z += modes.V[rows].T @ XB
         return Z, total
 
@@ -186,8 +188,7 @@ class ByRows(Sweep):
 
     def power(self, W: np.ndarray) -> np.ndarray:
         H = np.zeros((self.k, W.shape[1]))
-        for rows, B, XB in self._remainders(np.zeros((self.n, 0)), np.zeros((0, self.k))):
-            squared_sum(B, _named("rows", rows))
+        for _, B, XB in self._remainders(np.zeros((self.n, 0)), np.zeros((0, self.k))):
             H += XB.T @ (B @ W)
         return H
 
@@ -199,11 +200,13 @@ class ByColumns(Sweep):
         self.source, self.product = source, product
         self.n, self.k = source.n, source.k
         self._parts = tiles(self.k, self.n, source, memory, block)
+        self._checked: set[int] = set()
 
-    def _remainder(self, part: slice, V: np.ndarray, Z: np.ndarray, check: bool = False) -> np.ndarray:
+    def _remainder(self, part: slice, V: np.ndarray, Z: np.ndarray) -> np.ndarray:
         S = self.source.columns(part)
-        if check:
+        if part.start not in self._checked:
             squared_sum(S, _named("snapshots", part))
+            self._checked.add(part.start)
         return S - V @ Z[:, part] if V.shape[1] else S
 
     def gram(self, modes: Modes, Z: np.ndarray) -> np.ndarray:
@@ -211,7 +214,7 @@ class ByColumns(Sweep):
         V = modes.V
         for index, left in enumerate(self._parts):
             # Without an own array the next tile would overwrite the buffer of a file.
-            L = self._remainder(left, V, Z, check=not modes.r).copy()
+            L = self._remainder(left, V, Z).copy()
             weighted = self.product.apply(L)
             C[left, left] = L.T @ weighted
             for right in self._parts[index + 1:]:
@@ -259,7 +262,7 @@ class ByColumns(Sweep):
     def coordinates(self, modes: Modes) -> tuple[np.ndarray, float]:
         Z, total = np.empty((modes.r, self.k)), 0.0
         for part in self._parts:
-            S = self._remainder(part, modes.V[:, :0], Z[:0], check=True)
+            S = self._remainder(part, modes.V[:, :0], Z[:0])
             XS = self.product.apply(S)
             total += float(np.vdot(S, XS))
             Z[:, part] = modes.V.T @ XS
@@ -271,7 +274,7 @@ class ByColumns(Sweep):
     def power(self, W: np.ndarray) -> np.ndarray:
         Y = np.zeros((self.n, W.shape[1]))
         for part in self._parts:
-            Y += self._remainder(part, Y[:, :0], W[:0], check=True) @ W[part]
+            Y += self._remainder(part, Y[:, :0], W[:0]) @ W[part]
         XY = self.product.apply(Y)
         return np.vstack([self.source.columns(part).T @ XY for part in self._parts])
 
