@@ -69,6 +69,9 @@ class Multigrid:
                  near_nullspace: np.ndarray | None = None, symmetric: bool = True, seed: int = 0) -> None:
         if kind not in KINDS:
             raise ConfigError(f"no multigrid is called '{kind}'" + nearest(kind, KINDS))
+        if kind == "adaptive" and not symmetric:
+            raise ConfigError("multigrid 'adaptive' was asked for with a method for unsymmetric matrices; the rule is "
+                              "'cg' or 'minres': take 'smoothed-aggregation' or 'ruge-stuben'")
         self.kind = kind
         self.strength = _STRENGTH[kind] if strength is None else strength
         self.near_nullspace, self.symmetric, self.seed = near_nullspace, symmetric, seed

@@ -23,8 +23,9 @@ __all__ = ["BACKENDS", "DirectMethod", "default_backend"]
 BACKENDS: dict[str, Callable[[Kind], DirectBackend]] = {
     "pardiso": Pardiso, "cholmod": Cholmod, "mumps": Mumps, "superlu": SuperLUBackend, "lapack": Lapack}
 _REFINEMENTS = 5
-# Beyond this estimate of the condition number no digit of a solution is certain.
-_SINGULAR = 1e15
+# Beyond this estimate of the condition number no digit of a solution is certain; pivots that a back end replaced by
+# 1e-13 of the matrix hide larger ones.
+_SINGULAR, _SINGULAR_IF_REPLACED = 1e15, 1e12
 _DENSE_ROWS, _DENSE_SHARE = 3000, 0.1
 
 
@@ -134,7 +135,7 @@ class DirectMethod:
         for kind in order[order.index(self.kind) + 1:]:
             if self._asked == "cholmod":
                 break
-            self.kind, self._backend = kind, None
+            self.kind, self._backend, self._probed = kind, None, False
             try:
                 self._factorise(self._A)
             except SolveFailed as later:
@@ -148,7 +149,8 @@ class DirectMethod:
         X = X + self._backend_solve(B if guess is None else B - self._A @ X)
         condition = self._condition(B, X)
         residuals, steps = relative_residuals(self._A, X, B), 0
-        if not np.isfinite(X).all() or not condition < _SINGULAR:
+        limit = _SINGULAR_IF_REPLACED if getattr(self._backend, "perturbed_pivots", 0) else _SINGULAR
+        if not np.isfinite(X).all() or not condition < limit:
             return X, 0, residuals, (
                 f"the matrix is singular to working precision (estimated condition number {condition:.1e}, back end "
                 f"{self.backend}); check the boundary conditions and the coefficients")

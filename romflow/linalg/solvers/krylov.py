@@ -19,6 +19,7 @@ Apply = Callable[[np.ndarray], np.ndarray]
 _RESTARTS = 6
 _GMRES_BASIS = 60
 _AIM = 0.5
+_ROUNDING = 1e-16
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ def _cg_pass(A: Any, X: np.ndarray, R: np.ndarray, columns: np.ndarray, aim: np.
     Z = preconditioner(R)
     P = Z.copy()
     rho = _positive_preconditioner(np.einsum("ij,ij->j", R, Z), before)
+    largest = 0.0
     for step in range(1, most + 1):
         Q = A @ P
         curvature = np.einsum("ij,ij->j", P, Q)
-        _definite(curvature, np.einsum("ij,ij->j", P, P), before + step)
+        largest = _definite(curvature, np.einsum("ij,ij->j", P, P), largest, before + step)
         alpha = rho / curvature
         X[:, columns[active]] += alpha * P
         R = R - alpha * Q
@@ -115,14 +117,17 @@ def _cg_pass(A: Any, X: np.ndarray, R: np.ndarray, columns: np.ndarray, aim: np.
     return steps
 
 
-def _definite(curvature: np.ndarray, squared: np.ndarray, iteration: int) -> None:
-    worst = int(np.argmin(curvature))
-    if not np.isfinite(curvature).all():
-        raise SolveFailed(f"CG overflowed at iteration {iteration}; use method = 'direct'", {"iterations": iteration})
-    if curvature[worst] <= 0.0:
-        value = float(curvature[worst] / squared[worst]) if squared[worst] > 0.0 else 0.0
+def _definite(curvature: np.ndarray, squared: np.ndarray, largest: float, iteration: int) -> float:
+    """The largest Rayleigh quotient so far; an error where one is not positive beyond its rounding."""
+    if not (np.isfinite(curvature).all() and np.isfinite(squared).all() and (squared > 0.0).all()):
+        raise SolveFailed(f"CG left the range of floating-point numbers at iteration {iteration}; scale the system or "
+                          "use method = 'direct'", {"iterations": iteration})
+    quotients = curvature / squared
+    largest, value = max(largest, float(quotients.max())), float(quotients.min())
+    if value <= _ROUNDING * largest:
         raise SolveFailed(f"the matrix is indefinite or singular (p^T A p = {value:.1e} p^T p at iteration {iteration} "
                           "of CG): use method = 'minres' or 'direct'", {"iterations": iteration, "curvature": value})
+    return largest
 
 
 def _positive_preconditioner(rho: np.ndarray, iteration: int) -> np.ndarray:

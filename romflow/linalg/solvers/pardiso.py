@@ -22,7 +22,7 @@ _ANALYSE, _FACTORISE, _SOLVE = 11, 22, 33
 _BLOCK = 8
 # Values of `iparm` by their zero-based position.
 _OPTIONS = {0: 1, 1: 2, 7: 0, 34: 0}
-_PIVOTING = {"definite": {}, "symmetric": {9: 8, 10: 1, 12: 1, 20: 1}, "general": {9: 13, 10: 1, 12: 1}}
+_PIVOTING = {"definite": {}, "symmetric": {9: 13, 10: 1, 12: 1, 20: 1}, "general": {9: 13, 10: 1, 12: 1}}
 
 
 class Pardiso:
@@ -101,6 +101,11 @@ class Pardiso:
         for column in range(B.shape[1]):
             X[:, column] = self._run(_SOLVE, self._matrix, B[:, column])
         return X
+
+    @property
+    def perturbed_pivots(self) -> int:
+        """Pivots under 1e-13 of the matrix that were replaced in the last factorisation."""
+        return 0 if self._kind == "definite" else int(self._solver.iparm[13])
 
     def release(self) -> None:
         """Give the factors and the analysis back to the system (phase -1)."""

@@ -58,7 +58,7 @@ class Preconditioner:
     def setup(self, A: sp.csr_array) -> None:
         """Made anew for A."""
         self.kept, self._fresh = False, None
-        self._made = self._make(definite_surrogate(A) if self.surrogate else A)
+        self._made = self._make(definite_surrogate(A) if self.surrogate and self.kind != "none" else A)
 
     def update(self, A: sp.csr_array) -> None:
         """Made for A, on the prolongations of the matrix before, until `judge` finds that they do not pay."""
