@@ -116,8 +116,10 @@ class Study:
     def request(self) -> dict[str, Any]:
         """What a worker needs to build the model: JSON."""
         model = self.config.model
-        return {"kind": model.kind, "options": dict(model.options), "parameters": self.parameters.to_spec(),
-                "base": str(self.base)}
+        request = {"kind": model.kind, "options": dict(model.options), "parameters": self.parameters.to_spec(),
+                   "base": str(self.base)}
+        solver = self.config.solver
+        return {**request, "solver": solver.wishes()} if solver.model_fields_set else request
 
     @cached_property
     def model(self) -> Any:

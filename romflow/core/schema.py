@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from romflow.core.complaints import complaint, typed_key_fault, unwritable
+from romflow.core.complaints import complaint, unwritable
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, one_line, shown
 from romflow.core.parameter_rules import (
@@ -20,7 +20,9 @@ from romflow.core.parameter_rules import (
     name_fault,
     twice,
 )
-from romflow.core.registry import check_name, is_path
+from romflow.core.registry import check_name
+from romflow.core.sections import OpenSection, Section
+from romflow.core.work_sections import JOB_KEYS, ClusterConfig, FailuresConfig, SolverConfig
 
 __all__ = [
     "ClusterConfig",
@@ -30,6 +32,7 @@ __all__ = [
     "ParameterConfig",
     "ReductionConfig",
     "SamplingConfig",
+    "SolverConfig",
     "StudyConfig",
     "StudySection",
     "ValidationConfig",
@@ -38,52 +41,8 @@ __all__ = [
     "read_study",
 ]
 
-_CLUSTERS = ("local", "serial", "slurm", "pbs")
-_ADDRESSES = ("tcp://", "tls://")
 
-# What users of job queues write most; [cluster.options] takes every key of the cluster's class.
-_JOB_KEYS = (
-    "queue",
-    "account",
-    "project",
-    "walltime",
-    "memory",
-    "cores",
-    "processes",
-    "interface",
-    "local_directory",
-    "job_extra_directives",
-    "job_script_prologue",
-    "extra",
-)
-
-
-class _Section(BaseModel):
-    """A table of the study file: unknown keys refused, no conversions, no NaN, not changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class _OpenSection(_Section):
-    """A table whose further keys are options of what it names; they are checked when that is built."""
-
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, content: Any) -> Any:
-        """Move the keys that this section does not know itself into `options`."""
-        if not isinstance(content, dict):
-            return content
-        own = [key for key in cls.model_fields if key != "options"]
-        further = {key: value for key, value in content.items() if key not in own}
-        fault = typed_key_fault(content, own, list(further))
-        if fault is not None and not is_path(str(content.get(own[0], ""))):
-            raise ValueError(fault)
-        return {**{key: content[key] for key in own if key in content}, "options": further}
-
-
-class StudySection(_Section):
+class StudySection(Section):
     """[study]"""
 
     name: str = Field(min_length=1)
@@ -96,7 +55,7 @@ class StudySection(_Section):
         return name
 
 
-class ModelConfig(_OpenSection):
+class ModelConfig(OpenSection):
     """[model]: which full-order model, and the options of its class."""
 
     kind: str
@@ -108,7 +67,7 @@ class ModelConfig(_OpenSection):
         return kind
 
 
-class ParameterConfig(_Section):
+class ParameterConfig(Section):
     """[parameters.NAME]: the distribution of a parameter; the numbers that it does not need are None."""
 
     distribution: str = "uniform"
@@ -155,7 +114,7 @@ class ParameterConfig(_Section):
         return self
 
 
-class SamplingConfig(_OpenSection):
+class SamplingConfig(OpenSection):
     """[sampling]: which sampler, its seed, and the options of its class."""
 
     method: str
@@ -168,7 +127,7 @@ class SamplingConfig(_OpenSection):
         return method
 
 
-class ReductionConfig(_OpenSection):
+class ReductionConfig(OpenSection):
     """[reduction]: which reductor, its accuracy, its certification, and further options of its class."""
 
     method: str = "reduced-basis"
@@ -185,51 +144,14 @@ class ReductionConfig(_OpenSection):
         return method
 
 
-class ValidationConfig(_Section):
+class ValidationConfig(Section):
     """[validation]: independent parameters at which the truth is solved again; none by default."""
 
     size: int = Field(default=0, ge=0, le=10_000_000)
     seed: int = Field(default=1, ge=0)
 
 
-class FailuresConfig(_Section):
-    """[failures]: how often a failed solve is tried again, and the share of failed solves that stops the run."""
-
-    retries: int = Field(default=0, ge=0)
-    max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)
-
-
-class ClusterConfig(_Section):
-    """[cluster]: where the solves run; what a job queue needs, here or in [cluster.options], goes to `options`."""
-
-    kind: str = "local"
-    workers: int = Field(default=2, ge=1)
-    threads: int = Field(default=1, ge=1)
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gather(cls, content: Any) -> Any:
-        """Move the keys of a job queue into `options`."""
-        if not isinstance(content, dict) or not isinstance(content.get("options", {}), dict):
-            return content
-        options = dict(content.get("options", {}))
-        for key in [key for key in content if key in _JOB_KEYS]:
-            if key in options:
-                raise ValueError(f"has the key {key!r} twice, here and in [cluster.options]; remove one.")
-            options[key] = content[key]
-        rest = {key: value for key, value in content.items() if key not in _JOB_KEYS}
-        return {**rest, "options": options}
-
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, kind: str) -> str:
-        if kind not in _CLUSTERS and not kind.startswith(_ADDRESSES):
-            raise ValueError(f"no cluster is called {shown(kind)}{nearest(kind, [*_CLUSTERS, 'tcp://HOST:PORT'])}")
-        return kind
-
-
-class ExportConfig(_OpenSection):
+class ExportConfig(OpenSection):
     """[[export]]: a format, the file to write in the run folder, and the options of the exporter."""
 
     format: str
@@ -242,7 +164,7 @@ class ExportConfig(_OpenSection):
         return name
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """All that a study file says, with the defaults filled in."""
 
     study: StudySection
@@ -252,6 +174,7 @@ class StudyConfig(_Section):
     reduction: ReductionConfig = Field(default_factory=ReductionConfig)
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     failures: FailuresConfig = Field(default_factory=FailuresConfig)
+    solver: SolverConfig = Field(default_factory=SolverConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
     export: list[ExportConfig] = Field(default_factory=list)
 
@@ -265,7 +188,7 @@ class StudyConfig(_Section):
         return tables
 
 
-_SECTIONS: dict[str, type[_Section]] = {
+_SECTIONS: dict[str, type[Section]] = {
     "study": StudySection,
     "model": ModelConfig,
     "parameters": ParameterConfig,
@@ -273,6 +196,7 @@ _SECTIONS: dict[str, type[_Section]] = {
     "reduction": ReductionConfig,
     "validation": ValidationConfig,
     "failures": FailuresConfig,
+    "solver": SolverConfig,
     "cluster": ClusterConfig,
     "export": ExportConfig,
 }
@@ -317,7 +241,7 @@ def _keys_of(location: tuple[str | int, ...]) -> list[str]:
     if not location:
         return list(_SECTIONS)
     keys = [key for key in _SECTIONS[str(location[0])].model_fields]
-    return keys + list(_JOB_KEYS) if location[0] == "cluster" else keys
+    return keys + list(JOB_KEYS) if location[0] == "cluster" else keys
 
 
 def read_study(path: str | Path) -> StudyConfig:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import InputError, ShapeError, SolveFailed
+from romflow.core.errors import InputError, ShapeError
 from romflow.core.mesh import Mesh
 from romflow.core.snapshot import Snapshot
+from romflow.fom.affine_solves import FactorisedSolves, Solves, SweepSolves, make_solves
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
-from romflow.linalg.solvers.superlu import SuperLU
 from romflow.parameters.space import ParameterSpace
 
 __all__ = ["AffineModel", "AffineOperator", "AffineOutputs", "AffineVector", "checked_inner_product"]
-
-_MORE_REFINEMENT = 4
 
 
 class AffineModel:
@@ -43,6 +40,8 @@ class AffineModel:
         With n dofs.
     residual_tolerance : float
         Largest relative residual ||f - A u|| / ||f|| (Euclidean) of an accepted solution.
+    near_nullspace : (n, j) array, optional
+        Vectors that A maps to almost nothing, such as rigid-body modes, for multigrid.
 
     Raises
     ------
@@ -65,14 +64,15 @@ class AffineModel:
     def __init__(self, parameters: ParameterSpace, operator: AffineOperator, rhs: AffineVector,
                  inner_product: sp.sparray, outputs: AffineOutputs | None = None, *, spec: dict[str, Any],
                  norm: str = "X", stability: dict[str, Any] | None = None, mesh: Mesh | None = None,
-                 residual_tolerance: float = 1e-9) -> None:
+                 residual_tolerance: float = 1e-9, near_nullspace: np.ndarray | None = None) -> None:
         n = operator.shape[0]
         _check_shapes(n, operator, rhs, outputs, mesh)
         self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs
         self.inner_product = checked_inner_product(inner_product, n)
         self.n, self.spec, self.norm, self.stability, self.mesh = n, spec, norm, stability, mesh
         self.residual_tolerance = residual_tolerance
-        self._solvers = threading.local()
+        self.near_nullspace = near_nullspace
+        self.solves: Solves = FactorisedSolves(self, residual_tolerance)
 
     @property
     def symmetric(self) -> bool:
@@ -97,45 +97,30 @@ class AffineModel:
         row = self.parameters.validate(mu)
         if row.shape[0] != 1:
             raise ShapeError(f"mu has {row.shape[0]} rows; solve takes one parameter (p,)")
-        u, residual = self._solution(row[0])
+        u, facts = self.solves.solve(row[0])
         outputs = None if self.outputs is None else self.outputs.evaluate(u[:, None], row)[:, 0]
-        return Snapshot(u, outputs, {"relative_residual": residual})
+        return Snapshot(u, outputs, facts)
 
-    def _solution(self, mu: np.ndarray) -> tuple[np.ndarray, float]:
-        A, f = self.operator.assemble(mu), self.rhs.assemble(mu)
-        residual, reason = np.inf, ""
-        # Without pivoting first; symmetric but indefinite matrices may need the pivots. The choice depends on A alone,
-        # not on earlier solves, so that a resumed run gives the same bits.
-        for symmetric in (True, False) if self.symmetric else (False,):
-            try:
-                u, residual = self._attempt(A, f, symmetric)
-            except SolveFailed as error:
-                reason = str(error)
-                continue
-            if residual <= self.residual_tolerance:
-                return u, residual
-            reason = (f"the relative residual is {residual:.2e} after refinement, above the tolerance "
-                      f"{self.residual_tolerance:g}; the matrix is singular or too ill-conditioned: check the boundary "
-                      "conditions, scale the problem, or narrow the parameter range")
-        raise SolveFailed(f"no solution for mu = {mu.tolist()}: {reason}",
-                          {"mu": mu.tolist(), "relative_residual": residual if np.isfinite(residual) else None})
+    def use_solver(self, options: dict[str, Any]) -> None:
+        """Solve from now on as the keys of [solver] say; a tolerance of one's own becomes part of `spec`.
 
-    def _attempt(self, A: sp.csc_array, f: np.ndarray, symmetric: bool) -> tuple[np.ndarray, float]:
-        factor = self._solver(symmetric).update(A)
-        u = factor.solve(f)
-        residual = _relative_residual(A, f, u)
-        if residual > self.residual_tolerance:
-            u = factor.solve(f, refine=_MORE_REFINEMENT)
-            residual = _relative_residual(A, f, u)
-        return u, residual
+        Raises
+        ------
+        ConfigError
+            An unknown name, or a package that is not installed.
+        """
+        self.solves = make_solves(self, options)
+        if self.solves.identity:
+            self.spec = {**self.spec, "solver": self.solves.identity}
 
-    def _solver(self, symmetric: bool) -> SuperLU:
-        # One ordering a thread: a solver that two threads update would mix their matrices.
-        solvers = vars(self._solvers).setdefault("by_symmetry", {})
-        if symmetric not in solvers:
-            solvers[symmetric] = SuperLU(symmetric=symmetric)
-        solver: SuperLU = solvers[symmetric]
-        return solver
+    def solver_state(self) -> dict[str, Any] | None:
+        """What the solver has learnt along the sweep, as JSON; None where it learns nothing."""
+        return self.solves.state() if isinstance(self.solves, SweepSolves) else None
+
+    def restore_solver(self, state: dict[str, Any]) -> None:
+        """Go on with what an earlier run has learnt, unless this one has solved already."""
+        if isinstance(self.solves, SweepSolves):
+            self.solves.restore(state)
 
 
 def checked_inner_product(X: sp.sparray, n: int) -> sp.csr_array:
@@ -172,8 +157,3 @@ def _check_shapes(n: int, operator: AffineOperator, rhs: AffineVector, outputs: 
     for owner, length in sizes.items():
         if length != n:
             raise ShapeError(f"the {owner} have length {length}; the rule is {n}, for the operator is ({n}, {n})")
-
-
-def _relative_residual(A: sp.csc_array, f: np.ndarray, u: np.ndarray) -> float:
-    scale = float(np.linalg.norm(f))
-    return float(np.linalg.norm(f - A @ u)) / scale if scale > 0.0 else float(np.linalg.norm(A @ u) > 0.0)

@@ -29,7 +29,7 @@ def build_model(request: Mapping[str, Any]) -> FullOrderModel:
     ----------
     request : mapping
         JSON: "kind" (a built-in name or "path/file.py:Class"), "options" (the model's own keys), "parameters"
-        (`ParameterSpace.to_spec`), "base" (folder of the study).
+        (`ParameterSpace.to_spec`), "base" (folder of the study); "solver" where the study has [solver].
 
     Returns
     -------
@@ -71,6 +71,11 @@ def _built(request: Mapping[str, Any]) -> FullOrderModel:
     fom = registry.build("model", kind, base, request["options"], base=base,
                          parameters=ParameterSpace.from_spec(request["parameters"]))
     check_model(fom, kind)
+    if request.get("solver") is not None:
+        if not hasattr(fom, "use_solver"):
+            raise ConfigError(f"[solver] is for models that are known as matrices; model {kind!r} solves by itself: "
+                              "remove [solver]")
+        fom.use_solver(request["solver"])
     try:
         check_json(fom.spec)
     except ConfigError as error:
@@ -97,8 +102,8 @@ def _stamps(fom: FullOrderModel) -> list[tuple[int, int] | None]:
 
 def _check_request(request: Mapping[str, Any]) -> None:
     for key in request:
-        if key not in _KEYS:
-            raise ConfigError(f"a model request has no key {key!r}{nearest(str(key), _KEYS)}")
+        if key not in (*_KEYS, "solver"):
+            raise ConfigError(f"a model request has no key {key!r}{nearest(str(key), [*_KEYS, 'solver'])}")
     for key in _KEYS:
         if key not in request:
             raise ConfigError(f"a model request needs the key {key!r}")

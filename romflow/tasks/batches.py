@@ -39,12 +39,17 @@ class Batches:
     ceil(l / (2 w)) rows, but at most 0.5 / s and at least 0.2 / s: long tasks first, short ones at the end, so that the
     workers end together.
 
+    Rows may come in groups, one for each worker, of solves that help each other: lane i is served from group i, and
+    from the end of the longest group when its own is done.
+
     Parameters
     ----------
     rows : sequence of int
         Indices of the rows.
     pace : Pace
         What is known about the seconds of a solve; more may be added meanwhile.
+    groups : sequence of sequences of int, optional
+        The same rows in groups.
 
     Examples
     --------
@@ -57,31 +62,39 @@ class Batches:
     [40, 40, 19, 0]
     """
 
-    def __init__(self, rows: Sequence[int], pace: Pace) -> None:
-        self._left = deque(rows)
+    def __init__(self, rows: Sequence[int], pace: Pace, groups: Sequence[Sequence[int]] = ()) -> None:
+        self._left = [deque(group) for group in groups or [rows]]
         self._suspects: deque[int] = deque()
         self._pace = pace
 
     def __len__(self) -> int:
-        return len(self._left) + len(self._suspects)
+        return self._remaining() + len(self._suspects)
 
     def put_back(self, rows: Sequence[int]) -> None:
         """Rows of a task whose workers died: one may be the cause, so each is handed out alone, before all others."""
         self._suspects.extend(rows)
 
-    def take(self, workers: int) -> tuple[list[int], bool]:
-        """Rows of the next task, none if nothing is left, and whether they are suspects."""
+    def take(self, workers: int, lane: int = 0) -> tuple[list[int], bool]:
+        """Rows of the next task of a lane, none if nothing is left, and whether they are suspects."""
         if self._suspects:
             return [self._suspects.popleft()], True
-        return [self._left.popleft() for _ in range(self._size(workers))], False
+        own = self._left[lane % len(self._left)]
+        if own:
+            return [own.popleft() for _ in range(min(len(own), self._size(workers)))], False
+        longest = max(self._left, key=len)
+        return [longest.pop() for _ in range(min(len(longest), self._size(workers)))], False
+
+    def _remaining(self) -> int:
+        return sum(map(len, self._left))
 
     def _size(self, workers: int) -> int:
+        left = self._remaining()
         if self._pace.seconds is None:
-            return min(1, len(self._left))
+            return min(1, left)
         seconds = max(self._pace.seconds, 1e-6)
-        fair = math.ceil(len(self._left) / (_SHARE * workers))
+        fair = math.ceil(left / (_SHARE * workers))
         size = int(min(max(fair, _SHORTEST / seconds), _LONGEST / seconds))
-        return min(len(self._left), max(1, size))
+        return min(left, max(1, size))
 
 
 def checked_rows(mu: ArrayLike, columns: Sequence[str]) -> NDArray[np.float64]:

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from romflow.core.errors import RomflowError
 from romflow.core.fingerprint import canonical_json, fingerprint
 from romflow.core.names import one_line
+from romflow.parameters.ordering import neighbour_groups
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.batches import Batches, Pace, checked_rows, first_of_equal
 from romflow.tasks.records import OnDone, SolveRecord
-from romflow.tasks.solving import DEATHS, solve_task
+from romflow.tasks.solving import DEATHS, reuses, solve_task
 
 if TYPE_CHECKING:
     from romflow.core.schema import ClusterConfig
@@ -68,7 +69,7 @@ class DaskExecutor:
         self.retries = retries
         self._cluster: Cluster | None = None
         self._paces: dict[str, Pace] = {}
-        self._flying: dict[Any, tuple[list[int], bool]] = {}
+        self._flying: dict[Any, tuple[list[int], bool, int]] = {}
         self._size, self._counted = cluster.workers, -_LOOK
 
     def solve(
@@ -91,7 +92,8 @@ class DaskExecutor:
         rows = checked_rows(mu, columns)
         first = first_of_equal(rows)
         pace = self._paces.setdefault(fingerprint(request), Pace())
-        batches = Batches([index for index, original in enumerate(first) if index == original], pace)
+        unique = [index for index, original in enumerate(first) if index == original]
+        batches = Batches(unique, pace, self._groups(request, rows, unique))
         folder = str(Path(store_folder).absolute())
         found: dict[int, SolveRecord] = {}
         with contextlib.closing(self._records(_Job(request, folder, columns, rows, batches, pace))) as records:
@@ -135,7 +137,7 @@ class DaskExecutor:
             while len(job.batches) or self._flying:
                 self._submit(job, done)
                 for future, answer in _finished(done):
-                    (rows, suspect), status = self._flying.pop(future), future.status
+                    (rows, suspect, _), status = self._flying.pop(future), future.status
                     future.release()
                     if status == "finished":
                         records, solved, seconds = answer
@@ -154,7 +156,9 @@ class DaskExecutor:
         if cluster.broken is not None:
             raise RomflowError(f"{cluster.broken}; look for their messages above, or set [cluster] kind = 'serial'.")
         while len(job.batches) and len(self._flying) < self._workers(cluster):
-            rows, suspect = job.batches.take(self._workers(cluster))
+            busy = {lane for _, _, lane in self._flying.values()}
+            lane = next(lane for lane in range(len(busy) + 1) if lane not in busy)
+            rows, suspect = job.batches.take(self._workers(cluster), lane)
             call = {
                 "request": job.request,
                 "store_folder": job.folder,
@@ -163,9 +167,23 @@ class DaskExecutor:
                 "retries": self.retries,
                 "suspect": suspect,
             }
-            future = cluster.client.submit(solve_task, canonical_json(call).decode(), cluster.threads, pure=False)
-            self._flying[future] = (rows, suspect)
+            future = cluster.client.submit(solve_task, canonical_json(call).decode(), cluster.threads, pure=False,
+                                           **self._home(cluster, lane, reuses(job.request)))
+            self._flying[future] = (rows, suspect, lane)
             done.add(future)
+
+    def _groups(self, request: dict[str, Any], rows: NDArray[np.float64], unique: list[int]) -> list[list[int]]:
+        """Neighbours together, a group for each worker, where a solve uses what the solves before have left."""
+        if not reuses(request) or not unique:
+            return []
+        return [[unique[i] for i in part] for part in neighbour_groups(rows[unique], self.config.workers)]
+
+    def _home(self, cluster: Cluster, lane: int, wanted: bool) -> dict[str, Any]:
+        """The worker of a lane, as a wish: when it is dead or busy for long, another takes the task."""
+        if not wanted:
+            return {}
+        addresses = sorted(cluster.client.nthreads())
+        return {"workers": [addresses[lane % len(addresses)]], "allow_other_workers": True} if addresses else {}
 
     def _workers(self, cluster: Cluster) -> int:
         """Number of workers to keep busy."""

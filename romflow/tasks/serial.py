@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from romflow.parameters.ordering import neighbour_groups
 from romflow.tasks.batches import checked_rows
 from romflow.tasks.records import OnDone, SolveRecord
-from romflow.tasks.solving import pinned_threads, solve_batch
+from romflow.tasks.solving import pinned_threads, reuses, solve_batch
 
 if TYPE_CHECKING:
     from romflow.linalg.compression.result import Pod
@@ -46,9 +49,18 @@ class SerialExecutor:
     ) -> list[SolveRecord]:
         """Solve and store every row of `mu` (k, p) that is not stored; see `romflow.tasks.records.Executor`."""
         rows = checked_rows(mu, columns)
+        order = neighbour_groups(rows, 1)[0] if reuses(request) else np.arange(len(rows))
+        found: dict[int, SolveRecord] = {}
+
+        def note(record: SolveRecord) -> None:
+            placed = replace(record, index=int(order[record.index]))
+            found[placed.index] = placed
+            if on_done is not None:
+                on_done(placed)
+
         with pinned_threads(self.threads):
-            done = solve_batch(request, str(store_folder), columns, rows.tolist(), self.retries, on_done=on_done)
-        return done[0]
+            solve_batch(request, str(store_folder), columns, rows[order].tolist(), self.retries, on_done=note)
+        return [found[index] for index in range(len(rows))]
 
     def compress(
         self,

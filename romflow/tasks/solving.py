@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 import socket
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError, InputError, RomflowError, SolveFailed, StoreError
-from romflow.core.files import plain
+from romflow.core.files import plain, read_json, write_json
 from romflow.core.fingerprint import canonical_json
 from romflow.core.names import one_line, shown
 from romflow.fom.build import build_model, model_identity
@@ -30,6 +32,8 @@ __all__ = ["DEATHS", "one_at_a_time", "pinned_threads", "solve_batch", "solve_ta
 
 #: Workers that die before a task is taken apart, and before a suspect has failed.
 DEATHS: int = SETTINGS["distributed.scheduler.allowed-failures"] + 1
+#: What the solver has learnt along the sweep, beside the snapshots.
+SOLVER_STATE = "solver.json"
 _TRACE = 4000
 #: Held by the task that a worker process is at.
 one_at_a_time = threading.Lock()
@@ -92,6 +96,8 @@ def solve_batch(
         The model cannot be built.
     """
     fom = _model(request)
+    state = Path(store_folder, SOLVER_STATE)
+    _remind(fom, state)
     store = _store(store_folder, canonical_json(model_identity(request, fom)), tuple(columns))
     records, solves, seconds = [], 0, 0.0
     for index, row in enumerate(np.array(mu, dtype=np.float64).reshape(len(mu), len(columns))):
@@ -102,13 +108,31 @@ def solve_batch(
         records.append(record)
         if on_done is not None:
             on_done(record)
+    learnt = fom.solver_state() if solves and hasattr(fom, "solver_state") else None
+    if learnt is not None:
+        write_json(state, learnt)
     return records, solves, seconds
+
+
+def reuses(request: dict[str, Any]) -> bool:
+    """Whether a solve uses what the solves before have left, so that neighbours belong to one worker."""
+    return (request.get("solver") or {}).get("method") == "sweep"
 
 
 def solve_task(call: str, threads: int | None) -> tuple[list[SolveRecord], int, float]:
     """:func:`solve_batch` with its arguments as JSON text; one at a time in a process, with BLAS limited if asked."""
     with one_at_a_time, contextlib.nullcontext() if threads is None else pinned_threads(threads):
         return solve_batch(**json.loads(call))
+
+
+def _remind(fom: Any, state: Path) -> None:
+    """Give the solver what an earlier run has learnt; what cannot be used is learnt again."""
+    if not hasattr(fom, "restore_solver") or not state.exists():
+        return
+    try:
+        fom.restore_solver(read_json(state))
+    except (RomflowError, KeyError, TypeError, ValueError) as error:
+        logging.getLogger("romflow").warning("%s is not used: %s", state, one_line(str(error)))
 
 
 def _model(request: dict[str, Any]) -> Any:

@@ -82,7 +82,8 @@ class LinearElasticity(AffineModel):
             spec={"kind": "linear-elasticity", "length": length, "cells": list(grid), "poisson": poisson,
                   "element": element},
             norm="energy norm at moduli 1", stability={"kind": "min-theta", "reference": [1.0] * parameters.size},
-            mesh=picture_mesh(mesh, unknowns.nodal, components=3))
+            mesh=picture_mesh(mesh, unknowns.nodal, components=3),
+            near_nullspace=_rigid_body_modes(mesh.p)[unknowns.nodal])
 
 
 def _terms(elements: Elements, unknowns: FreeUnknowns, layers: int, poisson: float) -> list[Any]:
@@ -113,6 +114,16 @@ def _local(elements: Elements, chosen: np.ndarray, poisson: float) -> np.ndarray
         local[:, :, a, :, a] += laplace
     width = 3 * G.shape[1]
     return np.asarray(local.reshape(len(G), width, width))
+
+
+def _rigid_body_modes(points: np.ndarray) -> np.ndarray:
+    """Nodal values (3 P, 6) of three translations and three rotations for points (3, P)."""
+    modes = np.zeros((points.shape[1], 3, 6))
+    modes[:, :, :3] = np.eye(3)
+    for rotation in range(3):
+        i, j = (rotation + 1) % 3, (rotation + 2) % 3
+        modes[:, i, 3 + rotation], modes[:, j, 3 + rotation] = -points[j], points[i]
+    return modes.reshape(-1, 6)
 
 
 def _mean_on_face(mesh: Any, elements: Elements, length: float) -> np.ndarray:
