@@ -194,6 +194,26 @@ def error_table(validation: Validation | None) -> ErrorTable | None:
                       answer.output if answer.output.size else None, answer.output_error)
 
 
+def solver_summary(store: SnapshotStore, mu: np.ndarray) -> list[dict[str, Any]]:
+    """How the linear systems of the snapshots at mu (k, p) were solved, the most frequent way first.
+
+    Each row has "with", "solves", "mean_iterations", "seconds" (processor, all together) and "max_residual"; a model
+    that solves by itself or by the default factorisation gives none.
+    """
+    if not len(mu):
+        return []
+    ways: dict[str, list[tuple[float, float, float]]] = {}
+    for facts, seconds, residual in zip(store.facts(mu, "solver"), store.seconds(mu),
+                                        store.facts(mu, "relative_residual"), strict=True):
+        if isinstance(facts, dict):
+            ways.setdefault(str(facts.get("with")), []).append(
+                (float(facts.get("iterations", 0)), float(seconds), float(residual or 0.0)))
+    rows = [{"with": way, "solves": len(found), "mean_iterations": float(np.mean([row[0] for row in found])),
+             "seconds": float(np.nansum([row[1] for row in found])), "max_residual": max(row[2] for row in found)}
+            for way, found in ways.items()]
+    return sorted(rows, key=lambda row: (-int(row["solves"]), str(row["with"])))  # type: ignore[call-overload]
+
+
 def worst_field(rom: ReducedModel, store: SnapshotStore, validation: Validation | None) -> FieldComparison | None:
     """Truth and reduced solution where the relative error is largest; None where there are no fields."""
     if validation is None or isinstance(rom, SketchedReducedModel):

@@ -163,8 +163,10 @@ class Study:
             raise NotSupported(reason)
         possible = getattr(reductor, "certifies", True) and getattr(self.model, "stability", True)
         if reduction.certified and not possible:
+            remedy = "set estimator = \"orthonormal\" with method = \"reduced-basis\"" if "sketched" in (
+                reduction.estimator, reduction.method) else "give an affine model with a stability bound"
             raise NotCertified(f"[reduction] certified = true, but {reduction.method} on this model gives no bound; "
-                               "give an affine model with a stability bound, or set certified = false")
+                               f"{remedy}, or set certified = false")
         return reductor
 
     def check_fit(self, sampler: Any, reductor: Any) -> None:

@@ -26,6 +26,7 @@ from romflow.outcome import (
     errors_by_size,
     online_summary,
     singular_values,
+    solver_summary,
     validate,
     validation_summary,
     worst_field,
@@ -247,7 +248,7 @@ class Walk:
         config = self.study.config
         counts = self._counts
         offline = {"snapshots_solved": counts.solved, "snapshots_reused": counts.reused,
-                   "snapshots_failed": counts.failed} | offline
+                   "snapshots_failed": counts.failed, "solver": solver_summary(self._store, mu)} | offline
         return plain({
             "romflow": romflow.__version__,
             "study": {"name": self.study.name, "fingerprint": self.study.fingerprint},

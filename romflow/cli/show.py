@@ -39,6 +39,7 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
     offline, validation, online = summary["offline"], summary["validation"], summary["online"]
     rows = [("snapshots", f"{offline['snapshots_solved']} solved, {offline['snapshots_reused']} taken from the store, "
                           f"{offline['snapshots_failed']} failed"),
+            *_solver_rows(offline.get("solver", [])),
             ("reduced model", f"size {offline['basis_size']}, training error {_number(offline['training_error'])} "
                               f"(tolerance {_number(offline['tolerance'])})")]
     if validation["max_relative_error"] is not None:
@@ -52,6 +53,13 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
     rows.append(("online", f"{seconds_text(online['seconds_per_evaluation'])} an evaluation{speed}"))
     rows += [("model", str(folder / "model.h5")), ("report", str(folder / "report.html"))]
     _print_rows(rows)
+
+
+def _solver_rows(ways: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    if not ways:
+        return []
+    return [("solved with", "; ".join(f"{way['with']}: {way['solves']} ({way['mean_iterations']:.3g} iterations, "
+                                      f"{seconds_text(way['seconds'] / way['solves'])} each)" for way in ways))]
 
 
 def _number(value: float | None) -> str:

@@ -29,6 +29,8 @@ def read_status(folder: Path) -> dict[str, Any]:
         store = SnapshotStore.open(folder / "store")
         failures = store.failures()
         rows.append(("snapshots stored", str(len(store))))
+        sketches = sum(1 for _ in (folder / "store" / "sketches").glob("*/snapshots/*/*.h5"))
+        rows += [("sketches stored", str(sketches))] if sketches else []
     rows.append(("failed solves", str(len(failures))))
     if (folder / SUMMARY).is_file():
         rows += _summary_rows(read_json(folder / SUMMARY))

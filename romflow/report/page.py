@@ -232,7 +232,8 @@ def _times(data: ReportData) -> Section:
         times.stage_bars(data.stages),
         times.solve_histogram(data.solve_seconds) if data.solve_seconds is not None else None,
     )
-    return Section("times", "Times", pictures=pictures, tables=_present(tables.time_table(data)))
+    shown = _present(tables.time_table(data), tables.solver_table(data))
+    return Section("times", "Times", pictures=pictures, tables=shown)
 
 
 def _failures(data: ReportData) -> Section:

@@ -242,6 +242,17 @@ def time_table(data: ReportData) -> Table | None:
     return Table(rows, title="Times", wide=False) if rows else None
 
 
+def solver_table(data: ReportData) -> Table | None:
+    """How the linear systems were solved; None where the model solves by itself or factorises each anew."""
+    ways = section(data, "offline").get("solver")
+    if not isinstance(ways, list) or not ways:
+        return None
+    rows = [[text(way.get("with")), number(way.get("solves")), number(way.get("mean_iterations")),
+             seconds(way["seconds"] / way["solves"]), number(way.get("max_residual"))] for way in ways]
+    head = ("Solved with", "Systems", "Mean iterations", "Processor time each", "Largest relative residual")
+    return Table(rows, head, "Linear systems", numeric=frozenset({1, 2, 3, 4}), wide=False)
+
+
 def failure_table(failures: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table | None:
     """Failed solves: where, why, and the end of what the program wrote to its standard error."""
     rows: list[list[str | Block]] = []

@@ -110,7 +110,7 @@ class SnapshotStore:
     @property
     def damaged(self) -> list[tuple[Path, str]]:
         """Files that this process moved to ``damaged/``: where they are now, and why."""
-        return self._files.damaged
+        return self._files.damaged + ([] if self.stand_in is None else self.stand_in.damaged)
 
     # --- keys ------------------------------------------------------------------------------------------------------
 
@@ -373,16 +373,13 @@ class SnapshotStore:
             raise StoreError(f"the snapshots in {self.folder} have different numbers of outputs; solve them again.")
         return np.stack(given, axis=1)
 
-    def seconds(self, mu: ArrayLike) -> NDArray[np.float64]:
-        """Seconds (k,) that the solves of the parameters (k, p) took, as their info says; NaN where it does not.
+    def facts(self, mu: ArrayLike, name: str) -> list[Any]:
+        """What the info of the snapshots at the parameters (k, p) says under `name`; None where it says nothing."""
+        return [header.info.get(name) for header in self._headers(mu)]
 
-        Raises
-        ------
-        StoreError
-            A snapshot is not stored or damaged.
-        """
-        found = [header.info.get("seconds") for header in self._headers(mu)]
-        return np.array([np.nan if value is None else float(value) for value in found], dtype=np.float64)
+    def seconds(self, mu: ArrayLike) -> NDArray[np.float64]:
+        """Seconds (k,) that the solves of the parameters (k, p) took; NaN where their info does not say it."""
+        return np.array([np.nan if value is None else float(value) for value in self.facts(mu, "seconds")])
 
 
 def _check_finite(snapshot: Snapshot) -> None:

@@ -88,3 +88,21 @@ def test_rows_are_checked():
 
 def test_equal_rows_are_found():
     assert first_of_equal(np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0], [2.0, 1.0]])) == [0, 1, 0, 1]
+
+
+def test_a_lane_is_served_from_its_group_and_then_from_the_end_of_the_longest():
+    pace = Pace()
+    batches = Batches(range(6), pace, [[4, 0], [2, 5, 1, 3]])
+    assert [batches.take(2, lane)[0] for lane in (0, 1, 0, 0, 1, 1)] == [[4], [2], [0], [3], [5], [1]]
+    assert len(batches) == 0 and batches.take(2, 1) == ([], False)
+
+
+@given(groups=st.lists(st.lists(st.integers(), max_size=9), min_size=1, max_size=4), seconds=st.floats(0.0, 1.0))
+def test_groups_are_handed_out_whole_whatever_the_lanes(groups, seconds):
+    pace, seen, lane = Pace(), [], 0
+    batches = Batches([], pace, groups)
+    while len(batches):
+        rows = batches.take(3, lane)[0]
+        pace.add(len(rows), seconds * len(rows))
+        seen, lane = [*seen, *rows], lane + 1
+    assert sorted(seen) == sorted(row for group in groups for row in group)
