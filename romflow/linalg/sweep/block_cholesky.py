@@ -14,8 +14,8 @@ class BlockCholesky:
     """Factorises sum_q S_q, each S_q dense on some segments of the unknowns, in an order of little fill.
 
     Unknowns come in segments; two segments are coupled where one S_q holds both. The elimination order (least degree
-    first) and the fill are found once; a solve works on dense blocks only. Cost: sum over segments of the cube of the front's
-    width, a third of one dense factorisation for a 3 x 3 block.
+    first) and the fill are found once; a solve works on dense blocks only. Cost: sum over segments of the cube of the
+    front's width, a third of one dense factorisation for a 3 x 3 block.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class BlockCholesky:
                 x[self._segments[i]] = self._forward(factors[i], x[self._segments[i]])
                 self._eliminate(i, front, factors[i], blocks, x)
         except sl.LinAlgError:
-            raise SolveFailed("the condensed interface matrix is not positive definite; use strategy = \"direct\"") from None
+            raise SolveFailed("the condensed interface matrix is not positive definite; use strategy = "
+                              "\"direct\"") from None
         for i, front in zip(reversed(self._order), reversed(self._fronts), strict=True):
             y = x[self._segments[i]]
             for j in front:

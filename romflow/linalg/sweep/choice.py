@@ -14,13 +14,15 @@ from romflow.linalg.learned_choice import LearnedChoice
 
 _LOOK_AGAIN = 20
 _NEAR = 1.6
+# The first timing of an arm, with caches cold, errs upwards by less than this factor.
+_COLD = 3.0
 
 
 class TrialChoice:
-    """Tries each arm once, takes the cheapest, and looks again at a close rival every 20 systems.
+    """Tries each arm, takes the cheapest, and looks again at a close rival every 20 systems.
 
-    The cost of an arm is the least of its last two, because timings err upwards. An arm that failed twice is out; arms
-    may be added on the way.
+    The cost of an arm is the least of its last two, because timings err upwards; those within 3 times the cheapest have
+    two trials. An arm that failed in its first trial, or twice in a row, is out; arms may be added on the way.
 
     Parameters
     ----------
@@ -51,7 +53,10 @@ class TrialChoice:
         for arm in self.arms:
             if not self._costs[arm]:
                 return arm
-        ranked = sorted(self._usable(), key=self.cost)
+        ranked = sorted(self._usable() or self.arms, key=self.cost)
+        for arm in ranked:
+            if len(self._costs[arm]) == 1 and self.cost(arm) < _COLD * self.cost(ranked[0]):
+                return arm
         if self._since >= _LOOK_AGAIN and len(ranked) > 1 and self.cost(ranked[1]) < _NEAR * self.cost(ranked[0]):
             self._since = 0
             return ranked[1]
@@ -62,6 +67,11 @@ class TrialChoice:
         self._costs[arm] = [*self._costs[arm], cost][-2:]
         self._since += 1
 
+    @property
+    def stuck(self) -> bool:
+        """Whether every arm is out."""
+        return not self._usable()
+
     def cost(self, arm: str) -> float:
         """Expected cost of an arm."""
         return min(self._costs[arm], default=math.inf)
@@ -70,8 +80,8 @@ class TrialChoice:
     def why(self) -> str:
         """The arms with their costs, the cheapest first."""
         ranked = sorted((arm for arm in self.arms if self._costs[arm]), key=self.cost)
-        first = "".join(f"{arm}: {_text(self.cost(arm))}{' a system' if i == 0 else ''}; " for i, arm in enumerate(ranked))
-        return first.rstrip("; ")
+        costs = [f"{arm}: {_text(self.cost(arm))}" for arm in ranked]
+        return "; ".join([*(f"{cost} a system" for cost in costs[:1]), *costs[1:]])
 
     def state(self) -> dict[str, Any]:
         """JSON-able."""
@@ -80,16 +90,16 @@ class TrialChoice:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a stored state."""
-        if not set(self.arms) <= set(state["costs"]):
-            raise InputError(f"the stored choice knows {sorted(state['costs'])}, this one {sorted(self.arms)}; remove the "
+        costs = _stored(state, "costs", "since")["costs"]
+        if not set(self.arms) <= set(costs):
+            raise InputError(f"the stored choice knows {sorted(costs)}, this one {sorted(self.arms)}; remove the "
                              "stored state, or name the same strategies")
-        self.arms = list(state["costs"])
-        self._costs = {arm: [cost if cost >= 0.0 else math.inf for cost in state["costs"][arm]] for arm in self.arms}
+        self.arms = list(costs)
+        self._costs = {arm: [cost if cost >= 0.0 else math.inf for cost in costs[arm]] for arm in self.arms}
         self._since = int(state["since"])
 
     def _usable(self) -> list[str]:
-        usable = [arm for arm in self.arms if self._costs[arm][-2:] not in ([math.inf], [math.inf, math.inf])]
-        return usable or self.arms
+        return [arm for arm in self.arms if not self._costs[arm] or math.isfinite(self.cost(arm))]
 
 
 class BanditChoice:
@@ -126,7 +136,7 @@ class BanditChoice:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a stored state."""
-        self._learned.restore(state)
+        self._learned.restore(_stored(state, "bandit", "tally"))
 
 
 def contrast(theta: np.ndarray) -> float:
@@ -139,6 +149,15 @@ def contrast(theta: np.ndarray) -> float:
     """
     sizes = np.abs(theta[theta != 0.0])
     return float(np.log(sizes.max() / sizes.min())) if sizes.size else 0.0
+
+
+def _stored(state: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The state, where it is one of this kind of choice."""
+    if not isinstance(state, dict) or not set(keys) <= set(state):
+        found = sorted(state) if isinstance(state, dict) else type(state).__name__
+        raise InputError(f"the stored choice has {found}; this one needs {list(keys)}: remove the stored state, or "
+                         "take the strategy (\"auto\" or \"learned\") that wrote it")
+    return state
 
 
 def _text(seconds: float) -> str:

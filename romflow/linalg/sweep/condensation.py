@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg as sl
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
@@ -17,6 +16,8 @@ from romflow.linalg.sweep.block_cholesky import BlockCholesky
 
 #: Most interface dofs whose dense Schur complements are kept.
 MOST_INTERFACE = 4000
+# A pivot that keeps less than this share of its diagonal entry is rounding.
+_SINGULAR = 1e-14
 
 
 def interface_of(terms: Sequence[sp.csr_array]) -> np.ndarray:
@@ -65,16 +66,13 @@ class AffineCondensation:
     NotSupported
         More than 4000 interface dofs, or a dof that no term touches.
     SolveFailed
-        The inside of a term is singular.
+        The inside of a term is singular, or needs pivots off its diagonal.
 
     Examples
     --------
-    >>> A = sp.diags_array([-np.ones(8), 2 * np.ones(9), -np.ones(8)], offsets=[-1, 0, 1]).tocsr()
-    >>> left, right = A.copy(), A.copy()
-    >>> left[4, 4] = right[4, 4] = 1.0
-    >>> left[5:], right[:4], left[4, 5], right[4, 3] = 0.0, 0.0, 0.0, 0.0
-    >>> for term in (left, right):
-    ...     term.eliminate_zeros()
+    >>> A = sp.diags_array([-np.ones(4), [2.0, 2.0, 2.0, 2.0, 1.0], -np.ones(4)], offsets=[-1, 0, 1]).tocoo()
+    >>> left = sp.csr_array((A.data, (A.row, A.col)), shape=(9, 9))
+    >>> right = sp.csr_array((A.data, (8 - A.row, 8 - A.col)), shape=(9, 9))
     >>> u = AffineCondensation([left, right], np.ones((9, 1))).solve(np.array([1.0, 2.0]), np.ones(1))
     >>> bool(np.allclose((left + 2.0 * right) @ u, 1.0))
     True
@@ -138,7 +136,9 @@ class AffineCondensation:
             lu = splu(A, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}, **PANEL)
         except RuntimeError as error:
             raise SolveFailed(f"the inside of a term is singular ({error}); use strategy = \"direct\"") from None
-        shifted = (lu.L.tocsc()[size:, size:] @ lu.U.tocsc()[size:, size:]).toarray()
+        upper = lu.U.tocsc()
+        _must_be_regular(lu, upper.diagonal()[:size], A.diagonal()[:size])
+        shifted = (lu.L.tocsc()[size:, size:] @ upper[size:, size:]).toarray()
         load = np.zeros((dofs.size, vectors.shape[1]))
         load[:size] = vectors[inside]
         X = lu.solve(load)
@@ -148,3 +148,13 @@ class AffineCondensation:
         particular = X[:size] - lu.solve(tail)[:size]
         self._rhs[places] -= term[self.interface[places]][:, inside] @ particular
         return _Part(inside, places, lu, shifted, shifted - np.diag(shift[size:]), particular)
+
+
+def _must_be_regular(lu: Any, pivots: np.ndarray, diagonal: np.ndarray) -> None:
+    natural = np.arange(lu.perm_r.size)
+    if not (np.array_equal(lu.perm_r, natural) and np.array_equal(lu.perm_c, natural)):
+        raise SolveFailed("the inside of a term needs pivots off its diagonal, so it is not positive definite; use "
+                          "strategy = \"direct\"")
+    if (np.abs(pivots) <= _SINGULAR * np.abs(diagonal)).any():
+        raise SolveFailed("the inside of a term is singular: it floats and shares no dof with another term; constrain "
+                          "it, or use strategy = \"direct\"")

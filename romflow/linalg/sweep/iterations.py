@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -41,29 +42,33 @@ def conjugate_gradient(A: sp.csr_array, b: np.ndarray, precondition: Proposer, x
     >>> x.round(6), iterations
     (array([1.      , 0.5     , 0.333333]), 3)
     """
-    x, r = x.copy(), b - A @ x
-    goal = tolerance * float(np.linalg.norm(b))
-    p, old, rho = np.zeros_like(b), r, 1.0
+    x, goal = x.copy(), _Goal(A, b, tolerance)
+    if goal.size == 0.0:
+        return np.zeros_like(b), 0
+    r = b - A @ x
+    p, old, rho = np.zeros_like(b), r, math.inf
     for iteration in range(max_iterations + 1):
-        size = float(np.linalg.norm(r))
-        if size <= goal:
-            return x, iteration
-        if iteration == max_iterations or not np.isfinite(size):
+        if goal.near(r):
+            r = goal.true(x)
+            if goal.near(r):
+                return x, iteration
+            rho = math.inf
+        if iteration == max_iterations or not goal.within_reach(r):
             break
         z = precondition(r)
         now = float(z @ r)
-        p = z + (float(z @ (r - old)) / rho if iteration else 0.0) * p
+        p = z + float(z @ (r - old)) / rho * p
         q = A @ p
         curvature = float(p @ q)
         if not (curvature > 0.0 and now > 0.0):
-            raise SolveFailed(f"the matrix or its preconditioner is not positive definite (p^T A p = {curvature:.3g} at "
-                              f"iteration {iteration}); use strategy = \"direct\"")
+            raise SolveFailed("the matrix or its preconditioner is not positive definite (p^T A p = "
+                              f"{curvature:.3g} at iteration {iteration}); use strategy = \"direct\"")
         step = float(p @ r) / curvature
         old, rho = r, now
         x += step * p
         r = r - step * q
-    raise SolveFailed(f"conjugate gradients reached a relative residual of {size * tolerance / max(goal, 1e-300):.2e} in "
-                      f"{max_iterations} iterations, above {tolerance:g}; use strategy = \"direct\", or more iterations")
+    raise SolveFailed(f"conjugate gradients reached a relative residual of {goal.reached(r):.2e} in {iteration} "
+                      f"iterations, above {tolerance:g}; use strategy = \"direct\", or more iterations")
 
 
 def conjugate_directions(A: sp.csr_array, b: np.ndarray, propose: Proposer, x: np.ndarray, tolerance: float,
@@ -97,14 +102,17 @@ def conjugate_directions(A: sp.csr_array, b: np.ndarray, propose: Proposer, x: n
     >>> x.round(6), iterations
     (array([1.      , 0.5     , 0.333333]), 3)
     """
-    x, r = x.copy(), b - A @ x
-    goal = tolerance * float(np.linalg.norm(b))
+    x, goal = x.copy(), _Goal(A, b, tolerance)
+    if goal.size == 0.0:
+        return np.zeros_like(b), 0
+    r = b - A @ x
     past: list[tuple[np.ndarray, np.ndarray, float]] = []
     for iteration in range(max_iterations + 1):
-        size = float(np.linalg.norm(r))
-        if size <= goal:
-            return x, iteration
-        if iteration == max_iterations or not np.isfinite(size):
+        if goal.near(r):
+            r = goal.true(x)
+            if goal.near(r):
+                return x, iteration
+        if iteration == max_iterations or not goal.within_reach(r):
             break
         d = propose(r)
         for earlier, image, energy in past:
@@ -112,14 +120,40 @@ def conjugate_directions(A: sp.csr_array, b: np.ndarray, propose: Proposer, x: n
         image = A @ d
         energy = float(d @ image)
         if not energy > 0.0:
-            raise SolveFailed(f"the matrix is not positive definite (d^T A d = {energy:.3g} at step {iteration}), or the "
-                              "proposed direction is zero; use strategy = \"direct\"")
+            raise SolveFailed(f"the matrix is not positive definite (d^T A d = {energy:.3g} at step {iteration}), or "
+                              "the proposed direction is zero; use strategy = \"direct\"")
         step = float(r @ d) / energy
         x += step * d
         r = r - step * image
         past = [*past, (d, image, energy)][-memory:] if memory else []
-    raise SolveFailed(f"conjugate directions reached a relative residual of {size * tolerance / max(goal, 1e-300):.2e} in "
-                      f"{max_iterations} steps, above {tolerance:g}; use strategy = \"direct\", or more iterations")
+    raise SolveFailed(f"conjugate directions reached a relative residual of {goal.reached(r):.2e} in {iteration} "
+                      f"steps, above {tolerance:g}; use strategy = \"direct\", or more iterations")
+
+
+class _Goal:
+    """||b - A x|| <= tolerance ||b||, of the residual itself: the recursive one drifts from it by rounding."""
+
+    def __init__(self, A: sp.csr_array, b: np.ndarray, tolerance: float) -> None:
+        self._A, self._b = A, b
+        self._norm = float(np.linalg.norm(b))
+        self.size = tolerance * self._norm
+        self._before, self._stalled = math.inf, False
+
+    def near(self, r: np.ndarray) -> bool:
+        return float(np.linalg.norm(r)) <= self.size
+
+    def true(self, x: np.ndarray) -> np.ndarray:
+        r = self._b - self._A @ x
+        self._stalled = float(np.linalg.norm(r)) > 0.5 * self._before
+        self._before = float(np.linalg.norm(r))
+        return r
+
+    def within_reach(self, r: np.ndarray) -> bool:
+        """False where r is not finite, or a restart from the true residual has not even halved it."""
+        return bool(np.isfinite(r).all()) and not self._stalled
+
+    def reached(self, r: np.ndarray) -> float:
+        return float(np.linalg.norm(r)) / self._norm
 
 
 def two_level(smooth: Proposer, coarse: Proposer, A: sp.csr_array) -> Proposer:

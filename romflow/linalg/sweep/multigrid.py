@@ -24,10 +24,11 @@ class _Level:
 class AffineMultigrid:
     """Smoothed aggregation for A(theta) = sum_q theta_q A_q with the prolongations P of one reference theta.
 
-    P^T A(theta) P = sum_q theta_q P^T A_q P, so that the coarse operators of every level are affine too and are projected
-    once; a new theta costs two operations an entry of the hierarchy. A whole preconditioner kept over a wide range of
-    theta loses to building anew; keeping P alone does not, because only the coarse *spaces* are reused. Choose the
-    reference with the strongest contrast that occurs: aggregates that respect a jump do no harm where there is none.
+    P^T A(theta) P = sum_q theta_q P^T A_q P, so that the coarse operators of every level are affine too and are
+    projected once; a new theta costs two operations an entry of the hierarchy. A whole preconditioner kept over a wide
+    range of theta loses to building anew; keeping P alone does not, because only the coarse *spaces* are reused. Choose
+    the reference with the strongest contrast that occurs: aggregates that respect a jump do no harm where there is
+    none.
 
     One V-cycle is a symmetric preconditioner: a forward Gauss-Seidel sweep before, a backward one after the coarse
     correction; a dense Cholesky factor on the coarsest level. Cycles run in single precision, which
@@ -64,11 +65,6 @@ class AffineMultigrid:
             self._patterns.append(AffinePattern(current))
             self._transfers.append((P.astype(np.float32), R.astype(np.float32)))
 
-    @property
-    def operator_complexity(self) -> float:
-        """Entries of all levels over the entries of the finest."""
-        return sum(pattern.nnz for pattern in self._patterns) / self._patterns[0].nnz
-
     def at(self, theta: np.ndarray) -> Cycle:
         """The V-cycle for A(theta).
 
@@ -83,8 +79,8 @@ class AffineMultigrid:
         try:
             factor = sl.cho_factor(coarsest, lower=True, overwrite_a=True)
         except sl.LinAlgError:
-            raise SolveFailed("the coarsest operator of the multigrid hierarchy is not positive definite, so the matrix is "
-                              "not; use method = \"direct\"") from None
+            raise SolveFailed("the coarsest operator of the multigrid hierarchy is not positive definite, so the "
+                              "matrix is not; use strategy = \"direct\"") from None
         return Cycle(levels, factor)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.linalg as sl
@@ -16,9 +16,9 @@ class ReducedGuess:
     """The reduced model that grows along a sweep of A(theta) u = F phi: its answer is the next initial guess.
 
     Keeps an orthonormal basis V (n, r) and the projections V^T A_q V, V^T F. A guess costs Q r^2 + r^3 / 3 flops and
-    n r for V y; a new solution costs two operations an entry of the terms and n r Q' for its projections, where Q' is the
-    mean number of terms that touch a row. For symmetric positive definite A the guess is at least as good as zero in the
-    energy norm.
+    n r for V y; a new solution costs two operations an entry of the terms and n r Q' for its projections, where Q' is
+    the mean number of terms that touch a row. For symmetric positive definite A the guess is at least as good as zero
+    in the energy norm.
 
     Parameters
     ----------
@@ -79,9 +79,19 @@ class ReducedGuess:
         whole = float(u @ b)
         return float(np.sqrt(max(whole - float(guess @ b), 0.0) / whole)) if whole > 0.0 else 1.0
 
-    def galerkin(self, theta: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        """V (V^T A V)^{-1} V^T r (n,): the coarse correction of a residual r (n,)."""
-        return self.basis @ self._solved(theta, self.basis.T @ residual)
+    def galerkin(self, theta: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """The coarse correction r -> V (V^T A(theta) V)^{-1} V^T r, (n,) to (n,), for symmetric positive definite A.
+
+        Zero before the first solution, and where V^T A V is not positive definite.
+        """
+        V = self.basis
+        try:
+            factor = sl.cho_factor(np.tensordot(theta, self._operator, 1), check_finite=False) if self.size else None
+        except sl.LinAlgError:
+            factor = None
+        if factor is None:
+            return np.zeros_like
+        return lambda residual: V @ sl.cho_solve(factor, V.T @ residual, check_finite=False)
 
     def guess(self, theta: np.ndarray, phi: np.ndarray) -> np.ndarray:
         """V y (n,) with V^T A(theta) V y = V^T F phi; zero before the first solution."""
@@ -90,11 +100,11 @@ class ReducedGuess:
     def _solved(self, theta: np.ndarray, b: np.ndarray) -> np.ndarray:
         if self.size == 0:
             return b
-        K = np.tensordot(theta, self._operator, 1)
         try:
-            return np.asarray(sl.solve(K, b, check_finite=False))
-        except sl.LinAlgError:
+            y = np.linalg.solve(np.tensordot(theta, self._operator, 1), b)
+        except np.linalg.LinAlgError:
             return np.zeros_like(b)
+        return y if np.isfinite(y).all() else np.zeros_like(b)
 
     def _append(self, w: np.ndarray) -> None:
         r = self.size

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from romflow.core.errors import NotSupported, SolveFailed
-from romflow.linalg.affine_pattern import AffinePattern
 from romflow.linalg.interpolated_inverse import InterpolatedInverse
 from romflow.linalg.solvers.policy import LinearSolver
 from romflow.linalg.sweep.condensation import MOST_INTERFACE, AffineCondensation, interface_of
+from romflow.linalg.sweep.family import Family, System
 from romflow.linalg.sweep.iterations import conjugate_directions, conjugate_gradient, two_level
 from romflow.linalg.sweep.multigrid import AffineMultigrid
 from romflow.linalg.sweep.reduced_guess import ReducedGuess
@@ -24,80 +22,17 @@ from romflow.linalg.sweep.reduced_guess import ReducedGuess
 _MOST_FACTORS = 5
 
 
-@dataclass(frozen=True)
-class Family:
-    """What all systems of a sweep share.
-
-    Attributes
-    ----------
-    terms : list of sparse (n, n)
-    vectors : (n, Qf)
-    symmetric : bool
-    tolerance : float
-        Relative residual.
-    max_iterations : int
-    reference : (Q,) or None
-        theta of the multigrid prolongations; the first theta of the sweep where it is None.
-    near_nullspace : (n, j) or None
-    backend : str
-        Direct back end, or "auto".
-    """
-
-    terms: list[sp.csr_array]
-    vectors: np.ndarray
-    symmetric: bool
-    tolerance: float
-    max_iterations: int
-    reference: np.ndarray | None
-    near_nullspace: np.ndarray | None
-    backend: str
-
-    @cached_property
-    def pattern(self) -> AffinePattern:
-        """Where A(theta) has entries."""
-        return AffinePattern(self.terms if self.symmetric else [sp.csr_array(term.T) for term in self.terms])
-
-    @property
-    def inner_tolerance(self) -> float:
-        """What iterations aim at: their recursive residual drifts from the true one by rounding."""
-        return 0.9 * self.tolerance
-
-
-class System:
-    """A(theta) u = F phi, assembled when it is asked for."""
-
-    def __init__(self, family: Family, theta: np.ndarray, phi: np.ndarray) -> None:
-        self.family, self.theta, self.phi = family, theta, phi
-
-    @cached_property
-    def A(self) -> sp.csr_array:
-        """A(theta) (n, n)."""
-        return self.family.pattern.transposed(self.theta)
-
-    @cached_property
-    def b(self) -> np.ndarray:
-        """F phi (n,)."""
-        return self.family.vectors @ self.phi
-
-    def residual(self, u: np.ndarray) -> float:
-        """||b - A u|| / ||b||, or ||A u|| where b = 0."""
-        scale = float(np.linalg.norm(self.b))
-        return float(np.linalg.norm(self.b - self.A @ u)) / (scale or 1.0)
-
-
 class Strategy(Protocol):
     """Solves one system after the other.
 
     Attributes
     ----------
-    name : str
     guesses : bool
         Whether a guess helps it.
     setup_seconds : float
         Processor seconds spent so far on what serves all systems.
     """
 
-    name: str
     guesses: bool
     setup_seconds: float
 
@@ -127,6 +62,7 @@ class Condensed(_Prepared):
     def __init__(self, family: Family) -> None:
         self._family = family
         self._condensation: AffineCondensation | None = None
+        self._failure: SolveFailed | NotSupported | None = None
 
     @staticmethod
     def fits(family: Family) -> bool:
@@ -138,26 +74,37 @@ class Condensed(_Prepared):
 
     def solve(self, system: System, guess: np.ndarray | None) -> tuple[np.ndarray, int]:
         """Exact but for rounding."""
+        _must_be_symmetric(self._family, self.name)
         if self._condensation is None:
-            self._condensation = self.prepare(lambda: AffineCondensation(self._family.terms, self._family.vectors))
+            self._condensation = self.prepare(self._eliminated)
         return self._condensation.solve(system.theta, system.phi), 0
+
+    def _eliminated(self) -> AffineCondensation:
+        # No theta in it: what failed once fails again.
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return AffineCondensation(self._family.terms, self._family.vectors)
+        except (SolveFailed, NotSupported) as error:
+            self._failure = error
+            raise
 
 
 class Direct(_Prepared):
     """Refactorisation on one symbolic analysis; the last factor serves a near neighbour as preconditioner.
 
     Between theta' and theta the condition number of A(theta')^{-1} A(theta) is at most max(theta/theta') /
-    min(theta/theta') for semidefinite terms. Where the iterations that this predicts cost less than a factorisation, the
-    last factor is kept.
+    min(theta/theta') for semidefinite terms. Where the iterations that this predicts cost less than a factorisation,
+    the last factor is kept.
     """
 
-    name, guesses = "direct", True
+    guesses = True
 
     def __init__(self, family: Family) -> None:
         self._family = family
         self._solver = LinearSolver("direct", symmetric=family.symmetric, tolerance=family.tolerance,
                                     backend=family.backend)
-        self._factor, self._theta = None, None
+        self._factor, self._theta, self._analysed = None, None, False
         self._factor_seconds = self._step_seconds = math.inf
 
     def solve(self, system: System, guess: np.ndarray | None) -> tuple[np.ndarray, int]:
@@ -172,18 +119,21 @@ class Direct(_Prepared):
         return self._refactorised(system), 0
 
     def _refactorised(self, system: System) -> np.ndarray:
-        if self._theta is None:
+        # Until the new factor has solved its own system there is none to go on with.
+        self._theta = None
+        if not self._analysed:
             self._factor = self.prepare(lambda: self._solver.setup(system.A))
             # About half of it was the symbolic analysis; the numbers will be made again for the next system.
             self.setup_seconds *= 0.5
+            self._analysed = True
         else:
             start = time.process_time()
             self._factor = self._solver.update(system.A)
             self._factor_seconds = time.process_time() - start
-        self._theta = system.theta
         start = time.process_time()
         u = self._factor.solve(system.b)
         self._step_seconds = time.process_time() - start
+        self._theta = system.theta
         return u
 
     def _expected(self, system: System, guess: np.ndarray | None) -> float:
@@ -235,7 +185,7 @@ class Deflated(_Prepared):
         _must_be_symmetric(self._family, self.name)
         jacobi = _jacobi(system.A)
         precondition = jacobi if self._reduced.size == 0 else two_level(
-            jacobi, lambda r: self._reduced.galerkin(system.theta, r), system.A)
+            jacobi, self._reduced.galerkin(system.theta), system.A)
         return conjugate_gradient(system.A, system.b, precondition, _start(system, guess),
                                   self._family.inner_tolerance, self._family.max_iterations)
 
@@ -251,11 +201,12 @@ class Directions(_Prepared):
 
     def solve(self, system: System, guess: np.ndarray | None) -> tuple[np.ndarray, int]:
         """From the guess."""
-        cycle = self._multigrid.cycle(system)
+        _must_be_symmetric(self._family, self.name)
+        cycle, correct = self._multigrid.cycle(system), self._reduced.galerkin(system.theta)
         self.setup_seconds = self._multigrid.setup_seconds
 
         def propose(r: np.ndarray) -> np.ndarray:
-            return cycle(r) + self._reduced.galerkin(system.theta, r)
+            return cycle(r) + correct(r)
 
         return conjugate_directions(system.A, system.b, propose, _start(system, guess), self._family.inner_tolerance,
                                     self._family.max_iterations)
@@ -297,8 +248,8 @@ def _start(system: System, guess: np.ndarray | None) -> np.ndarray:
 
 def _must_be_symmetric(family: Family, name: str) -> None:
     if not family.symmetric:
-        raise NotSupported(f"strategy = \"{name}\" needs symmetric positive definite systems and these are not symmetric; "
-                           "use strategy = \"direct\"")
+        raise NotSupported(f"strategy = \"{name}\" needs symmetric positive definite systems and these are not "
+                           "symmetric; use strategy = \"direct\"")
 
 
 def _jacobi(A: sp.csr_array) -> Callable[[np.ndarray], np.ndarray]:

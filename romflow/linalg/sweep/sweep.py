@@ -14,17 +14,16 @@ import scipy.sparse as sp
 from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
 from romflow.core.names import nearest
 from romflow.linalg.sweep.choice import BanditChoice, TrialChoice, contrast
+from romflow.linalg.sweep.family import System, checked_family, real_array
 from romflow.linalg.sweep.reduced_guess import GeneralReducedGuess, ReducedGuess
 from romflow.linalg.sweep.strategies import (
     Condensed,
     Deflated,
     Direct,
     Directions,
-    Family,
     Interpolated,
     Multigrid,
     Strategy,
-    System,
 )
 
 # "auto" tries the direct strategy where multigrid takes more iterations than this.
@@ -74,12 +73,11 @@ class SweepSolver:
     "auto" tries the strategies that fit, takes the cheapest in processor seconds, and looks again at a close rival from
     time to time. For symmetric families it tries "condensed" where interfaces are small, then "multigrid", and "direct"
     where multigrid fails or needs more than 30 iterations (condensation is part of what a refactorisation does, so that
-    one is not tried beside it); for others it takes "direct". "learned" draws from a contextual bandit over all that fit.
-    A strategy that fails is followed by "direct". Guesses end when they cost more than the iterations that they save. The
-    residual of every answer is checked.
+    one is not tried beside it); for others it takes "direct". "learned" draws from a contextual bandit over all that
+    fit. A strategy that fails is followed by "direct". Guesses end when they cost more than the iterations that they
+    save. The residual of every answer is checked.
 
-    The answer depends on the systems before within the tolerance; where the same bits are needed whatever came before, use
-    strategy "direct" with guess_size = 0.
+    The answer depends on the systems before within the tolerance.
 
     Parameters
     ----------
@@ -90,7 +88,8 @@ class SweepSolver:
     tolerance : float
     strategy : str
         "auto", "learned", "direct", "multigrid", "condensed", "deflated" (Jacobi and the reduced basis), "directions"
-        (conjugate directions proposed by multigrid and the reduced basis) or "interpolated" (inverses of a few factors).
+        (conjugate directions proposed by multigrid and the reduced basis) or "interpolated" (inverses of a few
+        factors).
     reference : (Q,), optional
         theta with the strongest contrast that occurs, for the multigrid prolongations; the first theta by default.
     near_nullspace : (n, j), optional
@@ -106,7 +105,8 @@ class SweepSolver:
     Raises
     ------
     ShapeError, InputError, ConfigError
-        Terms and vectors do not fit each other, are not finite, or there is no such strategy.
+        Terms and vectors do not fit each other, are complex or not finite, a number is out of range, there is no such
+        strategy or back end, or "deflated" or "directions" without guesses.
 
     Examples
     --------
@@ -124,19 +124,19 @@ class SweepSolver:
                  backend: str = "auto", seed: int = 0) -> None:
         if strategy not in STRATEGIES:
             raise ConfigError(f"no sweep strategy is called '{strategy}'" + nearest(strategy, STRATEGIES))
-        if not 0.0 < tolerance < 1.0:
-            raise InputError(f"tolerance = {tolerance}; the rule is 0 < tolerance < 1")
-        matrices = [_checked(term, q, vectors.shape[0]) for q, term in enumerate(terms)]
-        if vectors.ndim != 2 or not np.isfinite(vectors).all():
-            raise InputError(f"the right-hand side vectors have shape {vectors.shape}; the rule is finite (n, Qf)")
-        symmetric = all((term != term.T).nnz == 0 for term in matrices)
-        self._family = Family(matrices, vectors, symmetric, tolerance, max_iterations, reference, near_nullspace, backend)
-        kind = ReducedGuess if symmetric else GeneralReducedGuess
-        self._reduced = kind(matrices, vectors, guess_size) if guess_size else None
-        self._made: dict[str, Strategy] = {}
         self._auto, self._needs_basis = strategy == "auto", strategy in ("deflated", "directions")
+        if guess_size < (1 if self._needs_basis else 0):
+            raise InputError(f"guess_size = {guess_size}; the rule is at least 0, and at least 1 with strategy = "
+                             "\"deflated\" or \"directions\", which work with the reduced basis")
+        family = checked_family(terms, vectors, tolerance=tolerance, max_iterations=max_iterations, reference=reference,
+                                near_nullspace=near_nullspace, backend=backend)
+        self._family = family
+        kind = ReducedGuess if family.symmetric else GeneralReducedGuess
+        self._reduced = kind(family.terms, family.vectors, guess_size) if guess_size else None
+        self._made: dict[str, Strategy] = {"direct": Direct(family)}
         self._choice: TrialChoice | BanditChoice = self._chooser(strategy, seed)
         self._balance: list[float] = []
+        self._pattern_seconds = self._usual = 0.0
         self.reports: list[SweepReport] = []
 
     @property
@@ -161,18 +161,21 @@ class SweepSolver:
         """
         theta, phi = self._coefficients(theta, phi)
         start, setup = time.process_time(), self._setup_seconds
+        self._find_pattern()
         system, context = System(self._family, theta, phi), contrast(theta)
         name = self._choice.ask(context)
         guess, guessed = self._guess(system, name)
         guessing = time.process_time() - start
         if guessed is not None and guessed <= self._family.tolerance:
             u, used, iterations, note = guess, "guess", 0, ""
+            self._balance_guess(self._usual - guessing)
         else:
             before = time.process_time()
             u, used, iterations, note = self._solved(system, name, guess)
             self._learn(used, u)
+            self._usual = time.process_time() - before
             if guess is not None:
-                self._weigh(system, u, guess, guessing, time.process_time() - before, iterations)
+                self._weigh(system, u, guess, guessing, iterations)
         residual = system.residual(u)
         seconds, made = time.process_time() - start, self._setup_seconds - setup
         if used != "guess":
@@ -182,7 +185,7 @@ class SweepSolver:
         return u
 
     def summary(self) -> dict[str, Any]:
-        """Systems, processor seconds, set-up and mean iterations of each strategy, and why the present one was taken."""
+        """Systems, processor seconds, set-up and mean iterations of each strategy, and why the present one."""
         used = sorted({report.strategy for report in self.reports})
         return {"systems": len(self.reports), "seconds": sum(report.seconds for report in self.reports),
                 "setup_seconds": sum(report.setup_seconds for report in self.reports), "why": self.why,
@@ -193,7 +196,17 @@ class SweepSolver:
         return self._choice.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on with what an earlier sweep of this family has learnt."""
+        """Go on with what an earlier sweep of this family has learnt.
+
+        Raises
+        ------
+        InputError, ShapeError
+            The state is not one that `state` of such a sweep gave.
+        """
+        unknown = set(state.get("costs", ())) - set(STRATEGIES)
+        if unknown:
+            raise InputError(f"the stored choice names {sorted(unknown)}, which are no sweep strategies; remove the "
+                             "stored state")
         self._choice.restore(state)
 
     # -- parts of a solve -------------------------------------------------------------------------------------------
@@ -208,17 +221,23 @@ class SweepSolver:
     def _strategy(self, name: str) -> Strategy:
         if name not in self._made:
             family, reduced = self._family, self._reduced
-            if name in ("deflated", "directions") and reduced is None:
-                raise NotSupported(f"strategy = \"{name}\" works with the reduced basis; set guess_size above 0")
             self._made[name] = {
-                "direct": lambda: Direct(family), "multigrid": lambda: Multigrid(family),
+                "multigrid": lambda: Multigrid(family),
                 "condensed": lambda: Condensed(family), "interpolated": lambda: Interpolated(family),
-                "deflated": lambda: Deflated(family, reduced), "directions": lambda: Directions(family, reduced)}[name]()
+                "deflated": lambda: Deflated(family, reduced),
+                "directions": lambda: Directions(family, reduced)}[name]()
         return self._made[name]
 
     @property
     def _setup_seconds(self) -> float:
-        return sum(strategy.setup_seconds for strategy in self._made.values())
+        return self._pattern_seconds + sum(strategy.setup_seconds for strategy in self._made.values())
+
+    def _find_pattern(self) -> None:
+        """Once; it serves all systems, so that the strategy which happens to be first does not pay for it."""
+        if self._pattern_seconds == 0.0:
+            start = time.process_time()
+            if self._family.pattern.nnz:
+                self._pattern_seconds = time.process_time() - start
 
     def _guess(self, system: System, name: str) -> tuple[np.ndarray | None, float | None]:
         if self._reduced is None or not self._reduced.size or not self._strategy(name).guesses:
@@ -243,45 +262,39 @@ class SweepSolver:
         if self._reduced is not None and self._strategy(used).guesses:
             self._reduced.extend(u)
 
-    def _weigh(self, system: System, u: np.ndarray, guess: np.ndarray, spent: float, seconds: float,
-               iterations: int) -> None:
-        """End the guesses where 16 of them have cost more than they saved, by their share of the energy norm."""
-        if self._reduced is None or not self._family.symmetric or self._needs_basis:
+    def _weigh(self, system: System, u: np.ndarray, guess: np.ndarray, spent: float, iterations: int) -> None:
+        """What a guess has saved, by its share of the energy norm, against the seconds spent on it."""
+        if self._reduced is None or not self._family.symmetric:
             return
         left = max(self._reduced.energy_left(u, guess, system.b), self._family.tolerance)
         share = math.log(left) / math.log(self._family.tolerance)
-        self._balance.append(seconds * share / max(1.0 - share, share) - spent if iterations else 0.0)
-        if len(self._balance) >= _GUESSES and len(self._balance) % _GUESSES == 0 and sum(self._balance[-_GUESSES:]) < 0.0:
-            self._reduced = None
+        self._balance_guess(self._usual * share / max(1.0 - share, share) - spent if iterations else 0.0)
+
+    def _balance_guess(self, saved: float) -> None:
+        """End the guesses where 16 of them have cost more than they saved."""
+        if not self._family.symmetric or self._needs_basis:
+            return
+        self._balance.append(saved)
+        if len(self._balance) == _GUESSES:
+            if sum(self._balance) < 0.0:
+                self._reduced = None
+            self._balance.clear()
 
     def _widen(self, name: str, used: str, iterations: int) -> None:
-        """Where multigrid is slow, "auto" tries the direct strategy too."""
-        if self._auto and isinstance(self._choice, TrialChoice) and name == "multigrid" and (
-                used != name or iterations > _SLOW) and "condensed" not in self._choice.arms:
-            self._choice.add("direct")
+        """Where multigrid is slow, or all that fits has failed, "auto" tries the direct strategy too."""
+        if self._auto and isinstance(self._choice, TrialChoice):
+            slow = name == "multigrid" and (used != name or iterations > _SLOW)
+            if self._choice.stuck or (slow and "condensed" not in self._choice.arms):
+                self._choice.add("direct")
 
     def _coefficients(self, theta: np.ndarray, phi: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         Q, Qf = len(self._family.terms), self._family.vectors.shape[1]
-        theta = np.asarray(theta, dtype=float)
-        phi = np.ones(Qf) if phi is None else np.asarray(phi, dtype=float)
+        # Copies: strategies keep them, and callers fill one array again and again.
+        theta, phi = real_array("theta", theta), np.ones(Qf) if phi is None else real_array("phi", phi)
         for name, values, length in (("theta", theta, Q), ("phi", phi, Qf)):
             if values.shape != (length,):
                 raise ShapeError(f"{name} has shape {values.shape}; this family needs ({length},)")
-            if not np.isfinite(values).all():
-                raise InputError(f"{name} = {values.tolist()} is not finite; give finite coefficients")
         return theta, phi
-
-
-def _checked(term: sp.sparray, q: int, n: int) -> sp.csr_array:
-    A = sp.csr_array(term, dtype=float, copy=True)
-    if A.shape != (n, n):
-        raise ShapeError(f"term {q} has shape {A.shape}; the rule is ({n}, {n}), for the vectors have {n} rows")
-    if not np.isfinite(A.data).all():
-        raise InputError(f"term {q} has entries that are not finite (NaN or infinity); check its assembly")
-    A.sum_duplicates()
-    # Stored zeros cost time in every product and change nothing.
-    A.eliminate_zeros()
-    return A
 
 
 def _totals(reports: list[SweepReport]) -> dict[str, Any]:
