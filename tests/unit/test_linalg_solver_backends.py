@@ -2,6 +2,8 @@
 
 import gc
 import importlib
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,17 +126,30 @@ def test_refinement_mends_a_poor_factor(monkeypatch):
         made.solve(np.ones((100, 1)))
 
 
-def test_pardiso_gives_its_memory_back(monkeypatch):
+def test_pardiso_analyses_once_and_gives_its_memory_back():
     needs("pardiso")
-    freed = []
+    phases = []
     made = BACKENDS["pardiso"]("definite")
+    run = made._run
+    made._run = lambda phase, B=None: phases.append(phase) or run(phase, B)
     made.analyse(laplacian(5))
-    made.factorise(laplacian(5))
-    release = made._solver.free_memory
-    monkeypatch.setattr(made._solver, "free_memory", lambda everything: freed.append(everything) or release(everything))
-    del made
-    gc.collect()
-    assert freed == [True]
+    for _ in range(2):
+        made.factorise(laplacian(5))
+    made.solve(np.ones((25, 1)))
+    made.analyse(laplacian(6))
+    made.release()
+    made.release()
+    assert phases == [11, 22, 22, 33, -1, 11, -1]
+
+
+def test_many_factors_of_pardiso_do_not_pile_up():
+    needs("pardiso")
+    A, sizes = laplacian(60), []
+    for _ in range(12):
+        method("pardiso", "definite", A)
+        gc.collect()
+        sizes.append(int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]))
+    assert sizes[-1] - sizes[2] < 2000
 
 
 def test_pardiso_keeps_to_the_threads_of_blas(monkeypatch):
@@ -160,19 +175,19 @@ def test_pardiso_keeps_to_the_threads_of_blas(monkeypatch):
 @pytest.fixture
 def fresh_problems():
     optional.problem.cache_clear()
+    optional._absent.cache_clear()
     yield
     optional.problem.cache_clear()
+    optional._absent.cache_clear()
 
 
 @pytest.mark.parametrize("backend", optional.EXTRAS)
 def test_a_missing_package_names_its_extra(backend, monkeypatch, fresh_problems):
-    def missing(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"pip install romflow\[{backend}\]"):
         LinearSolver("direct", backend=backend).setup(laplacian(4))
-    assert optional.available() == ()
+    assert optional.installed() == ()
+    assert optional.available() is None
     assert default_backend(10_000, 50_000, True) == "superlu"
 
 
@@ -181,7 +196,19 @@ def test_a_package_that_does_not_load_is_named(monkeypatch, fresh_problems):
         raise ImportError("compiled\nfor NumPy 1")
 
     monkeypatch.setattr(importlib, "import_module", broken)
+    monkeypatch.setattr(optional, "_absent", lambda backend: "")
     assert "does not load (compiled for NumPy 1)" in optional.problem("mumps")
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(("backend", "version", "fits"), [
+    ("mumps", "0.0.2", False), ("mumps", "0.0.4", True), ("cholmod", "0.4.16", True), ("cholmod", "0.5.0", False)])
+def test_releases_that_do_not_fit_are_not_tried(backend, version, fits, monkeypatch, fresh_problems):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(optional.metadata, "version", lambda package: version)
+    assert (backend in optional.installed()) == fits
+    if not fits:
+        assert f"{version} is installed" in optional.problem(backend)
 
 
 def test_extras_are_declared(repository):

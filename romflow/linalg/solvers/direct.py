@@ -39,7 +39,7 @@ def default_backend(n: int, nnz: int, definite: bool) -> str:
     """
     if n <= 100 or (n <= _DENSE_ROWS and nnz > _DENSE_SHARE * n * n):
         return "lapack"
-    return next((name for name in available() if definite or name != "cholmod"), "superlu")
+    return available(definite=definite) or "superlu"
 
 
 class DirectMethod:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -18,10 +19,10 @@ from romflow.linalg.solvers.protocol import Kind
 __all__ = ["Pardiso"]
 
 _MATRIX_TYPE = {"definite": 2, "symmetric": -2, "general": 11}
-_ANALYSE, _FACTORISE, _SOLVE = 11, 22, 33
+_ANALYSE, _FACTORISE, _SOLVE, _RELEASE = 11, 22, 33, -1
 _BLOCK = 8
-# Values of `iparm` by their zero-based position.
-_OPTIONS = {0: 1, 1: 2, 7: 0, 34: 0}
+# Values of `iparm` by their zero-based position: own values, METIS, no refinement, indices from zero.
+_OPTIONS = {0: 1, 1: 2, 7: 0, 34: 1}
 _PIVOTING = {"definite": {}, "symmetric": {9: 13, 10: 1, 12: 1, 20: 1}, "general": {9: 13, 10: 1, 12: 1}}
 
 
@@ -60,12 +61,13 @@ class Pardiso:
     name = "pardiso"
 
     def __init__(self, kind: Kind) -> None:
-        module = load("pardiso")
-        self._error = module.pardiso_wrapper.PyPardisoError
+        # Every new solver of pypardiso searches the disk for MKL; the one that it makes on import has found it.
+        self._library = load("pardiso").scipy_aliases.pypardiso_solver.libmkl
+        self._call = self._library["pardiso"]
         self._kind = kind
-        self._solver = module.PyPardisoSolver(mtype=_MATRIX_TYPE[kind])
+        self._state, self._options = np.zeros(64, dtype=np.int64), np.zeros(64, dtype=np.int32)
         for position, value in (_OPTIONS | _PIVOTING[kind]).items():
-            self._solver.iparm[position] = value
+            self._options[position] = value
         self._upper: np.ndarray | None = None
         self._analysed = False
         self._threads: int | None = None
@@ -81,8 +83,8 @@ class Pardiso:
             upper.sort_indices()
             self._upper, self._indices, self._indptr = upper.data - 1, upper.indices, upper.indptr
         self._nnz = A.nnz
-        matrix = self._operand(A)
-        self._run(_ANALYSE, matrix, np.zeros((A.shape[0], 1)))
+        self._matrix = self._operand(A)
+        self._run(_ANALYSE)
         self._analysed = True
 
     def factorise(self, A: sp.csr_array) -> None:
@@ -90,28 +92,28 @@ class Pardiso:
         if self._upper is not None and A.nnz != self._nnz:
             A = _with_diagonal(A)
         self._matrix = self._operand(A)
-        self._run(_FACTORISE, self._matrix, np.zeros((A.shape[0], 1)))
+        self._run(_FACTORISE)
 
     def solve(self, B: np.ndarray) -> np.ndarray:
         """Phase 33 for B (n, j), column by column where there are few: MKL is slower on thin blocks."""
         B = np.asfortranarray(B, dtype=float)
         if B.shape[1] >= _BLOCK:
-            return self._run(_SOLVE, self._matrix, B)
+            return self._run(_SOLVE, B)
         X = np.empty_like(B)
         for column in range(B.shape[1]):
-            X[:, column] = self._run(_SOLVE, self._matrix, B[:, column])
+            X[:, column] = self._run(_SOLVE, B[:, column])
         return X
 
     @property
     def perturbed_pivots(self) -> int:
         """Pivots under 1e-13 of the matrix that were replaced in the last factorisation."""
-        return 0 if self._kind == "definite" else int(self._solver.iparm[13])
+        return 0 if self._kind == "definite" else int(self._options[13])
 
     def release(self) -> None:
         """Give the factors and the analysis back to the system (phase -1)."""
         if self._analysed:
             self._analysed = False
-            self._solver.free_memory(everything=True)
+            self._run(_RELEASE)
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
@@ -119,19 +121,36 @@ class Pardiso:
 
     def _operand(self, A: sp.csr_array) -> sp.csr_array:
         if self._upper is None:
-            return A
-        return sp.csr_array((A.data[self._upper], self._indices, self._indptr), shape=A.shape)
+            return _int32(A)
+        return _int32(sp.csr_array((A.data[self._upper], self._indices, self._indptr), shape=A.shape))
 
-    def _run(self, phase: int, matrix: sp.csr_array, B: np.ndarray) -> np.ndarray:
-        self._solver.set_phase(phase)
-        try:
-            with _threads(self._solver.libmkl, self._threads):
-                answer: np.ndarray = self._solver._call_pardiso(matrix, B)
-        except self._error as error:
-            raise SolveFailed(f"PARDISO stopped in phase {phase} on a {self._kind} matrix of {matrix.shape[0]} rows "
-                              f"(error {error.value}): {_meaning(error.value, self._kind)}",
-                              {"backend": "pardiso", "code": int(error.value)}) from None
-        return answer
+    def _run(self, phase: int, B: np.ndarray | None = None) -> np.ndarray:
+        """One call of PARDISO on the matrix at hand; B (n,) or (n, j) in Fortran order for the phase that solves."""
+        A, B = self._matrix, np.zeros(0) if B is None else B
+        X, error = np.empty_like(B, order="F"), ctypes.c_int32(0)
+        columns = B.shape[1] if B.ndim == 2 else 1
+        numbers = [ctypes.byref(ctypes.c_int32(value)) for value in (1, 1, _MATRIX_TYPE[self._kind], phase, A.shape[0])]
+        arrays = [_pointer(array) for array in (A.data, A.indptr, A.indices, np.zeros(0, dtype=np.int32))]
+        with _threads(self._library, self._threads):
+            self._call(_pointer(self._state), *numbers, *arrays, ctypes.byref(ctypes.c_int32(columns)),
+                       _pointer(self._options), ctypes.byref(ctypes.c_int32(0)), _pointer(B), _pointer(X),
+                       ctypes.byref(error))
+        if error.value != 0:
+            raise SolveFailed(f"PARDISO stopped in phase {phase} on a {self._kind} matrix of {A.shape[0]} rows (error "
+                              f"{error.value}): {_meaning(error.value, self._kind)}",
+                              {"backend": "pardiso", "code": int(error.value)})
+        return X
+
+
+def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def _int32(A: sp.csr_array) -> sp.csr_array:
+    """A with the 32-bit indices that this interface of MKL reads."""
+    if A.indices.dtype == np.int32 and A.indptr.dtype == np.int32:
+        return A
+    return sp.csr_array((A.data, A.indices.astype(np.int32), A.indptr.astype(np.int32)), shape=A.shape)
 
 
 def _with_diagonal(A: sp.csr_array) -> sp.csr_array:

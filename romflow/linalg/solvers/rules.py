@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from romflow.linalg.solvers.direct import default_backend
 from romflow.linalg.solvers.facts import MatrixFacts, machine_memory
-from romflow.linalg.solvers.optional import available
+from romflow.linalg.solvers.optional import installed
 
 __all__ = ["Choice", "choose"]
 
@@ -115,5 +115,5 @@ def _costs(facts: MatrixFacts, direct: str, kind: str, columns: int) -> tuple[fl
 
 
 def _installed() -> str:
-    found = available()
+    found = installed()
     return f"installed: {', '.join(found)}" if found else "no PARDISO, CHOLMOD or MUMPS installed"
