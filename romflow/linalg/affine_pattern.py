@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from romflow.core.errors import ShapeError
+
 
 class AffinePattern:
     """sum_q theta_q A_q by one sparse product for the values; every matrix it returns shares its index arrays.
@@ -18,6 +20,11 @@ class AffinePattern:
     ----------
     terms : sequence of sparse (n, m)
 
+    Raises
+    ------
+    ShapeError
+        No terms, terms of different shapes, or later a theta of another length.
+
     Examples
     --------
     >>> pattern = AffinePattern([sp.csr_array(np.diag([1.0, 0.0])), sp.csr_array(np.diag([0.0, 1.0]))])
@@ -27,6 +34,10 @@ class AffinePattern:
     """
 
     def __init__(self, terms: Sequence[sp.sparray]) -> None:
+        shapes = {term.shape for term in terms}
+        if len(shapes) != 1:
+            raise ShapeError(f"the terms of a sum have the shapes {sorted(shapes)}; the rule is one shape for all, "
+                             "and at least one term")
         self.shape = terms[0].shape
         entries = [A.tocoo() for A in terms]
         rows, columns = (np.concatenate([getattr(A, name) for A in entries]) for name in ("row", "col"))
@@ -50,14 +61,19 @@ class AffinePattern:
 
     def csc(self, theta: np.ndarray) -> sp.csc_array:
         """The sum (n, m) for theta (Q,), by columns."""
-        values = self.combination @ theta
+        values = self._values(theta)
         matrix = sp.csc_array((values, self.indices, self.indptr), shape=self.shape, copy=False)
         matrix.has_canonical_format = True
         return matrix
 
     def transposed(self, theta: np.ndarray) -> sp.csr_array:
         """The transpose (m, n) of the sum by rows, without moving an entry: the sum itself where it is symmetric."""
-        values = self.combination @ theta
+        values = self._values(theta)
         matrix = sp.csr_array((values, self.indices, self.indptr), shape=self.shape[::-1], copy=False)
         matrix.has_canonical_format = True
         return matrix
+
+    def _values(self, theta: np.ndarray) -> np.ndarray:
+        if np.shape(theta) != self.combination.shape[1:]:
+            raise ShapeError(f"theta has shape {np.shape(theta)}; this sum needs {self.combination.shape[1:]}")
+        return np.asarray(self.combination @ theta)
