@@ -44,3 +44,11 @@ def test_own_matrices(tmp_path):
     assert 8 <= found["basis_size"] <= 13
     assert found["max_relative_error"] <= 1e-4
     assert 1.0 <= found["min_effectivity"] <= found["max_effectivity"] <= 10.0
+
+
+def test_sweep(tmp_path):
+    found = run("05_sweep.py", tmp_path)
+    assert found["systems"] == 16 and found["max_residual"] <= 1e-8
+    assert found["gap"] <= 1e-6
+    # Without PARDISO the direct strategy is the one that the other run takes.
+    assert found["speedup"] > 0.7
