@@ -301,7 +301,8 @@ def test_what_is_not_toml_is_said_with_its_line(tmp_path, old, new, line):
         ("[reduction]\nmax_size = 0", "[reduction] max_size = 0 is too small; write 1 or more."),
         (
             '[reduction]\nestimator = "gramm"',
-            "[reduction] estimator = 'gramm' is not known; known: orthonormal, eim, gram, sketched. Did you mean 'gram'?",
+            "[reduction] estimator = 'gramm' is not known; known: orthonormal, eim, gram, sketched. "
+            "Did you mean 'gram'?",
         ),
         (
             "[reduction]\ncertified = 1",
@@ -309,7 +310,8 @@ def test_what_is_not_toml_is_said_with_its_line(tmp_path, old, new, line):
         ),
         (
             '[reduction]\nmethod = "pod"',
-            "[reduction] method: no reductor is called 'pod'; known: reduced-basis, pod-galerkin, pod-regression, sketched.",
+            "[reduction] method: no reductor is called 'pod'; known: reduced-basis, pod-galerkin, pod-regression, "
+            "sketched.",
         ),
         (
             '[validation]\nsize = "ten"',
