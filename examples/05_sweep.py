@@ -41,7 +41,7 @@ def main(folder: Path) -> dict[str, float]:
     mu = np.array([[1.0, 10.0, 100.0, 1000.0], [5.0, 5.0, 5.0, 5.0]])
     outputs = anew.solve(mu).output, sweep.solve(mu).output
     gap = float(np.abs(outputs[1] / outputs[0] - 1.0).max())
-    print(f"{seconds:.1f} s in place of {seconds_anew:.1f} s, reduction and report included; the models' outputs differ "
+    print(f"{seconds:.1f} s in place of {seconds_anew:.1f} s, reduction and report included; the outputs differ "
           f"by {gap:.1e}")
     return {"speedup": seconds_anew / seconds, "gap": gap, "max_residual": max(way["max_residual"] for way in ways),
             "systems": sum(way["solves"] for way in ways)}
