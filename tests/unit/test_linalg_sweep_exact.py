@@ -42,7 +42,7 @@ FAMILIES = {
 def test_condensation_equals_a_direct_solve(name, must_fail):
     terms, F = FAMILIES[name]()
     condensed = AffineCondensation(terms, F)
-    for _ in range(3):
+    for _ in range(2):
         theta, phi = contrasts(RNG, terms, 1e4), RNG.standard_normal(F.shape[1])
         expected = exact(terms, theta, F @ phi)
 
@@ -50,7 +50,7 @@ def test_condensation_equals_a_direct_solve(name, must_fail):
             assert np.linalg.norm(u - expected) <= 1e-9 * np.linalg.norm(expected)
 
         check(condensed.solve(theta, phi))
-        must_fail(check, condensed.solve(theta * (1.0 + 1e-7), phi), condensed.solve(theta, phi * (1.0 + 1e-7)))
+    must_fail(check, condensed.solve(theta * (1.0 + 1e-7), phi), condensed.solve(theta, phi * (1.0 + 1e-7)))
 
 
 def test_interface_is_what_lies_on_more_than_one_term():

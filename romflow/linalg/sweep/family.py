@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -105,9 +106,10 @@ def checked_family(terms: Sequence[Any], vectors: Any, *, tolerance: float, max_
     if not len(terms):
         raise InputError("a sweep was given no terms; give the matrices A_q of A(theta) = sum_q theta_q A_q")
     matrices = [_checked(term, q, F.shape[0]) for q, term in enumerate(terms)]
-    symmetric = all(_nearly_symmetric(term) for term in matrices)
+    mended = list(takewhile(lambda term: term is not None, map(_symmetric, matrices)))
+    symmetric = len(mended) == len(matrices)
     if symmetric:
-        matrices = [_mended(term) for term in matrices]
+        matrices = mended
     theta = None if reference is None else real_array("reference", reference)
     if theta is not None and theta.shape != (len(matrices),):
         raise ShapeError(f"reference has shape {theta.shape}; this family needs ({len(matrices)},)")
@@ -145,13 +147,13 @@ def _checked(term: Any, q: int, n: int) -> sp.csr_array:
     return A
 
 
-def _nearly_symmetric(A: sp.csr_array) -> bool:
-    return A.nnz == 0 or float(abs(A - A.T).max()) <= _ROUNDING * float(np.abs(A.data).max())
-
-
-def _mended(A: sp.csr_array) -> sp.csr_array:
-    if (A != A.T).nnz == 0:
+def _symmetric(A: sp.csr_array) -> sp.csr_array | None:
+    """A itself, A without the rounding by which it is not symmetric, or None."""
+    skew = sp.csr_array(A - A.T)
+    if not skew.nnz:
         return A
+    if float(np.abs(skew.data).max()) > _ROUNDING * float(np.abs(A.data).max()):
+        return None
     mended = sp.csr_array(0.5 * (A + A.T))
     mended.eliminate_zeros()
     return mended

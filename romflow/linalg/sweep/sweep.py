@@ -203,7 +203,7 @@ class SweepSolver:
         InputError, ShapeError
             The state is not one that `state` of such a sweep gave.
         """
-        unknown = set(state.get("costs", ())) - set(STRATEGIES)
+        unknown = set(state.get("costs", ()) if isinstance(state, dict) else ()) - set(STRATEGIES)
         if unknown:
             raise InputError(f"the stored choice names {sorted(unknown)}, which are no sweep strategies; remove the "
                              "stored state")
