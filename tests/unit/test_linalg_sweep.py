@@ -1,4 +1,4 @@
-"""Sweeps: every strategy keeps the tolerance, "auto" takes the one that suits, reports add up, bad input is refused."""
+"""Sweeps: every strategy keeps the tolerance, "auto" takes the one that suits, reports add up."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from romflow.core.errors import ConfigError, InputError, RomflowError, ShapeError, SolveFailed
+from romflow.core.errors import InputError, SolveFailed
 from romflow.linalg.sweep.family import System
 from romflow.linalg.sweep.reduced_guess import ReducedGuess
 from romflow.linalg.sweep.strategies import Direct
@@ -100,14 +100,15 @@ def test_a_singular_system_is_one_clear_error_and_the_sweep_goes_on(strategy):
 @pytest.mark.parametrize("backend", ["auto", "superlu"])
 def test_no_factor_is_kept_of_a_matrix_that_was_not_solved(backend):
     sweep = SweepSolver(*BLOCK, strategy="direct", backend=backend, guess_size=0)
-    rng = np.random.default_rng(0)
-    for _ in range(3):
-        sweep.solve(rng.uniform(0.5, 1.0, 9))
-    theta = rng.uniform(0.5, 1.0, 9)
-    with pytest.raises(SolveFailed):
-        sweep.solve(np.zeros(9))
-    for factor in (1.0, 1.0 + 1e-12, 1.0 + 1e-9):
-        assert residual(BLOCK, factor * theta, sweep.solve(factor * theta)) <= 1e-8
+    points = np.random.default_rng(0).uniform(0.5, 1.0, (3, 9))
+    for theta in points:
+        sweep.solve(theta)
+    # As if factorising took long and a step nothing: the last factor is taken for the next system.
+    sweep._made["direct"]._factor_seconds, sweep._made["direct"]._step_seconds = 1e3, 1e-9
+    for factor in (1.0, 1.0 + 1e-9):
+        with pytest.raises(SolveFailed):
+            sweep.solve(np.zeros(9))
+        assert residual(BLOCK, factor * points[-1], sweep.solve(factor * points[-1])) <= 1e-8
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -380,62 +381,3 @@ def test_a_near_neighbour_is_solved_with_the_last_factor():
 
 def sweep_system(sweep, theta):
     return System(sweep._family, theta, np.ones(1))
-
-
-# -- bad input --------------------------------------------------------------------------------------------------------
-
-TERMS, F = BLOCK
-BAD = {
-    "no terms": (([], F), {}, InputError, "no terms"),
-    "one vector without columns": ((TERMS, F[:, 0]), {}, ShapeError, r"\(121,\)"),
-    "no vectors": ((TERMS, F[:, :0]), {}, ShapeError, r"\(121, 0\)"),
-    "shape of a term": (([TERMS[0], TERMS[1][:5]], F), {}, ShapeError, r"term 1 has shape \(5, 121\)"),
-    "other n": ((TERMS, F[:-1]), {}, ShapeError, "term 0"),
-    "NaN in a term": (([TERMS[0], TERMS[1] * np.nan], F), {}, InputError, "term 1.*not finite"),
-    "NaN in the vectors": ((TERMS, F * np.nan), {}, InputError, "right-hand side vectors.*nan"),
-    "infinity": ((TERMS, F + np.inf), {}, InputError, "right-hand side vectors.*inf"),
-    "complex term": (([TERMS[0] * 1j], F), {}, InputError, "term 0 is complex"),
-    "complex vectors": ((TERMS, F * 1j), {}, InputError, "complex"),
-    "tolerance 0": ((TERMS, F), {"tolerance": 0.0}, InputError, "0 < tolerance < 1"),
-    "tolerance NaN": ((TERMS, F), {"tolerance": math.nan}, InputError, "0 < tolerance < 1"),
-    "iterations": ((TERMS, F), {"max_iterations": 0}, InputError, "max_iterations = 0"),
-    "guess size": ((TERMS, F), {"guess_size": -1}, InputError, "guess_size = -1"),
-    "deflated without a basis": ((TERMS, F), {"guess_size": 0, "strategy": "deflated"}, InputError, "guess_size = 0"),
-    "directions without one": ((TERMS, F), {"guess_size": 0, "strategy": "directions"}, InputError, "guess_size = 0"),
-    "strategy": ((TERMS, F), {"strategy": "multigird"}, ConfigError, "'multigird'.*'multigrid'"),
-    "back end": ((TERMS, F), {"backend": "mump"}, ConfigError, "'mump'.*'mumps'"),
-    "reference": ((TERMS, F), {"reference": np.ones(3)}, ShapeError, r"reference has shape \(3,\)"),
-    "NaN reference": ((TERMS, F), {"reference": np.full(9, math.nan)}, InputError, "reference"),
-    "modes": ((TERMS, F), {"near_nullspace": np.ones((7, 3))}, ShapeError, r"near_nullspace has shape \(7, 3\)"),
-    "NaN modes": ((TERMS, F), {"near_nullspace": np.full((N, 1), math.nan)}, InputError, "near_nullspace"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_families_are_refused_with_one_clear_error(name):
-    arguments, options, kind, message = BAD[name]
-    with pytest.raises(kind, match=message):
-        SweepSolver(*arguments, **options)
-
-
-@pytest.mark.parametrize("theta, phi, kind, message", [
-    (np.ones(8), None, ShapeError, r"theta has shape \(8,\); this family needs \(9,\)"),
-    (np.ones((1, 9)), None, ShapeError, r"theta has shape \(1, 9\)"),
-    (np.r_[np.nan, np.ones(8)], None, InputError, r"theta: the value at \[0\] is nan"),
-    (np.r_[np.ones(8), np.inf], None, InputError, "theta"),
-    (np.ones(9) * 1j, None, InputError, "theta.*complex"),
-    (np.ones(9), np.ones(2), ShapeError, r"phi has shape \(2,\); this family needs \(1,\)"),
-    (np.ones(9), np.array([np.nan]), InputError, "phi"),
-])
-def test_bad_coefficients_are_refused_and_leave_no_trace(theta, phi, kind, message):
-    sweep = SweepSolver(*BLOCK)
-    with pytest.raises(kind, match=message) as error:
-        sweep.solve(theta, phi)
-    assert isinstance(error.value, RomflowError) and sweep.reports == []
-    assert residual(BLOCK, np.ones(9), sweep.solve(np.ones(9))) <= 1e-8
-
-
-def test_a_dof_that_no_term_touches_is_named():
-    apart = sp.csr_array(sp.block_diag([LAPLACE, sp.csr_array((1, 1))]))
-    with pytest.raises(SolveFailed, match=f"row {N} "):
-        SweepSolver([apart], np.ones((N + 1, 1)), strategy="condensed").solve(np.ones(1))
