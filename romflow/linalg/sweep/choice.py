@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import InputError
-from romflow.linalg.bandit import ContextualBandit
-from romflow.linalg.learned_choice import LearnedChoice
+from romflow.linalg.learning.bandit import ContextualBandit
+from romflow.linalg.learning.learned_choice import LearnedChoice
 
 _LOOK_AGAIN = 20
 _NEAR = 1.6
 # The first timing of an arm, with caches cold, errs upwards by less than this factor.
-_COLD = 3.0
+_COLD = 2.0
 
 
 class TrialChoice:
     """Tries each arm, takes the cheapest, and looks again at a close rival every 20 systems.
 
-    The cost of an arm is the least of its last two, because timings err upwards; those within 3 times the cheapest have
+    The cost of an arm is the least of its last two, because timings err upwards; those within twice the cheapest have
     two trials. An arm that failed in its first trial, or twice in a row, is out; arms may be added on the way.
 
     Parameters

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from romflow.core.errors import NotSupported, SolveFailed
-from romflow.linalg.interpolated_inverse import InterpolatedInverse
+from romflow.linalg.functions.interpolated_inverse import InterpolatedInverse
 from romflow.linalg.solvers.policy import LinearSolver
 from romflow.linalg.sweep.condensation import MOST_INTERFACE, AffineCondensation, interface_of
 from romflow.linalg.sweep.family import Family, System
