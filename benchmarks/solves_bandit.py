@@ -22,11 +22,11 @@ from scipy.sparse.linalg import LinearOperator, cg, splu  # noqa: E402
 from solve_problems import block2d  # noqa: E402
 from sor_counts import sor_counts  # noqa: E402
 
-from romflow.linalg.bandit import ContextualBandit  # noqa: E402
-from romflow.linalg.bandit_baseline import TsallisInf  # noqa: E402
-from romflow.linalg.constrained import EqualityProblem, newton_sketch  # noqa: E402
-from romflow.linalg.kkt import KktSystem, SchurPreconditioner, inner_solver  # noqa: E402
-from romflow.linalg.learned_choice import Bandit, LearnedChoice, best_fixed  # noqa: E402
+from romflow.linalg.constrained.kkt import KktSystem, SchurPreconditioner, inner_solver  # noqa: E402
+from romflow.linalg.constrained.newton import EqualityProblem, newton_sketch  # noqa: E402
+from romflow.linalg.learning.bandit import ContextualBandit  # noqa: E402
+from romflow.linalg.learning.bandit_baseline import TsallisInf  # noqa: E402
+from romflow.linalg.learning.learned_choice import Bandit, LearnedChoice, best_fixed  # noqa: E402
 
 SEEDS = (0, 1, 2)
 

@@ -34,9 +34,9 @@ from scipy.interpolate import (  # noqa: E402
 )
 from scipy.sparse.linalg import LinearOperator, cg, gmres, splu  # noqa: E402
 
-from romflow.linalg.interpolated_inverse import InterpolatedInverse, greedy_inverse  # noqa: E402
-from romflow.linalg.matrix_functions import PowerInterpolation  # noqa: E402
-from romflow.linalg.spectral_interval import SpectralInterval  # noqa: E402
+from romflow.linalg.functions.interpolated_inverse import InterpolatedInverse, greedy_inverse  # noqa: E402
+from romflow.linalg.functions.matrix_functions import PowerInterpolation  # noqa: E402
+from romflow.linalg.functions.spectral_interval import SpectralInterval  # noqa: E402
 
 Terms = Sequence[sp.csr_array]
 

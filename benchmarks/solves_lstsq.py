@@ -18,9 +18,9 @@ pin_threads()
 import numpy as np  # noqa: E402
 import scipy.sparse as sp  # noqa: E402
 
-from romflow.linalg.coordinated import coordinated_sketch, estimate_product  # noqa: E402
-from romflow.linalg.embeddings import embedding  # noqa: E402
-from romflow.linalg.sketched_least_squares import sketched_lstsq  # noqa: E402
+from romflow.linalg.sketching.coordinated import coordinated_sketch, estimate_product  # noqa: E402
+from romflow.linalg.sketching.embeddings import embedding  # noqa: E402
+from romflow.linalg.sketching.sketched_least_squares import sketched_lstsq  # noqa: E402
 
 PEER = "numpy.linalg.lstsq"
 # Condition, orthogonal part of b relative to the rest, error in x to reach, name of the figure.

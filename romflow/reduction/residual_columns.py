@@ -9,11 +9,11 @@ import numpy as np
 
 from romflow.core.errors import NotSupported
 from romflow.core.names import nearest
-from romflow.linalg.embedding_kinds import KINDS
-from romflow.linalg.embeddings import Embedding, embedding
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.local_whitening import WhitenedTerms
 from romflow.linalg.orthonormal import OrthonormalRange
+from romflow.linalg.sketching.embedding_kinds import KINDS
+from romflow.linalg.sketching.embeddings import Embedding, embedding
 from romflow.rom.residual import OrthonormalResidual, ResidualNorm
 from romflow.rom.sketched_residual import DELTA, EPSILON, SketchedResidual, residual_epsilon, residual_rows
 

@@ -10,7 +10,7 @@ import numpy as np
 from romflow.core.errors import ConfigError, NotSupported
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
-from romflow.linalg.randomised_gram_schmidt import SketchedGramSchmidt
+from romflow.linalg.sketching.randomised_gram_schmidt import SketchedGramSchmidt
 from romflow.parameters.expressions import Theta
 from romflow.reduction.projection import compliances, dual_gram, kind_of
 from romflow.reduction.reduced_basis import AffineReductor

@@ -11,8 +11,8 @@ import numpy as np
 from romflow.core.errors import ShapeError
 from romflow.core.fingerprint import fingerprint
 from romflow.core.snapshot import Snapshot
-from romflow.linalg.embeddings import ProductEmbedding
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.sketching.embeddings import ProductEmbedding
 from romflow.reduction.residual_columns import Sketch, SketchedColumns
 from romflow.store.snapshots import SnapshotStore
 

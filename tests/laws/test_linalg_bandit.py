@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from romflow.linalg.bandit import ContextualBandit
-from romflow.linalg.bandit_baseline import TsallisInf
-from romflow.linalg.learned_choice import best_fixed
+from romflow.linalg.learning.bandit import ContextualBandit
+from romflow.linalg.learning.bandit_baseline import TsallisInf
+from romflow.linalg.learning.learned_choice import best_fixed
 
 LOSS = st.one_of(st.floats(1e-12, 1e12), st.just(float("inf")))
 HISTORY = st.lists(st.tuples(st.integers(0, 3), st.floats(-2.0, 3.0), LOSS), max_size=40)

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from romflow.linalg.embedding_kinds import KINDS
-from romflow.linalg.embeddings import embedding
+from romflow.linalg.sketching.embedding_kinds import KINDS
+from romflow.linalg.sketching.embeddings import embedding
 
 KIND = st.sampled_from(sorted(KINDS))
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from romflow.linalg.matrix_functions import PowerInterpolation
-from romflow.linalg.spectral_interval import SpectralInterval
+from romflow.linalg.functions.matrix_functions import PowerInterpolation
+from romflow.linalg.functions.spectral_interval import SpectralInterval
 
 
 @settings(max_examples=30, deadline=None)

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from romflow.linalg.embeddings import embedding
-from romflow.linalg.randomised_gram_schmidt import randomised_qr
+from romflow.linalg.sketching.embeddings import embedding
+from romflow.linalg.sketching.randomised_gram_schmidt import randomised_qr
 
 
 @settings(deadline=None, max_examples=40)

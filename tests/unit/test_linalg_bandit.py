@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.bandit import ContextualBandit
-from romflow.linalg.bandit_baseline import TsallisInf
-from romflow.linalg.bandit_rules import ChebyshevFeatures, draw
-from romflow.linalg.learned_choice import LearnedChoice, best_fixed
+from romflow.linalg.learning.bandit import ContextualBandit
+from romflow.linalg.learning.bandit_baseline import TsallisInf
+from romflow.linalg.learning.bandit_rules import ChebyshevFeatures, draw
+from romflow.linalg.learning.learned_choice import LearnedChoice, best_fixed
 
 OMEGA = np.linspace(1.0, 1.95, 12)
 

@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.constrained import EqualityProblem, _evaluate, _slope, newton_sketch
-from romflow.linalg.kkt import KktSystem, SchurPreconditioner, inner_solver
+from romflow.linalg.constrained.kkt import KktSystem, SchurPreconditioner, inner_solver
+from romflow.linalg.constrained.newton import EqualityProblem, _evaluate, _slope, newton_sketch
 
 
 class Control:

@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, ShapeError
-from romflow.linalg.coordinated import RowSample, coordinated_sketch, estimate_product
-from romflow.linalg.embeddings import embedding
+from romflow.linalg.sketching.coordinated import RowSample, coordinated_sketch, estimate_product
+from romflow.linalg.sketching.embeddings import embedding
 
 METHODS = ["priority", "threshold"]
 

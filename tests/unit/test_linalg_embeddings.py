@@ -8,9 +8,9 @@ import scipy.linalg as sl
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, NotSupported, ShapeError
-from romflow.linalg.embedding_kinds import KINDS
-from romflow.linalg.embeddings import ProductEmbedding, distortion, embedding, embedding_rows
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.sketching.embedding_kinds import KINDS
+from romflow.linalg.sketching.embeddings import ProductEmbedding, distortion, embedding, embedding_rows
 
 ALL = sorted(KINDS)
 N, R = 2000, 10

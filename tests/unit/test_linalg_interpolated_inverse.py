@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import cg, gmres, splu
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.interpolated_inverse import InterpolatedInverse, greedy_inverse
-from romflow.linalg.matrix_functions import PowerInterpolation
+from romflow.linalg.functions.interpolated_inverse import InterpolatedInverse, greedy_inverse
+from romflow.linalg.functions.matrix_functions import PowerInterpolation
 
 N = 60
 H = sp.diags_array([-np.ones(N - 1), 2.0 * np.ones(N), -np.ones(N - 1)], offsets=[-1, 0, 1], format="csr") * (0.989 / 4)
@@ -205,6 +205,6 @@ def test_bad_input_is_named(action, error, match):
 
 
 def test_samples_that_would_not_fit_in_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("romflow.linalg.interpolated_inverse._MEMORY", 1000)
+    monkeypatch.setattr("romflow.linalg.functions.interpolated_inverse._MEMORY", 1000)
     with pytest.raises(InputError, match="give `rows`"):
         combination(chosen(2).points, rows=None)

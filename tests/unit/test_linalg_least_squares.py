@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.embeddings import embedding
-from romflow.linalg.row_blocks import RowBlocks
-from romflow.linalg.sketched_least_squares import ridgeless_sketch_size, sketched_lstsq, sketched_regression
+from romflow.linalg.sketching.embeddings import embedding
+from romflow.linalg.sketching.row_blocks import RowBlocks
+from romflow.linalg.sketching.sketched_least_squares import ridgeless_sketch_size, sketched_lstsq, sketched_regression
 
 N, K = 20_000, 20
 
@@ -180,7 +180,7 @@ def test_wrong_input_is_refused():
 
 
 def test_sketch_that_is_no_preconditioner_is_an_error_with_a_remedy(monkeypatch):
-    from romflow.linalg import sketched_least_squares as module
+    from romflow.linalg.sketching import sketched_least_squares as module
 
     A, _, b = ill_conditioned(1e4)
     monkeypatch.setattr(module, "_gram", lambda *given: (np.diag([0.0] + [1.0] * (K - 1)), np.zeros((K, 1))))

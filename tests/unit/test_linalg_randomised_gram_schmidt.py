@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from romflow.core.errors import InputError, ShapeError
-from romflow.linalg.embeddings import ProductEmbedding, embedding
 from romflow.linalg.inner_product import InnerProduct
-from romflow.linalg.randomised_gram_schmidt import SketchedGramSchmidt, randomised_qr
+from romflow.linalg.sketching.embeddings import ProductEmbedding, embedding
+from romflow.linalg.sketching.randomised_gram_schmidt import SketchedGramSchmidt, randomised_qr
 from tests.problems import reaction_diffusion
 
 

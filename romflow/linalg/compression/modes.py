@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from romflow.linalg.embeddings import embedding
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.sketching.embeddings import embedding
 
 __all__ = ["Modes"]
 

@@ -11,8 +11,8 @@ from romflow.linalg.compression.deflation import NOISE
 from romflow.linalg.compression.modes import Modes
 from romflow.linalg.compression.result import Pod
 from romflow.linalg.compression.source import ArraySource, SnapshotSource
-from romflow.linalg.embeddings import Embedding, embedding
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.sketching.embeddings import Embedding, embedding
 
 __all__ = ["StreamingPod", "streaming"]
 

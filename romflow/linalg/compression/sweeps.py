@@ -12,8 +12,8 @@ from romflow.core.errors import NotSupported
 from romflow.linalg.compression.blocks import MEMORY, diagonal_of, squared_sum, tiles, weighted_rows
 from romflow.linalg.compression.modes import Modes
 from romflow.linalg.compression.source import SnapshotSource
-from romflow.linalg.embeddings import embedding
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.sketching.embeddings import embedding
 
 __all__ = ["Check", "Extension", "Sweep", "sweep_over"]
 

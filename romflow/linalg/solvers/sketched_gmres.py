@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg as sl
 
 from romflow.core.errors import SolveFailed
-from romflow.linalg.embeddings import embedding
+from romflow.linalg.sketching.embeddings import embedding
 from romflow.linalg.solvers.krylov import KrylovAnswer
 from romflow.linalg.solvers.matrix_input import Goal, relative_residuals
 

@@ -12,9 +12,14 @@ from scipy.sparse.linalg import LinearOperator, lsqr
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
 from romflow.core.names import nearest
-from romflow.linalg.row_blocks import BLOCK, RowBlocks, Tall
-from romflow.linalg.sketched_preconditioner import SketchedPreconditioner, sketched_preconditioner
-from romflow.linalg.sketched_regression import Regression, RidgelessSize, ridgeless_sketch_size, sketched_regression
+from romflow.linalg.sketching.row_blocks import BLOCK, RowBlocks, Tall
+from romflow.linalg.sketching.sketched_preconditioner import SketchedPreconditioner, sketched_preconditioner
+from romflow.linalg.sketching.sketched_regression import (
+    Regression,
+    RidgelessSize,
+    ridgeless_sketch_size,
+    sketched_regression,
+)
 
 __all__ = ["LstsqReport", "Regression", "RidgelessSize", "ridgeless_sketch_size", "sketched_lstsq",
            "sketched_regression"]

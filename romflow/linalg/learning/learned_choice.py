@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.bandit_rules import checked_arm, checked_loss
+from romflow.linalg.learning.bandit_rules import checked_arm, checked_loss
 
 __all__ = ["BestFixed", "Bandit", "LearnedChoice", "best_fixed"]
 
@@ -49,7 +49,7 @@ class LearnedChoice:
 
     Examples
     --------
-    >>> from romflow.linalg.bandit import ContextualBandit
+    >>> from romflow.linalg.learning.bandit import ContextualBandit
     >>> choice = LearnedChoice(ContextualBandit(2, (0.0, 1.0), seed=1), ["jacobi", "amg"])
     >>> for x in np.linspace(0.0, 1.0, 40):
     ...     index, kind = choice.choose(x)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from romflow.core.errors import InputError, ShapeError
-from romflow.linalg.embeddings import Embedding, ProductEmbedding
 from romflow.linalg.orthonormal import DEPENDENT
+from romflow.linalg.sketching.embeddings import Embedding, ProductEmbedding
 
 # Cancellation beyond this share of a new vector's sketch is repaired by a second combination.
 _LOST = 1e-10
@@ -123,7 +123,7 @@ def randomised_qr(W: np.ndarray, theta: Embedding | ProductEmbedding) -> Randomi
 
     Examples
     --------
-    >>> from romflow.linalg.embeddings import embedding
+    >>> from romflow.linalg.sketching.embeddings import embedding
     >>> W = np.vander(np.linspace(0.0, 1.0, 2000), 12)
     >>> found = randomised_qr(W, embedding("sparse-sign", 100, 2000))
     >>> bool(np.abs(found.Q @ found.R - W).max() < 1e-12), bool(np.linalg.cond(found.Q) < 2.5)

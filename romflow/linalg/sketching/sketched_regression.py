@@ -11,9 +11,9 @@ import scipy.fft as sf
 import scipy.linalg as sl
 
 from romflow.core.errors import InputError, ShapeError
-from romflow.linalg.embeddings import embedding
-from romflow.linalg.row_blocks import BLOCK, RowBlocks, Tall
-from romflow.linalg.sketched_preconditioner import RANK_LIMIT
+from romflow.linalg.sketching.embeddings import embedding
+from romflow.linalg.sketching.row_blocks import BLOCK, RowBlocks, Tall
+from romflow.linalg.sketching.sketched_preconditioner import RANK_LIMIT
 
 DENSE = ("srht", "gaussian")
 

@@ -1,4 +1,4 @@
-"""The four kinds of random embeddings; `romflow.linalg.embeddings.embedding` makes them by name.
+"""The four kinds of random embeddings; `romflow.linalg.sketching.embeddings.embedding` makes them by name.
 
 Every column of an embedding is a function of (seed, row index) alone: columns are drawn by aligned panels of rows, each
 panel with a generator of its own. Whoever holds some of the rows can therefore sketch them alone, in any chunking.

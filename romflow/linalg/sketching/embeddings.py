@@ -9,8 +9,8 @@ import scipy.sparse as sp
 
 from romflow.core.errors import InputError, NotSupported, ShapeError
 from romflow.core.names import nearest
-from romflow.linalg.embedding_kinds import KINDS, Embedding
 from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.sketching.embedding_kinds import KINDS, Embedding
 
 __all__ = ["Embedding", "ProductEmbedding", "distortion", "embedding", "embedding_rows"]
 

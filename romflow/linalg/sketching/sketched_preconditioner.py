@@ -9,8 +9,8 @@ import scipy.linalg as sl
 
 from romflow.core.errors import InputError
 from romflow.core.names import nearest
-from romflow.linalg.embeddings import embedding
-from romflow.linalg.row_blocks import RowBlocks
+from romflow.linalg.sketching.embeddings import embedding
+from romflow.linalg.sketching.row_blocks import RowBlocks
 
 # Singular values of the sketch below this share of the largest count as zero.
 RANK_LIMIT = 1e-12
@@ -42,7 +42,7 @@ def sketched_preconditioner(blocks: RowBlocks, B: np.ndarray, kind: str, rows: i
         A (n, k).
     B : (n, m)
     kind, rows, deficient, seed
-        As in `romflow.linalg.sketched_least_squares.sketched_lstsq`.
+        As in `romflow.linalg.sketching.sketched_least_squares.sketched_lstsq`.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import InputError
-from romflow.linalg.bandit_rules import (
+from romflow.linalg.learning.bandit_rules import (
     FAILURE,
     checked_arm,
     checked_arms,

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
-from romflow.linalg.kkt import InnerSolution, KktSystem, SchurPreconditioner, checked_matrix, inner_solver
+from romflow.linalg.constrained.kkt import InnerSolution, KktSystem, SchurPreconditioner, checked_matrix, inner_solver
 
 __all__ = ["ConstrainedSolution", "EqualityProblem", "NewtonReport", "newton_sketch"]
 
@@ -139,7 +139,8 @@ def newton_sketch(problem: EqualityProblem, x: np.ndarray, multipliers: np.ndarr
     multipliers : (m,), optional
         Zero by default.
     inner : {"sketch", "gaussian", "minres", "direct"}
-        See `romflow.linalg.kkt.inner_solver`. MINRES needs fewer applications; the sketch is the randomised method.
+        See `romflow.linalg.constrained.kkt.inner_solver`. MINRES needs fewer applications; the sketch is the
+        randomised method.
     tolerance, max_iterations
         Stopping rule of the Newton steps.
     max_inner, columns, period

@@ -1,0 +1,1 @@
+"""Functions of A(mu) from a few points: inverses, solutions, log-determinants."""

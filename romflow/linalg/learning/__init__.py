@@ -1,0 +1,1 @@
+"""Solver settings learnt along a sequence of systems."""

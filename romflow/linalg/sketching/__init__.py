@@ -1,0 +1,1 @@
+"""Sketches: random embeddings, least squares and regression on them, sampled products."""
