@@ -14,6 +14,7 @@ from romflow.core.names import nearest
 from romflow.linalg.solvers.direct import BACKENDS, DirectMethod
 from romflow.linalg.solvers.facts import MatrixFacts
 from romflow.linalg.solvers.iterative import METHODS, IterativeMethod
+from romflow.linalg.solvers.least_squares import TallSystem, is_tall
 from romflow.linalg.solvers.matrix_input import Goal, Pattern
 from romflow.linalg.solvers.preconditioners import PRECONDITIONERS
 from romflow.linalg.solvers.protocol import Kind
@@ -22,7 +23,7 @@ from romflow.linalg.solvers.system import System
 
 __all__ = ["LinearSolver"]
 
-_ALL = ("auto", "direct", *METHODS)
+_ALL = ("auto", "direct", "least-squares", *METHODS)
 _SYMMETRIC_ONLY = ("cg", "minres", "nystrom-cg")
 Engine = DirectMethod | IterativeMethod
 
@@ -32,8 +33,9 @@ class LinearSolver:
 
     Parameters
     ----------
-    method : {"auto", "direct", "cg", "minres", "gmres", "sketched-gmres", "nystrom-cg"}
-        "auto" follows `romflow.linalg.solvers.rules.choose` and falls back to "direct" where an iteration fails.
+    method : {"auto", "direct", "cg", "minres", "gmres", "sketched-gmres", "nystrom-cg", "least-squares"}
+        "least-squares" is for matrices with more rows than columns, and what "auto" takes for them; else "auto"
+        follows `romflow.linalg.solvers.rules.choose` and falls back to "direct" where an iteration fails.
     symmetric, definite : bool, optional
         What is known of A; found out where not given. A matrix said to be symmetric that is not is refused.
     tolerance : float, optional
@@ -91,13 +93,14 @@ class LinearSolver:
         self._generation = 0
         self._why = ""
         self._fallback = False
+        self._tall: TallSystem | None = None
 
     @property
     def why(self) -> str:
         """Why this method, with the facts of the matrix and of what failed before; empty before `setup`."""
         return self._why
 
-    def setup(self, A: Any) -> System:
+    def setup(self, A: Any) -> System | TallSystem:
         """Choose a method for A (n, n), and do everything that depends on its pattern and its numbers.
 
         Parameters
@@ -114,6 +117,11 @@ class LinearSolver:
         started = time.process_time()
         self._generation += 1
         self._fallback = False
+        self._tall = None
+        if self.method == "least-squares" or (self.method == "auto" and is_tall(A)):
+            self._tall = TallSystem(A, self.seed)
+            self._why = f"least squares on a sketch, because the matrix of shape {self._tall.shape} is tall"
+            return self._tall
         if isinstance(A, LinearOperator):
             self._pattern, matrix = None, self._operator(A)
         else:
@@ -123,7 +131,7 @@ class LinearSolver:
         self._guarded(matrix, fresh=True)
         return System(self, matrix, self._generation, time.process_time() - started)
 
-    def update(self, A: Any) -> System:
+    def update(self, A: Any) -> System | TallSystem:
         """The numbers of another matrix of the pattern given to `setup`: no new analysis, no new aggregates.
 
         Raises
@@ -134,6 +142,12 @@ class LinearSolver:
             As `setup`.
         """
         started = time.process_time()
+        if self._tall is not None:
+            if np.shape(A) != self._tall.shape:
+                raise InputError(f"update got a matrix of shape {np.shape(A)} after setup with {self._tall.shape}; "
+                                 "call setup for another shape")
+            self._tall = TallSystem(A, self.seed)
+            return self._tall
         if self._pattern is None or self._engine is None:
             raise InputError("update was called before setup with a matrix; call setup first")
         matrix = self._pattern.read(A)
