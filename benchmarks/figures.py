@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ class Figure:
         return self.value >= self.target if self.at_least else self.value <= self.target
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """--quick and --json."""
-    parser = argparse.ArgumentParser(description=description)
+def arguments(description: str, parts: Iterable[str] = ()) -> argparse.Namespace:
+    """--quick, --json and --picture; --only where there are parts to choose from."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the same figures on small sizes, in under 50 s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the curves of the benchmark here")
+    if names := list(parts):
+        parser.add_argument("--only", choices=names, nargs="+", metavar="PART", help=f"of {', '.join(names)}")
     return parser.parse_args()
 
 
