@@ -202,7 +202,7 @@ def one_system(cells: int) -> None:
 def figures(quick: bool) -> dict[str, Figure]:
     """The four figures; `quick` uses small problems."""
     if quick:
-        return shifted_laplacians(8, 750, (0.6,)) | thermal_block_sweep(30, 30) | constrained_newton(12)
+        return shifted_laplacians(8, 400, (0.6,)) | thermal_block_sweep(24, 16) | constrained_newton(12)
     return shifted_laplacians(16, 3000, (0.6, 0.15)) | thermal_block_sweep(72, 200) | constrained_newton(50)
 
 
