@@ -46,7 +46,7 @@ WORDS = {
     "coordinated_vs_countsketch": "error of A^T B from coordinated samples over that of CountSketch, equal storage",
     "powers_inverse_error": "inverse from 28 interpolation points, two parameters: relative error",
     "powers_logdet_error": "log-determinant from the same points: error over its spread",
-    "powers_preconditioner_iterations": "the same as preconditioner: iterations over those of Jacobi-CG, the worse problem",
+    "powers_preconditioner_iterations": "the same as preconditioner: iterations over those of Jacobi-CG, the worse",
     "zahm_nouy_inverse_error_11": "inverse from 11 points, one parameter, Zahm-Nouy weights: relative error",
     "auto_vs_best": "time of the solver that \"auto\" takes over the fastest installed one, six problems, the worst",
 }
