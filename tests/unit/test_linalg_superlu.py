@@ -98,3 +98,12 @@ def test_indefinite_inner_product_is_refused():
         InnerProduct(sp.diags_array([1.0, -1.0])).dual_norm(np.ones((2, 1)))
     with pytest.raises(InputError, match="not symmetric"):
         InnerProduct(sp.csr_array(np.array([[1.0, 1.0], [0.0, 1.0]])))
+
+
+@pytest.mark.parametrize("panel", [1, 4, 8])
+def test_panels_change_nothing_but_rounding(panel):
+    A, b = laplacian(20), np.random.default_rng(4).standard_normal(400)
+    exact = np.linalg.solve(A.toarray(), b)
+    x = SuperLU(True, panel=panel).setup(A).solve(b)
+    assert np.abs(x - exact).max() < 1e-12 * np.abs(exact).max() * 100
+    assert np.array_equal(SuperLU(True).setup(A).solve(b), SuperLU(True, panel=1).setup(A).solve(b))

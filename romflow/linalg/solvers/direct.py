@@ -26,7 +26,7 @@ _REFINEMENTS = 5
 # Beyond this estimate of the condition number no digit of a solution is certain; pivots that a back end replaced by
 # 1e-13 of the matrix hide larger ones.
 _SINGULAR, _SINGULAR_IF_REPLACED = 1e15, 1e12
-_DENSE_ROWS, _DENSE_SHARE = 3000, 0.1
+_DENSE_ROWS, _DENSE_SHARE = 8000, 0.1
 
 
 def default_backend(n: int, nnz: int, definite: bool) -> str:

@@ -22,7 +22,7 @@ __all__ = ["Choice", "choose"]
 
 _USES = 5
 # Seconds for an entry of the factor and for one of its operations.
-_FACTOR = {"pardiso": (2e-8, 2e-11), "cholmod": (4e-8, 2e-11), "mumps": (3e-8, 4e-11), "superlu": (7e-8, 1.4e-10),
+_FACTOR = {"pardiso": (2e-8, 2e-11), "cholmod": (4e-8, 2e-11), "mumps": (3e-8, 4e-11), "superlu": (7e-8, 3e-10),
            "lapack": (0.0, 5e-11)}
 _UNSYMMETRIC = 1.7
 _SUBSTITUTION = 3e-9

@@ -10,10 +10,13 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
+from romflow.linalg.solvers.facts import graph_dimension
+from romflow.linalg.solvers.matrix_input import Pattern
 from romflow.linalg.solvers.protocol import Kind
 
 # One column a panel: on nested-dissection orderings SuperLU's wider panels cost more than they bring.
 PANEL = {"relax": 2, "panel_size": 1}
+_FLAT, _WIDE = 2.5, 8
 
 
 def nested_dissection(A: sp.csc_array) -> np.ndarray:
@@ -143,6 +146,8 @@ class SuperLU:
     ----------
     symmetric : bool
         No pivoting (A must be symmetric; with positive definite A this is stable and the inertia can be read).
+    panel : int
+        Columns that SuperLU works on together: 1 for meshes of the plane, 8 halves the time on meshes of space.
 
     Examples
     --------
@@ -152,8 +157,8 @@ class SuperLU:
     array([1., 1.])
     """
 
-    def __init__(self, symmetric: bool) -> None:
-        self.symmetric = symmetric
+    def __init__(self, symmetric: bool, panel: int = PANEL["panel_size"]) -> None:
+        self.symmetric, self.panel = symmetric, panel
         self._pattern: tuple[np.ndarray, np.ndarray] | None = None
 
     def setup(self, A: sp.sparray) -> SuperLUFactor:
@@ -177,7 +182,7 @@ class SuperLU:
         threshold = 0.0 if self.symmetric else 0.01
         try:
             lu = splu(permuted, permc_spec="NATURAL", diag_pivot_thresh=threshold,
-                      options={"SymmetricMode": True}, **PANEL)
+                      options={"SymmetricMode": True}, **(PANEL | {"panel_size": self.panel}))
         except RuntimeError as error:
             raise SolveFailed(f"the factorisation of a {A.shape[0]} x {A.shape[0]} matrix failed ({error}): "
                               "the matrix is singular; check the boundary conditions and the coefficients") from None
@@ -217,6 +222,8 @@ class SuperLUBackend:
 
     def analyse(self, A: sp.csr_array) -> None:
         """Nested dissection; the numbers are factorised with it."""
+        if graph_dimension(Pattern(A)) > _FLAT:
+            self._solver.panel = _WIDE
         self._factor = self._solver.setup(A)
         self._fresh = self._factor
 
