@@ -31,6 +31,16 @@ JOB_KEYS = (
 )
 
 
+# The methods that look at a key of [solver] which others leave alone.
+_SOLVER_KEYS = {
+    "strategy": "method = \"sweep\"",
+    "guess_size": "method = \"sweep\"",
+    "preconditioner": "\"auto\" or an iterative method other than \"nystrom-cg\"",
+    "max_iterations": "an iterative method",
+    "backend": "\"direct\", \"sweep\" and \"auto\"",
+}
+
+
 class SolverConfig(Section):
     """[solver]: how an affine model solves its systems; without it each is factorised anew, and the bits never vary."""
 
@@ -49,12 +59,13 @@ class SolverConfig(Section):
     def _used(self) -> SolverConfig:
         """Refuse keys that the method does not look at."""
         idle = {"strategy": self.method != "sweep", "guess_size": self.method != "sweep",
-                "preconditioner": self.method in ("direct", "sweep"), "max_iterations": self.method == "direct"}
+                "preconditioner": self.method in ("direct", "sweep", "nystrom-cg"),
+                "max_iterations": self.method == "direct",
+                "backend": self.method not in ("direct", "sweep", "auto")}
         for key, unused in idle.items():
             if unused and key in self.model_fields_set:
-                takers = "method = \"sweep\"" if key in ("strategy", "guess_size") else "an iterative method"
                 raise ValueError(f"has the key {key!r}, which method = {self.method!r} does not use; it belongs to "
-                                 f"{takers}.")
+                                 f"{_SOLVER_KEYS[key]}.")
         return self
 
     def wishes(self) -> dict[str, Any]:

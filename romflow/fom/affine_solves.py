@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from romflow.core.errors import SolveFailed
+from romflow.linalg.solvers.optional import EXTRAS, load
 from romflow.linalg.solvers.policy import LinearSolver
 from romflow.linalg.solvers.superlu import SuperLU
 from romflow.linalg.sweep.sweep import SweepSolver
@@ -48,6 +49,8 @@ def make_solves(model: Any, options: Mapping[str, Any]) -> Solves:
     ConfigError
         An unknown name, or a package that is not installed.
     """
+    if options["backend"] in EXTRAS:
+        load(options["backend"])
     if options["method"] == "sweep":
         return SweepSolves(model, options)
     if options["method"] == "direct" and options["backend"] == "superlu":

@@ -10,6 +10,7 @@ import numpy as np
 from romflow.reduction.compression import SnapshotCompression
 from romflow.reduction.reduced_basis import AffineReductor
 from romflow.rom.affine import AffineReducedModel
+from romflow.rom.sketched_residual import DELTA, EPSILON
 from romflow.store.snapshots import SnapshotStore
 
 
@@ -21,7 +22,7 @@ class PodGalerkin(AffineReductor):
 
     Parameters
     ----------
-    tolerance, max_size, estimator, projection, seed
+    tolerance, max_size, estimator, projection, seed, sketch, sketch_rows, epsilon, delta
         As for :class:`romflow.reduction.reduced_basis.AffineReductor`.
     compression : {"auto", "gram", "two-pass", "sketched", "randomised", "streaming", "hapod"}
         See :func:`romflow.linalg.pod.pod`; "hapod" uses the workers of the run.
@@ -30,8 +31,9 @@ class PodGalerkin(AffineReductor):
     method = "pod-galerkin"
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, estimator: str = "orthonormal",
-                 projection: str = "auto", seed: int = 0, compression: str = "auto") -> None:
-        super().__init__(tolerance, max_size, estimator, projection, seed)
+                 projection: str = "auto", seed: int = 0, compression: str = "auto", sketch: str = "sparse-sign",
+                 sketch_rows: int = 0, epsilon: float = EPSILON, delta: float = DELTA) -> None:
+        super().__init__(tolerance, max_size, estimator, projection, seed, sketch, sketch_rows, epsilon, delta)
         self.compression = SnapshotCompression(compression, seed)
 
     def reduce(self, fom: Any, store: SnapshotStore, mu: np.ndarray) -> AffineReducedModel:

@@ -51,6 +51,9 @@ class AffineReductor:
         for name, value, known in (("estimator", estimator, ESTIMATORS), ("projection", projection, PROJECTIONS)):
             if value not in known:
                 raise NotSupported(f"no {name} is called '{value}'{nearest(value, known)}")
+        if estimator != "sketched" and (sketch, sketch_rows, epsilon, delta) != ("sparse-sign", 0, EPSILON, DELTA):
+            raise NotSupported("sketch, sketch_rows, epsilon and delta belong to estimator = \"sketched\", and the "
+                               f"estimator is \"{estimator}\"; leave them out, or set estimator = \"sketched\"")
         self.tolerance, self.max_size, self.seed = tolerance, max_size, seed
         self.estimator, self.projection = estimator, projection
         self.sketch = Sketch.chosen(sketch, sketch_rows, epsilon, delta, seed)

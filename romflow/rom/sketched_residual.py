@@ -94,6 +94,8 @@ def residual_epsilon(rows: int, delta: float = DELTA) -> float:
     """
     if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
         raise InputError(f"sketch_rows = {rows!r} is not a whole number from 1; give one, or 0 for the rule")
+    if rows > _MOST_ROWS:
+        raise InputError(f"sketch_rows = {rows} is more than {_MOST_ROWS}; give fewer, or 0 for the rule")
     _check_probability("delta", delta)
     low, high = 0.0, 1.0
     while _outside(rows, high) > delta:
