@@ -15,7 +15,7 @@ import romflow
 
 STUDY = {
     "study": {"name": "layers"},
-    "model": {"kind": "linear-elasticity", "cells": [32, 8, 8]},
+    "model": {"kind": "linear-elasticity", "cells": [24, 6, 6]},
     "parameters": {"modulus": {"distribution": "log-uniform", "low": 1.0, "high": 1000.0, "size": 4}},
     "sampling": {"method": "sobol", "size": 16},
     "reduction": {"method": "pod-galerkin", "tolerance": 1e-4},
