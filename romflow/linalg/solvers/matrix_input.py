@@ -199,8 +199,9 @@ class Goal:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        if self.tolerance is not None and not 0.0 < self.tolerance < 1.0:
-            raise InputError(f"the tolerance of the linear solver is {self.tolerance}; the rule is 0 < tolerance < 1")
+        number = isinstance(self.tolerance, float | int | np.floating)
+        if self.tolerance is not None and not (number and 0.0 < self.tolerance < 1.0):
+            raise InputError(f"the tolerance of the linear solver is {self.tolerance!r}; the rule is 0 < tolerance < 1")
 
     @property
     def value(self) -> float:

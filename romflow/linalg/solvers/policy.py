@@ -82,6 +82,10 @@ class LinearSolver:
                                   (preconditioner, "preconditioner", PRECONDITIONERS)):
             if word not in known:
                 raise ConfigError(f"no {what} is called {word!r}" + nearest(str(word), known))
+        for name, number in (("max_iterations", max_iterations), ("right_hand_sides", right_hand_sides),
+                             ("seed", seed)):
+            if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+                raise InputError(f"{name} = {number!r} is not a whole number from {int(name != 'seed')}; give one")
         if max_iterations < 1 or right_hand_sides < 1:
             raise InputError(f"max_iterations is {max_iterations} and right_hand_sides is {right_hand_sides}; the rule "
                              "is at least 1")
