@@ -47,7 +47,7 @@ class SolverConfig(Section):
     method: Literal["direct", "sweep", "auto", "cg", "minres", "gmres", "sketched-gmres", "nystrom-cg"] = "direct"
     strategy: Literal["auto", "learned", "direct", "multigrid", "condensed", "deflated", "directions",
                       "interpolated"] = "auto"
-    tolerance: float = Field(default=1e-9, gt=0.0, lt=1.0)
+    tolerance: float = Field(default=1e-9, ge=1e-14, lt=1.0)
     backend: Literal["auto", "superlu", "pardiso", "cholmod", "mumps", "lapack"] = "auto"
     preconditioner: Literal["auto", "none", "jacobi", "ilu", "smoothed-aggregation", "ruge-stuben",
                             "adaptive"] = "auto"

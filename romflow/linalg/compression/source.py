@@ -215,7 +215,7 @@ class ColumnSource(SnapshotSource):
         self.n = int(np.shape(columns(slice(0, 1)))[0]) if k else 0
 
     def columns(self, part: slice) -> np.ndarray:
-        return np.asarray(self._columns(part), dtype=float)
+        return np.asarray(_real(self._columns(part)), dtype=float)
 
 
 def as_source(snapshots: Any, size: int | None = None) -> SnapshotSource:
@@ -249,10 +249,18 @@ def as_source(snapshots: Any, size: int | None = None) -> SnapshotSource:
         snapshots.flush()
         return FileSource(str(snapshots.filename), *snapshots.shape, order=order, offset=snapshots.offset)
     try:
-        S = np.asarray(snapshots, dtype=float)
+        S = np.asarray(_real(snapshots), dtype=float)
+    except InputError:
+        raise
     except (TypeError, ValueError):
         raise InputError(f"pod needs a snapshot matrix (n, k) of numbers; got {type(snapshots).__name__}") from None
     return ArraySource(S)
+
+
+def _real(S: np.ndarray) -> np.ndarray:
+    if np.iscomplexobj(S):
+        raise InputError("pod got complex snapshots; give real and imaginary parts as a state of twice the size")
+    return S
 
 
 def _whole(mapped: np.memmap) -> bool:

@@ -295,7 +295,8 @@ def _whole(name: str, value: int, least: int) -> int:
 
 def _numbers(U: np.ndarray) -> np.ndarray:
     if np.iscomplexobj(U):
-        raise InputError("an embedding acts on arrays of real numbers; got complex ones: sketch both parts on their own")
+        raise InputError("an embedding acts on arrays of real numbers; got complex ones: sketch both parts on their "
+                         "own")
     try:
         U = np.asarray(U, dtype=float)
     except (TypeError, ValueError):

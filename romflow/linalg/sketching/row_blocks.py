@@ -73,7 +73,10 @@ class RowBlocks:
         for first in range(0, n, self._block):
             wanted = slice(first, min(first + self._block, n))
             part = self._rows(wanted)
-            part = np.asarray(part.toarray() if sp.issparse(part) else part, dtype=float)
+            part = part.toarray() if sp.issparse(part) else part
+            if np.iscomplexobj(part):
+                raise InputError("the matrix is complex; give real and imaginary parts as a system of twice the size")
+            part = np.asarray(part, dtype=float)
             if part.shape != (wanted.stop - first, k):
                 raise ShapeError(f"rows {first} to {wanted.stop} of the matrix came with shape {part.shape}; the rule "
                                  f"is ({wanted.stop - first}, {k})")

@@ -154,6 +154,8 @@ def sketched_lstsq(A: Tall, b: np.ndarray, *, method: str = "normal", kind: str 
 
 
 def _right_hand_sides(b: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    if np.iscomplexobj(b):
+        raise InputError("b is complex; give real and imaginary parts as two right-hand sides")
     B = np.asarray(b, dtype=float)
     n, k = shape
     if B.ndim not in (1, 2) or B.shape[0] != n:

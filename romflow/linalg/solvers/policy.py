@@ -86,9 +86,9 @@ class LinearSolver:
                              ("seed", seed)):
             if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
                 raise InputError(f"{name} = {number!r} is not a whole number from {int(name != 'seed')}; give one")
-        if max_iterations < 1 or right_hand_sides < 1:
-            raise InputError(f"max_iterations is {max_iterations} and right_hand_sides is {right_hand_sides}; the rule "
-                             "is at least 1")
+        for name, number in (("max_iterations", max_iterations), ("right_hand_sides", right_hand_sides)):
+            if number < 1:
+                raise InputError(f"{name} is {number}; the rule is at least 1")
         self.method, self.backend, self.preconditioner = method, backend, preconditioner
         self.symmetric, self.definite, self.max_iterations, self.seed = symmetric, definite, max_iterations, seed
         self.near_nullspace, self.right_hand_sides, self.goal = near_nullspace, right_hand_sides, Goal(tolerance)
@@ -188,6 +188,9 @@ class LinearSolver:
             return automatic
         kind = self.preconditioner if self.preconditioner != "auto" else (
             "ruge-stuben" if facts.lattice and self.near_nullspace is None else "smoothed-aggregation")
+        if method == "minres" and self.preconditioner == "auto" and facts.definite is False and not facts.lattice:
+            # A multigrid cycle of a matrix with negative pivots is not positive definite, and MINRES needs that.
+            kind = "none"
         asked = f"'{method}' was asked for; {facts.text()}"
         return Choice(method, automatic.backend, kind, self.max_iterations, asked)
 

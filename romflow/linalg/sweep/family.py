@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import InputError, ShapeError
+from romflow.core.errors import ConfigError, InputError, ShapeError
+from romflow.core.names import nearest, shown
 from romflow.linalg.affine_pattern import AffinePattern
+from romflow.linalg.solvers.direct import BACKENDS
 
 # Terms that differ from their transpose by less are made symmetric: an assembly's rounding.
 _ROUNDING = 1e-14
@@ -95,14 +97,16 @@ def checked_family(terms: Sequence[Any], vectors: Any, *, tolerance: float, max_
     ...                backend="auto").symmetric
     True
     """
-    if not 0.0 < tolerance < 1.0:
-        raise InputError(f"tolerance = {tolerance}; the rule is 0 < tolerance < 1")
-    if max_iterations < 1:
-        raise InputError(f"max_iterations = {max_iterations}; the rule is at least 1")
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.floating) or not (
+            0.0 < tolerance < 1.0):
+        raise InputError(f"tolerance = {tolerance!r}; the rule is a number above 0 and below 1")
+    check_whole("max_iterations", max_iterations, 1)
+    if backend not in ("auto", *BACKENDS):
+        raise ConfigError(f"no solver back end is called {backend!r}" + nearest(str(backend), ["auto", *BACKENDS]))
     F = real_array("the right-hand side vectors", vectors)
     if F.ndim != 2 or 0 in F.shape:
         raise ShapeError(f"the right-hand side vectors have shape {F.shape}; the rule is (n, Qf) with n and Qf of at "
-                         "least 1")
+                         "least 1, one column for each vector: for a single vector f give f[:, None]")
     if not len(terms):
         raise InputError("a sweep was given no terms; give the matrices A_q of A(theta) = sum_q theta_q A_q")
     matrices = [_checked(term, q, F.shape[0]) for q, term in enumerate(terms)]
@@ -119,13 +123,22 @@ def checked_family(terms: Sequence[Any], vectors: Any, *, tolerance: float, max_
     return Family(matrices, F, symmetric, tolerance, max_iterations, theta, modes, backend)
 
 
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Raise InputError unless the value is a whole number from `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name} = {value!r}; the rule is a whole number from {least}")
+
+
 def real_array(name: str, values: Any) -> np.ndarray:
     """A float64 copy of the values; InputError where they are complex or not finite."""
     array = np.asarray(values)
     if np.iscomplexobj(array):
         raise InputError(f"{name}: complex values; sweeps solve real systems, so give real and imaginary parts as a "
                          "system of twice the size")
-    copy = np.array(array, dtype=float)
+    try:
+        copy = np.array(array, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {shown(values)} is no array of numbers; give numbers") from None
     if not np.isfinite(copy).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(copy))[0])
         raise InputError(f"{name}: the value at {list(at)} is {copy[at]}; give finite numbers")
@@ -134,7 +147,8 @@ def real_array(name: str, values: Any) -> np.ndarray:
 
 def _checked(term: Any, q: int, n: int) -> sp.csr_array:
     if np.shape(term) != (n, n):
-        raise ShapeError(f"term {q} has shape {np.shape(term)}; the rule is ({n}, {n}), for the vectors have {n} rows")
+        raise ShapeError(f"term {q} has shape {np.shape(term)} and the right-hand side vectors have {n} rows; the rule "
+                         f"is (n, n) for the terms and (n, Qf) for the vectors, one column for each")
     if np.iscomplexobj(term if isinstance(term, np.ndarray) else term.data):
         raise InputError(f"term {q} is complex; sweeps solve real systems, so give real and imaginary parts as a "
                          "system of twice the size")

@@ -16,9 +16,37 @@ from romflow.linalg.solvers.amg import Multigrid, gauss_seidel_sweep
 
 @dataclass(frozen=True)
 class _Level:
-    matrix: sp.csr_array
+    """Both triangles of A with its diagonal D, D itself, and the transfers."""
+
+    lower: sp.csr_array
+    upper: sp.csr_array
+    diagonal: np.ndarray
     prolongation: sp.csr_array
     restriction: sp.csr_array
+
+
+class _Triangles:
+    """The lower and the upper triangle of sum_q theta_q A_q, both with the diagonal, in single precision."""
+
+    def __init__(self, pattern: AffinePattern) -> None:
+        columns, n = pattern.indices, pattern.shape[0]
+        rows = np.repeat(np.arange(n, dtype=columns.dtype), np.diff(pattern.indptr))
+        self._parts, self._n = [], n
+        for mask in (columns <= rows, columns >= rows):
+            pointers = np.zeros(n + 1, dtype=pattern.indptr.dtype)
+            np.cumsum(np.bincount(rows[mask], minlength=n), out=pointers[1:])
+            self._parts.append((pattern.combination[np.flatnonzero(mask)].astype(np.float32), columns[mask], pointers))
+        self._diagonal = pattern.combination[np.flatnonzero(columns == rows)]
+        self._diagonal_rows = rows[columns == rows]
+
+    def at(self, theta: np.ndarray) -> tuple[sp.csr_array, sp.csr_array, np.ndarray]:
+        """(D + L, D + U, D)."""
+        weights = theta.astype(np.float32)
+        triangles = [sp.csr_array((values @ weights, columns, pointers), shape=(self._n, self._n))
+                     for values, columns, pointers in self._parts]
+        diagonal = np.zeros(self._n, dtype=np.float32)
+        diagonal[self._diagonal_rows] = self._diagonal @ theta
+        return triangles[0], triangles[1], diagonal
 
 
 class AffineMultigrid:
@@ -64,6 +92,9 @@ class AffineMultigrid:
             current = [sp.csr_array(R @ (term @ P)) for term in current]
             self._patterns.append(AffinePattern(current))
             self._transfers.append((P.astype(np.float32), R.astype(np.float32)))
+        self._triangles = [_Triangles(pattern) for pattern in self._patterns[:-1]]
+        # Aggregates with fewer dofs than near-null vectors leave columns of P empty, and rows of its coarse operator.
+        self._empty = np.flatnonzero(abs(R).sum(axis=1) == 0.0) if self._transfers else np.zeros(0, dtype=int)
 
     def at(self, theta: np.ndarray) -> Cycle:
         """The V-cycle for A(theta).
@@ -73,9 +104,10 @@ class AffineMultigrid:
         SolveFailed
             The coarsest operator is not positive definite.
         """
-        levels = [_Level(pattern.transposed(theta).astype(np.float32), P, R)
-                  for pattern, (P, R) in zip(self._patterns, self._transfers, strict=False)]
+        levels = [_Level(*triangles.at(theta), P, R)
+                  for triangles, (P, R) in zip(self._triangles, self._transfers, strict=True)]
         coarsest = self._patterns[-1].transposed(theta).toarray()
+        coarsest[self._empty, self._empty] = 1.0
         try:
             factor = sl.cho_factor(coarsest, lower=True, overwrite_a=True)
         except sl.LinAlgError:
@@ -100,9 +132,13 @@ class Cycle:
         if depth == len(self._levels):
             return sl.cho_solve(self._coarsest, b.astype(float), check_finite=False)
         level = self._levels[depth]
+        # Each step touches one triangle: (D + L) x = b from zero leaves the residual -U x; after the correction e,
+        # b - L (x + e) = D (x + e) - (D + L) e is what the backward sweep solves for with D + U.
         x = np.zeros_like(b)
-        gauss_seidel_sweep(level.matrix, x, b, forward=True)
-        coarse = self._cycle(level.restriction @ (b - level.matrix @ x), depth + 1)
-        x += level.prolongation @ coarse.astype(np.float32)
-        gauss_seidel_sweep(level.matrix, x, b, forward=False)
+        gauss_seidel_sweep(level.lower, x, b, forward=True)
+        coarse = self._cycle(level.restriction @ (level.diagonal * x - level.upper @ x), depth + 1)
+        correction = level.prolongation @ coarse.astype(np.float32)
+        x += correction
+        b = level.diagonal * x - level.lower @ correction
+        gauss_seidel_sweep(level.upper, x, b, forward=False)
         return x

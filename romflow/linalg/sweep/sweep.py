@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
 from romflow.core.names import nearest
 from romflow.linalg.sweep.choice import BanditChoice, TrialChoice, contrast
-from romflow.linalg.sweep.family import System, checked_family, real_array
+from romflow.linalg.sweep.family import System, check_whole, checked_family, real_array
 from romflow.linalg.sweep.reduced_guess import GeneralReducedGuess, ReducedGuess
 from romflow.linalg.sweep.strategies import (
     Condensed,
@@ -125,7 +125,9 @@ class SweepSolver:
         if strategy not in STRATEGIES:
             raise ConfigError(f"no sweep strategy is called '{strategy}'" + nearest(strategy, STRATEGIES))
         self._auto, self._needs_basis = strategy == "auto", strategy in ("deflated", "directions")
-        if guess_size < (1 if self._needs_basis else 0):
+        check_whole("seed", seed, 0)
+        check_whole("guess_size", guess_size, 0)
+        if guess_size < 1 and self._needs_basis:
             raise InputError(f"guess_size = {guess_size}; the rule is at least 0, and at least 1 with strategy = "
                              "\"deflated\" or \"directions\", which work with the reduced basis")
         family = checked_family(terms, vectors, tolerance=tolerance, max_iterations=max_iterations, reference=reference,
