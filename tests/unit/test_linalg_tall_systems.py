@@ -1,10 +1,13 @@
-"""Least squares behind the face of the linear solver."""
+"""Least squares behind the face of the linear solver, and what it and its neighbours refuse."""
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
+from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.pod import pod
+from romflow.linalg.sketching.sketched_least_squares import sketched_lstsq
 from romflow.linalg.solvers.policy import LinearSolver
 
 RNG = np.random.default_rng(5)
@@ -50,3 +53,20 @@ def test_bad_input_is_refused():
         LinearSolver().setup(A).solve(B, guess=np.ones((20, 3)))
     with pytest.raises((InputError, SolveFailed), match="dependent|rank"):
         LinearSolver().setup(np.hstack([A, A[:, :1]])).solve(B)
+
+
+def test_minres_takes_no_cycle_of_a_matrix_with_negative_diagonal():
+    signs = np.repeat([-1.0, 1.0], 100)
+    D = sp.diags_array([np.full(199, 0.1), signs, np.full(199, 0.1)], offsets=[-1, 0, 1])
+    system = LinearSolver("minres").setup(D)
+    x = system.solve(np.ones(200))
+    assert system.report.backend == "none" and system.report.iterations < 50
+    assert np.linalg.norm(D @ x - 1.0) < 1e-8
+
+
+def test_complex_numbers_are_refused():
+    for call in (lambda: sketched_lstsq(A * 1j, B), lambda: sketched_lstsq(A, B * 1j),
+                 lambda: pod(A * 1j, InnerProduct(None), 1e-3),
+                 lambda: pod(lambda part: 1j * A[:, part], InnerProduct(None), 1e-3, size=20)):
+        with pytest.raises(InputError, match="complex"):
+            call()

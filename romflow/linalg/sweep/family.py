@@ -99,7 +99,7 @@ def checked_family(terms: Sequence[Any], vectors: Any, *, tolerance: float, max_
     """
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float | np.floating) or not (
             0.0 < tolerance < 1.0):
-        raise InputError(f"tolerance = {tolerance!r}; the rule is a number above 0 and below 1")
+        raise InputError(f"tolerance = {tolerance!r}; the rule is a number with 0 < tolerance < 1")
     check_whole("max_iterations", max_iterations, 1)
     if backend not in ("auto", *BACKENDS):
         raise ConfigError(f"no solver back end is called {backend!r}" + nearest(str(backend), ["auto", *BACKENDS]))
