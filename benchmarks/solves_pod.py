@@ -141,7 +141,7 @@ def alone(path: Path, n: int, k: int, call: dict[str, Any] | None) -> dict[str, 
 
 def figures(quick: bool) -> dict[str, Figure]:
     """All figures of the compression, and a table of the routes."""
-    n, k = (100_000, 200) if quick else (1_000_000, 300)
+    n, k = (60_000, 200) if quick else (1_000_000, 300)
     with tempfile.TemporaryDirectory(prefix="romflow-") as folder:
         path = Path(folder) / "snapshots.bin"
         write(path, n, k)
