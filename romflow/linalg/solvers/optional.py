@@ -15,7 +15,7 @@ __all__ = ["EXTRAS", "available", "installed", "load", "problem"]
 # back end -> module
 EXTRAS = {"pardiso": "pypardiso", "cholmod": "sksparse.cholmod", "mumps": "mumps"}
 # Releases that NumPy 2 cannot load print pages before they fail; others have another interface.
-_RULES = {"mumps": ("python-mumps", (0, 0, 3), (9,)), "cholmod": ("scikit-sparse", (0, 4, 14), (0, 5))}
+_RULES = {"mumps": ("python-mumps", (0, 0, 4), (9,)), "cholmod": ("scikit-sparse", (0, 4, 14), (0, 5))}
 
 
 @cache
