@@ -46,7 +46,8 @@ def test_the_tolerance_is_kept_and_the_error_is_true(drawn, tolerance, route, bl
     found = pod(S, product, tolerance, route=route, block=block)
     V, error = found.basis, _errors(found.basis, S, product)
     assert error <= tolerance * 1.01
-    assert abs(found.error - error) <= 0.02 * error + 1e-13
+    # Far below what was asked for, a Gram matrix knows the error to rounding only.
+    assert abs(found.error - error) <= 0.02 * error + max(1e-13, 1e-6 * tolerance)
     assert np.abs(product.gram(V, V) - np.eye(V.shape[1])).max(initial=0.0) < 1e-12
     if V.shape[1]:
         assert _errors(V[:, :-1], S, product) > 0.99 * tolerance or route == "hapod"
