@@ -245,7 +245,7 @@ def report(name: str, auto: Run, peers: list[Run], backend: str, systems: int) -
     return {"own": own, "peers": totals}
 
 
-def ideas(quick: bool) -> None:
+def ideas() -> None:
     """All strategies on a small problem of bars."""
     family, systems = solve_problems.bars(10 if quick else 24), 6 if quick else 30
     thetas, pattern = family.sample(systems, 0), AffinePattern(family.terms)
@@ -300,8 +300,8 @@ def main() -> None:
     if sys.argv[1:2] == ["--alone"]:
         told = json.loads(sys.argv[2])
         answer = measured(told["family"], told["quick"])
-        if told["family"] == "bars":
-            ideas(told["quick"])
+        if told["family"] == "bars" and not told["quick"]:
+            ideas()
         Path(told["target"]).write_text(json.dumps(answer), encoding="utf-8")
         return
     options = arguments(__doc__ or "")
