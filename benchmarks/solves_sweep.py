@@ -206,7 +206,7 @@ def fastest(names: Iterable[str], measure: Callable[[str], Run]) -> str:
 def measured(name: str, quick: bool) -> dict[str, Any]:
     """Seconds of a sweep of one family and of its peers, with the break-up."""
     family: Family = getattr(solve_problems, name)(FAMILIES[name][quick])
-    systems, part, trials = (20, 4, 1) if quick else (100, 15, 2)
+    systems, part, trials = (15, 3, 1) if quick else (100, 15, 2)
     thetas, pattern = family.sample(systems, 0), AffinePattern(family.terms)
     few = thetas[::10 if quick else 5]
     print(f"\n{name}, {family.n} unknowns, {len(family.terms)} terms, {systems} parameters to {TOLERANCE:g}; peers on "
@@ -247,12 +247,12 @@ def report(name: str, auto: Run, peers: list[Run], backend: str, systems: int) -
 
 def ideas() -> None:
     """All strategies on a small problem of bars."""
-    family, systems = solve_problems.bars(10 if quick else 24), 6 if quick else 30
+    family, systems = solve_problems.bars(24), 30
     thetas, pattern = family.sample(systems, 0), AffinePattern(family.terms)
     amg = SCALAR["smoothed aggregation .08"]
     middle = np.exp(np.log(family.sample(500, 99)).mean(axis=0))
     runs = [anew(family, pattern, thetas[::5], amg),
-            anew(family, pattern, thetas[:1 if quick else 3], amg, "one AMG kept (geometric mean of theta)", middle),
+            anew(family, pattern, thetas[:3], amg, "one AMG kept (geometric mean of theta)", middle),
             jacobi(family, pattern, thetas, 0, "Jacobi-CG"), jacobi(family, pattern, thetas, 64, "and reduced guesses")]
     wanted = [("deflated", 64, "and reduced basis as coarse space"), ("multigrid", 0, "prolongations kept"),
               ("multigrid", 64, "and reduced guesses"), ("directions", 64, "\"directions\""),
@@ -260,7 +260,7 @@ def ideas() -> None:
               ("auto", 64, "\"auto\""), ("learned", 64, "\"learned\"")]
     runs += [swept(family, thetas, strategy, size, name)[0] for strategy, size, name in wanted]
     # Five factors, then hundreds of iterations with two of them: a few systems tell.
-    runs.append(swept(family, thetas[:6 if quick else 7], "interpolated", 64, "\"interpolated\"")[0])
+    runs.append(swept(family, thetas[:7], "interpolated", 64, "\"interpolated\"")[0])
     print(f"\nall ideas, bars with {family.n} unknowns\n{HEAD}")
     for run in runs:
         print(run.line(systems // 3, float(np.mean(runs[0].seconds))))
