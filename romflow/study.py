@@ -118,8 +118,10 @@ class Study:
         model = self.config.model
         request = {"kind": model.kind, "options": dict(model.options), "parameters": self.parameters.to_spec(),
                    "base": str(self.base)}
-        solver = self.config.solver
-        return {**request, "solver": solver.wishes()} if solver.model_fields_set else request
+        solver, ranks = self.config.solver, self.config.cluster.ranks
+        if solver.model_fields_set:
+            request["solver"] = solver.wishes()
+        return request if ranks is None else {**request, "ranks": ranks}
 
     @cached_property
     def model(self) -> Any:

@@ -55,7 +55,7 @@ def complaint(faults: Sequence[ErrorDetails], keys_of: Callable[[Location], Sequ
     if kind == "missing":
         return _missing(location)
     if kind == "value_error":
-        return f"{_place(location)} {context['error']}"
+        return f"{_place(location) if location else 'the study'} {context['error']}"
     if kind in ("model_type", "dict_type", "list_type", "model_attributes_type"):
         return _no_table(location, value)
     if kind == "too_short":

@@ -22,7 +22,14 @@ from romflow.core.parameter_rules import (
 )
 from romflow.core.registry import check_name
 from romflow.core.sections import OpenSection, Section
-from romflow.core.work_sections import JOB_KEYS, ClusterConfig, FailuresConfig, SolverConfig
+from romflow.core.work_sections import (
+    JOB_KEYS,
+    ClusterConfig,
+    FailuresConfig,
+    SolverConfig,
+    check_split,
+    with_ranks,
+)
 
 __all__ = [
     "ClusterConfig",
@@ -177,6 +184,17 @@ class StudyConfig(Section):
     solver: SolverConfig = Field(default_factory=SolverConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
     export: list[ExportConfig] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ranks(cls, content: Any) -> Any:
+        """MPI ranks belong to [cluster] wherever they are written; with them [solver] chooses by itself."""
+        return with_ranks(content)
+
+    @model_validator(mode="after")
+    def _split(self) -> StudyConfig:
+        check_split(self.solver, self.cluster)
+        return self
 
     @field_validator("parameters")
     @classmethod

@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from romflow.core.names import nearest, shown
 from romflow.core.sections import Section
 
-__all__ = ["JOB_KEYS", "ClusterConfig", "FailuresConfig", "SolverConfig"]
+__all__ = ["DISTRIBUTED_KEYS", "JOB_KEYS", "ClusterConfig", "FailuresConfig", "SolverConfig", "check_split",
+           "with_ranks"]
 
 _CLUSTERS = ("local", "serial", "slurm", "pbs")
 _ADDRESSES = ("tcp://", "tls://")
@@ -31,20 +32,30 @@ JOB_KEYS = (
 )
 
 
+#: Keys of [solver] for systems that are split over MPI ranks.
+DISTRIBUTED_KEYS = ("parts", "subdomains", "partition", "overlap", "one_level", "coarse", "threshold")
+_DISTRIBUTED = ("auto", "schwarz", "petsc")
 # The methods that look at a key of [solver] which others leave alone.
 _SOLVER_KEYS = {
+    "petsc": "\"petsc\" and \"auto\"",
+    **dict.fromkeys(DISTRIBUTED_KEYS,
+                    "\"schwarz\", \"petsc\" and \"auto\" on MPI ranks"),
     "strategy": "method = \"sweep\"",
     "guess_size": "method = \"sweep\"",
     "preconditioner": "\"auto\" or an iterative method other than \"nystrom-cg\"",
     "max_iterations": "an iterative method",
-    "backend": "\"direct\", \"sweep\" and \"auto\"",
+    "backend": "\"direct\", \"sweep\", \"schwarz\" and \"auto\"",
 }
 
 
 class SolverConfig(Section):
-    """[solver]: how an affine model solves its systems; without it each is factorised anew, and the bits never vary."""
+    """[solver]: how an affine model solves its systems; without it each is factorised anew, and the bits never vary.
 
-    method: Literal["direct", "sweep", "auto", "cg", "minres", "gmres", "sketched-gmres", "nystrom-cg"] = "direct"
+    With MPI ranks the methods are "auto", "schwarz" (two-level Schwarz) and "petsc".
+    """
+
+    method: Literal["direct", "sweep", "auto", "cg", "minres", "gmres", "sketched-gmres", "nystrom-cg", "schwarz",
+                    "petsc"] = "direct"
     strategy: Literal["auto", "learned", "direct", "multigrid", "condensed", "deflated", "directions",
                       "interpolated"] = "auto"
     tolerance: float = Field(default=1e-9, ge=1e-14, lt=1.0)
@@ -54,14 +65,24 @@ class SolverConfig(Section):
     max_iterations: int = Field(default=1000, ge=1)
     guess_size: int = Field(default=64, ge=0)
     seed: int = Field(default=0, ge=0)
+    parts: int | None = Field(default=None, ge=1)
+    subdomains: int | None = Field(default=None, ge=1)
+    partition: Literal["metis", "bisection"] = "metis"
+    overlap: int = Field(default=1, ge=0)
+    one_level: Literal["auto", "asm", "ras", "oras", "none"] = "auto"
+    coarse: Literal["geneo", "nicolaides", "none"] = "geneo"
+    threshold: float | None = Field(default=None, gt=0.0)
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _used(self) -> SolverConfig:
         """Refuse keys that the method does not look at."""
         idle = {"strategy": self.method != "sweep", "guess_size": self.method != "sweep",
-                "preconditioner": self.method in ("direct", "sweep", "nystrom-cg"),
+                "preconditioner": self.method in ("direct", "sweep", "nystrom-cg", "schwarz", "petsc"),
                 "max_iterations": self.method == "direct",
-                "backend": self.method not in ("direct", "sweep", "auto")}
+                "backend": self.method not in ("direct", "sweep", "auto", "schwarz"),
+                "petsc": self.method not in ("auto", "petsc")}
+        idle |= dict.fromkeys(DISTRIBUTED_KEYS, self.method not in _DISTRIBUTED)
         for key, unused in idle.items():
             if unused and key in self.model_fields_set:
                 raise ValueError(f"has the key {key!r}, which method = {self.method!r} does not use; it belongs to "
@@ -74,6 +95,41 @@ class SolverConfig(Section):
         return self.model_dump(exclude={"max_iterations"} if own else None)
 
 
+def with_ranks(content: Any) -> Any:
+    """A study's content with `ranks` of [model] moved to [cluster], and `method` of [solver] "auto" where ranks work.
+
+    Raises
+    ------
+    ValueError
+        [model] and [cluster] name different numbers.
+    """
+    tables = ("model", "cluster", "solver")
+    if not isinstance(content, dict) or not all(isinstance(content.get(name, {}), dict) for name in tables):
+        return content
+    model, cluster, solver = (dict(content.get(name, {})) for name in tables)
+    if "ranks" in model:
+        ranks = model.pop("ranks")
+        if cluster.setdefault("ranks", ranks) != ranks:
+            raise ValueError(f"has ranks = {shown(ranks)} in [model] and {shown(cluster['ranks'])} in [cluster]; write "
+                             "it once, in [cluster].")
+    if cluster.get("ranks") is None:
+        return content
+    changed = {"model": model, "cluster": cluster, "solver": {"method": "auto", **solver}}
+    return {**content, **{name: table for name, table in changed.items() if table or name in content}}
+
+
+def check_split(solver: SolverConfig, cluster: ClusterConfig) -> None:
+    """Raise ValueError unless the method of [solver] and the ranks of [cluster] go together."""
+    if cluster.ranks is not None and solver.method not in _DISTRIBUTED:
+        raise ValueError(f"has [solver] method = {solver.method!r}, which solves in one process, with [cluster] ranks = "
+                         f"{cluster.ranks}; write method = \"auto\", \"schwarz\" or \"petsc\", or remove ranks.")
+    if cluster.ranks is None and solver.method in ("schwarz", "petsc"):
+        raise ValueError(f"has [solver] method = {solver.method!r}, which works on MPI ranks; give [cluster] ranks.")
+    lonely = [key for key in (*DISTRIBUTED_KEYS, "petsc") if key in solver.model_fields_set]
+    if cluster.ranks is None and lonely:
+        raise ValueError(f"has the key {lonely[0]!r} in [solver], which is for MPI ranks; give [cluster] ranks.")
+
+
 class FailuresConfig(Section):
     """[failures]: how often a failed solve is tried again, and the share of failed solves that stops the run."""
 
@@ -82,11 +138,17 @@ class FailuresConfig(Section):
 
 
 class ClusterConfig(Section):
-    """[cluster]: where the solves run; what a job queue needs, here or in [cluster.options], goes to `options`."""
+    """[cluster]: where the solves run; what a job queue needs, here or in [cluster.options], goes to `options`.
+
+    `ranks` makes each solve an MPI job of so many ranks; `time_limit` ends a solve after so many seconds.
+    """
 
     kind: str = "local"
     workers: int = Field(default=2, ge=1)
     threads: int = Field(default=1, ge=1)
+    ranks: int | None = Field(default=None, ge=1)
+    launcher: Literal["auto", "mpiexec", "srun"] = "auto"
+    time_limit: float | None = Field(default=None, gt=0.0)
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
