@@ -1,0 +1,1 @@
+"""Domain decomposition over MPI ranks: partitions, exchange, Schwarz methods and coarse spaces."""
