@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     from romflow.linalg.compression.result import Pod
+    from romflow.tasks.parts import PartResult
 
 __all__ = ["Executor", "OnDone", "SolveRecord"]
 
@@ -128,6 +129,59 @@ class Executor(Protocol):
             A snapshot is not stored.
         RomflowError
             The workers cannot be kept running.
+        """
+        ...
+
+    def parts(
+        self,
+        kernel: str,
+        request: dict[str, Any],
+        store_folder: str | Path,
+        shared: dict[str, Any],
+        parts: Sequence[int],
+    ) -> list[PartResult]:
+        """What a kernel finds on each part of a distributed model: a task a part, small answers, nothing gathered.
+
+        Parameters
+        ----------
+        kernel : str
+            Name in `romflow.reduction.distributed.kernels.KERNELS`; it is called as
+            ``kernel(fom, store_folder, part, **shared)`` and gives a dict of small arrays.
+        request, store_folder
+            As for :meth:`solve`.
+        shared : dict
+            JSON: the further arguments, the same for all parts.
+        parts : sequence of int
+            Part numbers.
+
+        Returns
+        -------
+        list of dict of arrays
+            In the order of `parts`, whoever worked.
+
+        Raises
+        ------
+        RomflowError
+            No kernel has this name, a kernel raises, or the workers cannot be kept running.
+        """
+        ...
+
+    def mpi(self, request: dict[str, Any], store_folder: str | Path, job: dict[str, Any]) -> dict[str, Any]:
+        """The last line of an MPI job of ``request["ranks"]`` ranks (`romflow.fom.distributed.job`).
+
+        Parameters
+        ----------
+        request, store_folder
+            As for :meth:`solve`; they go to the job as "request" and "store", with "ranks" and "threads".
+        job : dict
+            JSON: what else the job is told ("mode", "columns", "mu" ...).
+
+        Raises
+        ------
+        SolveFailed
+            A rank died or the time limit passed; the report says which ("rank", "exit_code", "stderr", "limit").
+        RomflowError
+            The job's own error, an MPI that cannot be started, or workers that cannot be kept running.
         """
         ...
 

@@ -18,6 +18,7 @@ from romflow.tasks.solving import pinned_threads, reuses, solve_batch
 
 if TYPE_CHECKING:
     from romflow.linalg.compression.result import Pod
+    from romflow.tasks.parts import PartResult
 
 __all__ = ["SerialExecutor"]
 
@@ -86,6 +87,24 @@ class SerialExecutor:
         root = node(len(tree.merges), 0)
         parts = [project_task(job.call(tree, part), self.threads, root) for part in tree.leaves]
         return job.result(root, parts)
+
+    def parts(
+        self,
+        kernel: str,
+        request: dict[str, Any],
+        store_folder: str | Path,
+        shared: dict[str, Any],
+        parts: Sequence[int],
+    ) -> list[PartResult]:
+        """What a kernel finds on each part; see `romflow.tasks.records.Executor`."""
+        from romflow.tasks.parts import checked_parts, part_call, part_task
+
+        calls = [part_call(kernel, request, store_folder, shared, part) for part in checked_parts(parts)]
+        return [part_task(call, self.threads) for call in calls]
+
+    def mpi(self, request: dict[str, Any], store_folder: str | Path, job: dict[str, Any]) -> dict[str, Any]:
+        """The last line of an MPI job; see `romflow.tasks.records.Executor`."""
+        raise NotImplementedError
 
     def __enter__(self) -> SerialExecutor:
         return self
