@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +89,22 @@ def _storable(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
-def read_artefact(path: str | Path) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
+def read_artefact(
+    path: str | Path, names: Sequence[str] | None = None
+) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
     """Kind, arrays and metadata of a file written by :func:`write_artefact`.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    names : sequence of str, optional
+        Read these arrays only.
 
     Raises
     ------
     StoreError
-        The file is missing, damaged, of another format version, or not romflow's.
+        The file is missing, damaged, of another format version, or not romflow's, or it lacks one of `names`.
     """
     source = Path(path)
     try:
@@ -106,23 +115,28 @@ def read_artefact(path: str | Path) -> tuple[str, dict[str, NDArray[Any]], dict[
     except OSError as error:
         raise refused("read", source, error) from error
     try:
-        return _load(source)
+        return _load(source, names)
     except StoreError:
         raise
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise _diagnosis(source, "it is not the HDF5 file of a model") from error
 
 
-def _load(source: Path) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
+def _load(
+    source: Path, names: Sequence[str] | None
+) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
     with h5py.File(source, "r", locking=False) as file:
         _check_format(source, file)
         arrays: dict[str, NDArray[Any]] = {}
 
         def take(name: str, node: Any) -> None:
-            if isinstance(node, h5py.Dataset):
+            if isinstance(node, h5py.Dataset) and (names is None or name in names):
                 arrays[name] = np.array(node[()], dtype=node.dtype)
 
         file.visititems(take)
+        absent = [name for name in names or () if name not in arrays]
+        if absent:
+            raise StoreError(f"{source} holds no array {absent[0]!r}; it was written for another purpose.")
         return str(file.attrs["kind"]), arrays, dict(json.loads(file.attrs["metadata"]))
 
 
