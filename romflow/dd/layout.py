@@ -1,0 +1,296 @@
+"""Vectors of one rank: owned unknowns and ghosts, their exchange between ranks, and sums whose order never varies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from romflow.core.errors import InputError, ShapeError
+from romflow.dd.communicator import agreed, gathered, swapped
+from romflow.dd.decomposition import PartData
+
+__all__ = ["Exchange", "Layout", "LocalSubdomain", "assemble", "parts_of_rank"]
+
+_FORWARD, _REVERSE = 71, 72
+
+
+def parts_of_rank(parts: int, ranks: int, rank: int) -> range:
+    """The contiguous run of parts that a rank has (the rule of numpy.array_split).
+
+    Raises
+    ------
+    InputError
+        There are more ranks than parts.
+
+    Examples
+    --------
+    >>> parts_of_rank(16, 3, 0), parts_of_rank(16, 3, 2)
+    (range(0, 6), range(11, 16))
+    """
+    if ranks > parts:
+        raise InputError(f"the job has {ranks} ranks and the mesh {parts} parts; the rule is at most one rank a part: "
+                         "raise [solver] parts, or lower [cluster] ranks")
+    size, extra = divmod(parts, ranks)
+    first = rank * size + min(rank, extra)
+    return range(first, first + size + (rank < extra))
+
+
+def assemble(cell_dofs: np.ndarray, K: np.ndarray, n: int) -> sp.csr_array:
+    """The sum of the cells' matrices: A[i, j] = sum over cells and a, b with dofs (i, j) of K[cell, a, b].
+
+    Contributions are added in the order of the cells; rows and columns of fixed values (-1) are left out.
+
+    Parameters
+    ----------
+    cell_dofs : (E, w) int
+        From 0 to n - 1, or -1.
+    K : (E, w, w)
+    n : int
+
+    Returns
+    -------
+    csr (n, n), canonical
+
+    Examples
+    --------
+    >>> K = np.array([[[1.0, -1.0], [-1.0, 1.0]]] * 2)
+    >>> assemble(np.array([[-1, 0], [0, 1]]), K, 2).toarray()
+    array([[ 2., -1.],
+           [-1.,  1.]])
+    """
+    w = cell_dofs.shape[1]
+    if K.shape != (cell_dofs.shape[0], w, w):
+        raise ShapeError(f"the matrices of {cell_dofs.shape[0]} cells with {w} unknowns have the shape {K.shape}; the "
+                         f"rule is {(cell_dofs.shape[0], w, w)}")
+    rows = np.repeat(cell_dofs.astype(np.int32, copy=False), w, axis=1).ravel()
+    columns = np.tile(cell_dofs.astype(np.int32, copy=False), (1, w)).ravel()
+    values = K.reshape(-1)
+    if cell_dofs.min(initial=0) < 0:
+        free = (rows >= 0) & (columns >= 0)
+        rows, columns, values = rows[free], columns[free], values[free]
+    return sp.csr_array(sp.coo_array((values, (rows, columns)), shape=(n, n)))
+
+
+@dataclass(frozen=True)
+class LocalSubdomain:
+    """A subdomain in the numbering of its rank: `cells` are places in `Layout.cells`, `dofs` in the local vector.
+
+    Attributes
+    ----------
+    number : int
+        Among all subdomains of the mesh.
+    own_cells, cells : (e,), (f,) int
+        Without and with overlap.
+    dofs : (m,) int
+        Unknowns of `cells`, by rising global number.
+    owned : (m,) bool
+        Those that belong to this subdomain.
+    """
+
+    number: int
+    own_cells: np.ndarray
+    cells: np.ndarray
+    dofs: np.ndarray
+    owned: np.ndarray
+
+
+class Layout:
+    """The local vector [owned | ghosts] of a rank over all of its parts, and the plan of its exchange.
+
+    Parameters
+    ----------
+    comm : communicator
+    parts : list of PartData
+        Those that `parts_of_rank` gives this rank, in their order.
+
+    Attributes
+    ----------
+    n, owned, local : int
+        Unknowns of the mesh, of this rank, and with its ghosts.
+    start : int
+        Global number of the first owned unknown.
+    dofs : (local,) int64
+        Global numbers: start .. start + owned - 1, then the ghosts, rising.
+    cells : (E,) int64
+        Numbers of all cells of the rank's parts with their layers, rising, each once.
+    cell_dofs : (E, w) int32
+        Places in the local vector, -1 where fixed: what `assemble` needs.
+    subdomains : list of LocalSubdomain
+    exchange : Exchange
+
+    Raises
+    ------
+    InputError
+        More ranks than parts, parts of another rank, or parts of different decompositions (on all ranks).
+    """
+
+    def __init__(self, comm: Any, parts: Sequence[PartData]) -> None:
+        self.comm = comm
+        with agreed(comm, "arranging its parts"):
+            self._merge(parts)
+        self.exchange = Exchange(comm, self.dofs, self.owned, self._rank_starts)
+
+    def _merge(self, parts: Sequence[PartData]) -> None:
+        if not parts:
+            raise InputError("a rank without parts; the rule is at least one part a rank: raise [solver] parts, or "
+                             "lower [cluster] ranks")
+        starts = parts[0].starts
+        mine = parts_of_rank(starts.size - 1, self.comm.size, self.comm.rank)
+        given = [part.number for part in parts]
+        if given != list(mine) or any(not np.array_equal(part.starts, starts) for part in parts):
+            raise InputError(f"rank {self.comm.rank} of {self.comm.size} was given the parts {given}; the rule is "
+                             f"{list(mine)} of one decomposition (parts_of_rank)")
+        self.starts, self.parts = starts, mine
+        self.n, self.start = int(starts[-1]), int(starts[mine.start])
+        self.owned = int(starts[mine.stop]) - self.start
+        edges = [parts_of_rank(starts.size - 1, self.comm.size, r).start for r in range(self.comm.size)]
+        self._rank_starts = np.append(starts[edges], starts[-1])
+        every = np.unique(np.concatenate([part.dofs for part in parts]))
+        ghosts = every[(every < self.start) | (every >= self.start + self.owned)]
+        self.dofs = np.concatenate([np.arange(self.start, self.start + self.owned), ghosts])
+        self.local = self.dofs.size
+        self.cells = np.unique(np.concatenate([part.cells for part in parts]))
+        self.cell_dofs = np.full((self.cells.size, parts[0].cell_dofs.shape[1]), -1, dtype=np.int32)
+        self.natural = np.empty(self.local, dtype=np.int64)
+        self.subdomains: list[LocalSubdomain] = []
+        for part in parts:
+            self._insert(part)
+        self.part_slices = [slice(int(starts[i]) - self.start, int(starts[i + 1]) - self.start) for i in mine]
+
+    def _insert(self, part: PartData) -> None:
+        places, rows = self.places(part.dofs), np.searchsorted(self.cells, part.cells)
+        self.natural[places] = part.natural
+        known = part.cell_dofs >= 0
+        self.cell_dofs[rows] = np.where(known, np.append(places, -1)[part.cell_dofs], -1)
+        for k in range(part.subdomains):
+            one = part.subdomain(k)
+            self.subdomains.append(LocalSubdomain(one.number, rows[one.own_cells], rows[one.cells],
+                                                  places[one.dofs], one.owned))
+
+    def places(self, numbers: np.ndarray) -> np.ndarray:
+        """Places in the local vector of unknowns with these global numbers, all of which the rank has."""
+        numbers = np.asarray(numbers)
+        inside = (numbers >= self.start) & (numbers < self.start + self.owned)
+        ghost = self.owned + np.searchsorted(self.dofs[self.owned:], numbers)
+        return np.where(inside, numbers - self.start, ghost)
+
+    def dot(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """X^T Y (i, j) of two blocks over the owned unknowns, summed over the parts in their order.
+
+        Parameters
+        ----------
+        X, Y : (owned, i) and (owned, j)
+
+        Returns
+        -------
+        (i, j), the same bits on every rank
+        """
+        mine = np.stack([X[part].T @ Y[part] for part in self.part_slices])
+        return np.sum(np.concatenate(gathered(self.comm, mine)), axis=0)
+
+    def dots(self, *pairs: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
+        """x^T y of the columns of each pair of blocks (owned, j): arrays (j,), for one message in all."""
+        mine = np.array([[np.einsum("ij,ij->j", X[part], Y[part]) for X, Y in pairs] for part in self.part_slices])
+        return list(np.sum(np.concatenate(gathered(self.comm, mine)), axis=0))
+
+    def norm(self, X: np.ndarray) -> np.ndarray:
+        """Euclidean norms (j,) of the columns of X (owned, j), over all ranks."""
+        return np.sqrt(self.dots((X, X))[0])
+
+    def multiplicity(self) -> np.ndarray:
+        """How many overlapped subdomains of all ranks hold each unknown of the local vector, (local,) float64."""
+        count = np.zeros((self.local, 1))
+        for one in self.subdomains:
+            count[one.dofs, 0] += 1.0
+        return self.exchange.forward(self.exchange.add(count))[:, 0]
+
+
+class Exchange:
+    """Values of ghosts from the ranks that own them, and contributions to ghosts back to their owners.
+
+    Parameters
+    ----------
+    comm : communicator
+    dofs : (local,) int64
+        Global numbers of the local vector: owned, then ghosts, rising.
+    owned : int
+    rank_starts : (ranks + 1,) int64
+        First owned number of each rank.
+
+    Attributes
+    ----------
+    neighbours : int
+        Ranks that this one talks to.
+
+    Notes
+    -----
+    Cost: one message to and from each neighbour, 8 bytes a ghost and column. `begin` returns at once; what needs no
+    ghosts can be done before `end`.
+    """
+
+    def __init__(self, comm: Any, dofs: np.ndarray, owned: int, rank_starts: np.ndarray) -> None:
+        self.comm, self.owned, self.local = comm, owned, dofs.size
+        ghosts = dofs[owned:]
+        edges = np.searchsorted(ghosts, rank_starts)
+        wanted = [ghosts[edges[r]:edges[r + 1]] for r in range(comm.size)]
+        asked = swapped(comm, wanted)
+        self._into = [(r, slice(owned + int(edges[r]), owned + int(edges[r + 1]))) for r in range(comm.size)
+                      if wanted[r].size]
+        self._out = [(r, asked[r] - int(rank_starts[comm.rank])) for r in range(comm.size)
+                     if r != comm.rank and asked[r].size]
+        self.neighbours = len({r for r, _ in self._into} | {r for r, _ in self._out})
+
+    def begin(self, X: np.ndarray) -> list[Any]:
+        """Start filling the ghost rows of X (local, j), C order, with their owners' values; `end` waits for it."""
+        requests = [self.comm.Irecv(X[rows], source=r, tag=_FORWARD) for r, rows in self._into]
+        buffers = [np.ascontiguousarray(X[rows]) for _, rows in self._out]
+        requests += [self.comm.Isend(buffer, dest=r, tag=_FORWARD)
+                     for (r, _), buffer in zip(self._out, buffers, strict=True)]
+        return [requests, buffers]
+
+    def end(self, running: list[Any]) -> None:
+        """Wait until the ghosts are there."""
+        for request in running[0]:
+            request.Wait()
+
+    def forward(self, X: np.ndarray) -> np.ndarray:
+        """X (local, j) after its ghost rows were filled, in place; (owned, j) is given ghost rows first."""
+        if X.shape[0] != self.local:
+            X = np.concatenate([X, np.zeros((self.local - self.owned, *X.shape[1:]), dtype=X.dtype)])
+        self.end(self.begin(X))
+        return X
+
+    def add(self, X: np.ndarray) -> np.ndarray:
+        """X (local, j) after the ghost rows of all ranks were added to their owners' rows, in the order of the ranks.
+
+        The owned rows change in place; the ghost rows keep their contributions.
+        """
+        buffers = [np.empty((rows.size, *X.shape[1:]), dtype=X.dtype) for _, rows in self._out]
+        requests = [self.comm.Irecv(buffer, source=r, tag=_REVERSE)
+                    for (r, _), buffer in zip(self._out, buffers, strict=True)]
+        requests += [self.comm.Isend(X[rows], dest=r, tag=_REVERSE) for r, rows in self._into]
+        for request in requests:
+            request.Wait()
+        for (_, rows), buffer in zip(self._out, buffers, strict=True):
+            X[rows] += buffer
+        return X
+
+    def add_rows(self, Z: sp.csr_array) -> sp.csr_array:
+        """The owned rows (owned, m) of sparse Z (local, m) after the ghost rows of all ranks were added to them."""
+        if self.comm.size == 1:
+            return Z
+        empty = sp.csr_array((0, Z.shape[1]))
+        out = [sp.coo_array(Z[dict(self._into)[r]] if r in dict(self._into) else empty)
+               for r in range(self.comm.size)]
+        rows = swapped(self.comm, [piece.row.astype(np.int64) for piece in out])
+        columns = swapped(self.comm, [piece.col.astype(np.int64) for piece in out])
+        values = swapped(self.comm, [piece.data for piece in out])
+        own = Z[:self.owned].tocoo()
+        targets = dict(self._out)
+        places = [targets[r][rows[r]] if r in targets else rows[r] for r in range(self.comm.size)]
+        return sp.csr_array((np.concatenate([own.data, *values]), (np.concatenate([own.row, *places]),
+                            np.concatenate([own.col, *columns]))), shape=(self.owned, Z.shape[1]))
