@@ -50,6 +50,8 @@ class Batches:
         What is known about the seconds of a solve; more may be added meanwhile.
     groups : sequence of sequences of int, optional
         The same rows in groups.
+    longest : float
+        Seconds that a task should last at most; with more than the default, the first tasks hold their whole group.
 
     Examples
     --------
@@ -62,10 +64,12 @@ class Batches:
     [40, 40, 19, 0]
     """
 
-    def __init__(self, rows: Sequence[int], pace: Pace, groups: Sequence[Sequence[int]] = ()) -> None:
+    def __init__(self, rows: Sequence[int], pace: Pace, groups: Sequence[Sequence[int]] = (),
+                 longest: float = _LONGEST) -> None:
         self._left = [deque(group) for group in groups or [rows]]
         self._suspects: deque[int] = deque()
         self._pace = pace
+        self._longest = longest
 
     def __len__(self) -> int:
         return self._remaining() + len(self._suspects)
@@ -73,6 +77,10 @@ class Batches:
     def put_back(self, rows: Sequence[int]) -> None:
         """Rows of a task whose workers died: one may be the cause, so each is handed out alone, before all others."""
         self._suspects.extend(rows)
+
+    def again(self, rows: Sequence[int]) -> None:
+        """Rows of a task whose workers died after other rows of it were done: they go on as before."""
+        self._left[0].extendleft(reversed(rows))
 
     def take(self, workers: int, lane: int = 0) -> tuple[list[int], bool]:
         """Rows of the next task of a lane, none if nothing is left, and whether they are suspects."""
@@ -89,6 +97,8 @@ class Batches:
 
     def _size(self, workers: int) -> int:
         left = self._remaining()
+        if self._longest > _LONGEST:
+            return left if self._pace.seconds is None else max(1, int(self._longest / max(self._pace.seconds, 1e-6)))
         if self._pace.seconds is None:
             return min(1, left)
         seconds = max(self._pace.seconds, 1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from romflow.tasks.dask_executor import DaskExecutor
+from romflow.tasks.mpi import Launch
 from romflow.tasks.records import Executor, OnDone, SolveRecord
 from romflow.tasks.serial import SerialExecutor
 from romflow.tasks.solving import pinned_threads
@@ -31,5 +32,5 @@ def make_executor(cluster: ClusterConfig, retries: int = 0) -> Executor:
     False
     """
     if cluster.kind == "serial":
-        return SerialExecutor(retries, cluster.threads)
+        return SerialExecutor(retries, cluster.threads, Launch(cluster.launcher, cluster.time_limit, cluster.threads))
     return DaskExecutor(cluster, retries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 
 from romflow.parameters.ordering import neighbour_groups
 from romflow.tasks.batches import checked_rows
+from romflow.tasks.mpi import Launch
+from romflow.tasks.mpi_solving import run_job
 from romflow.tasks.records import OnDone, SolveRecord
 from romflow.tasks.solving import pinned_threads, reuses, solve_batch
 
@@ -32,13 +34,16 @@ class SerialExecutor:
         Further attempts for a solve that fails.
     threads : int
         Threads that BLAS may use.
+    launch : Launch, optional
+        How MPI jobs are started, for requests with "ranks".
     """
 
     remote = False
 
-    def __init__(self, retries: int = 0, threads: int = 1) -> None:
+    def __init__(self, retries: int = 0, threads: int = 1, launch: Launch | None = None) -> None:
         self.retries = retries
         self.threads = threads
+        self.launch = launch or Launch(threads=threads)
 
     def solve(
         self,
@@ -60,7 +65,8 @@ class SerialExecutor:
                 on_done(placed)
 
         with pinned_threads(self.threads):
-            solve_batch(request, str(store_folder), columns, rows[order].tolist(), self.retries, on_done=note)
+            solve_batch(request, str(store_folder), columns, rows[order].tolist(), self.retries, on_done=note,
+                        launch=asdict(self.launch))
         return [found[index] for index in range(len(rows))]
 
     def compress(
@@ -104,7 +110,7 @@ class SerialExecutor:
 
     def mpi(self, request: dict[str, Any], store_folder: str | Path, job: dict[str, Any]) -> dict[str, Any]:
         """The last line of an MPI job; see `romflow.tasks.records.Executor`."""
-        raise NotImplementedError
+        return run_job(request, store_folder, job, self.launch)
 
     def __enter__(self) -> SerialExecutor:
         return self

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from romflow.core.names import one_line, shown
 from romflow.fom.build import build_model, model_identity
 from romflow.fom.protocol import snapshot_of
 from romflow.store.snapshots import SnapshotStore
+from romflow.tasks.mpi import Launch
+from romflow.tasks.mpi_solving import solve_on_ranks
 from romflow.tasks.records import OnDone, SolveRecord
 from romflow.tasks.settings import SETTINGS
 
@@ -63,6 +65,8 @@ def solve_batch(
     retries: int = 0,
     suspect: bool = False,
     on_done: OnDone | None = None,
+    launch: Mapping[str, Any] | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> tuple[list[SolveRecord], int, float]:
     """Solve and store the parameters that are not stored; each is stored as soon as it is solved.
 
@@ -78,6 +82,10 @@ def solve_batch(
         A worker died at one of these perhaps: note each as failed before it is solved.
     on_done : callable, optional
         Called with each record.
+    launch : mapping, optional
+        Fields of :class:`romflow.tasks.mpi.Launch`, for a request with "ranks": one MPI job solves all parameters.
+    cancelled : callable, optional
+        Asked while an MPI job runs whether to end it.
 
     Returns
     -------
@@ -95,6 +103,11 @@ def solve_batch(
     RomflowError
         The model cannot be built.
     """
+    if request.get("ranks") is not None:
+        store, worker = SnapshotStore.open(store_folder), _worker()
+        suspicion = functools.partial(_note_suspect, store, worker=worker) if suspect else None
+        return solve_on_ranks(request, store_folder, columns, mu, Launch(**(launch or {})), retries, suspicion, on_done,
+                              cancelled)
     fom = _model(request)
     state = Path(store_folder, SOLVER_STATE)
     _remind(fom, state)
@@ -116,7 +129,7 @@ def solve_batch(
 
 def reuses(request: dict[str, Any]) -> bool:
     """Whether a solve uses what the solves before have left, so that neighbours belong to one worker."""
-    return (request.get("solver") or {}).get("method") == "sweep"
+    return request.get("ranks") is not None or (request.get("solver") or {}).get("method") == "sweep"
 
 
 def solve_task(call: str, threads: int | None) -> tuple[list[SolveRecord], int, float]:
@@ -153,7 +166,7 @@ def _store(folder: str, identity: bytes, columns: tuple[str, ...]) -> SnapshotSt
 def _solve_one(
     fom: Any, store: SnapshotStore, index: int, row: NDArray[np.float64], retries: int, suspect: bool
 ) -> SolveRecord:
-    key, worker = store.key(row), f"{socket.gethostname()}:{os.getpid()}"
+    key, worker = store.key(row), _worker()
     if store.has(key) and not len(store.missing(row[None, :])):
         known = float(store.seconds(row[None, :])[0])
         return SolveRecord(index, key, "stored", known if np.isfinite(known) else 0.0, worker=worker)
@@ -178,6 +191,10 @@ def _solve_one(
     seconds = max(time.process_time() - begun, float(report.get("seconds") or 0.0))
     store.record_failure(row, {**report, "message": message, "seconds": seconds, "worker": worker})
     return SolveRecord(index, key, "failed", seconds, message, report, worker)
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _note_suspect(store: SnapshotStore, row: NDArray[np.float64], worker: str) -> None:
