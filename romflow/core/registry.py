@@ -23,6 +23,7 @@ __all__ = ["BUILTIN", "build", "check_name", "check_options", "known", "load", "
 BUILTIN: dict[str, dict[str, str]] = {
     "model": {
         "thermal-block": "romflow.fom.gallery.thermal_block:ThermalBlock",
+        "diffusion": "romflow.fom.gallery.diffusion:DiffusionOnMesh",
         "advection-diffusion": "romflow.fom.gallery.advection_diffusion:AdvectionDiffusion",
         "linear-elasticity": "romflow.fom.gallery.linear_elasticity:LinearElasticity",
         "affine-files": "romflow.fom.affine_files:AffineFiles",

@@ -69,7 +69,11 @@ class AffineOperator:
         Cost: two operations an entry of a term. The pattern holds every entry of every term, also where
         theta_q(mu) = 0, so that a symbolic factorisation serves all mu. Its index arrays are read-only.
         """
-        return self._pattern.csc(self._coefficients(mu))
+        return self.combine(self._coefficients(mu))
+
+    def combine(self, coefficients: np.ndarray) -> sp.csc_array:
+        """sum_q c_q A_q for coefficients c (Q,), on the pattern of `assemble`."""
+        return self._pattern.csc(coefficients)
 
     def apply(self, V: np.ndarray) -> np.ndarray:
         """A_q V (Q, n, j) for V (m, j): each term touches its own rows only."""

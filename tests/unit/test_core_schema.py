@@ -223,7 +223,7 @@ def test_a_configuration_cannot_be_changed(tmp_path):
         (
             '"thermal-block"',
             '"thermal_block"',
-            "[model] kind: no model is called 'thermal_block'; known: thermal-block, "
+            "[model] kind: no model is called 'thermal_block'; known: thermal-block, diffusion, "
             "advection-diffusion, linear-elasticity, affine-files, external. Did you mean 'thermal-block'?",
         ),
         (
@@ -324,7 +324,7 @@ def test_what_is_not_toml_is_said_with_its_line(tmp_path, old, new, line):
         (
             '[cluster]\nkind = "lokal"',
             "[cluster] kind: no cluster is called 'lokal'; known: local, serial, slurm, pbs, "
-            "tcp://HOST:PORT. Did you mean 'local'?",
+            "allocation, tcp://HOST:PORT. Did you mean 'local'?",
         ),
         ("[cluster]\nworkers = 0", "[cluster] workers = 0 is too small; write 1 or more."),
         (

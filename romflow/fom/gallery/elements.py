@@ -1,22 +1,23 @@
-"""Element matrices of all elements at once, and their sum into sparse matrices on the free unknowns."""
+"""Elements of first order on the cells of a mesh: integrals over every cell at once, by scikit-fem."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import skfem
 
-# Local entries below this share of the largest one are rounding of zero (right angles) and would only cause fill.
-_ZERO = 1e-14
+from romflow.fom.cells import CellMesh
 
-_ELEMENTS = {
-    "MeshQuad1": (skfem.ElementQuad1, 2),
-    "MeshTri1": (skfem.ElementTriP1, 1),
-    "MeshHex1": (skfem.ElementHex1, 2),
-    "MeshTet1": (skfem.ElementTetP1, 1),
+# Mesh, element and order of quadrature of scikit-fem; the names of cells are meshio's.
+_KINDS = {
+    "quad": (skfem.MeshQuad, skfem.ElementQuad1, 2),
+    "triangle": (skfem.MeshTri, skfem.ElementTriP1, 1),
+    "hexahedron": (skfem.MeshHex, skfem.ElementHex1, 2),
+    "tetra": (skfem.MeshTet, skfem.ElementTetP1, 1),
 }
+# Cells whose shape functions are held at once where only sums over them are wanted.
+_CHUNK = 65536
 
 
 class Elements:
@@ -27,40 +28,24 @@ class Elements:
 
     Parameters
     ----------
-    mesh : scikit-fem mesh
+    mesh : CellMesh
         Of E triangles, quadrilaterals, tetrahedra or hexahedra with v vertices in d dimensions.
     """
 
-    def __init__(self, mesh: Any) -> None:
-        element, order = _ELEMENTS[type(mesh).__name__]
-        self.mesh = mesh
-        self.basis = skfem.Basis(mesh, element(), intorder=order)
-        fields = [functions[0] for functions in self.basis.basis]
-        self._weights = np.asarray(self.basis.dx)
+    def __init__(self, mesh: CellMesh) -> None:
+        _, element, order = _KINDS[mesh.cell_type]
+        basis = skfem.Basis(skfem_mesh(mesh), element(), intorder=order)
+        fields = [functions[0] for functions in basis.basis]
+        self._weights = np.asarray(basis.dx)
         self._values = np.stack([np.broadcast_to(np.asarray(f), self._weights.shape) for f in fields], axis=1)
         self._gradients = np.stack([f.grad.transpose(1, 0, 2) for f in fields], axis=1)
 
-    @property
-    def vertices(self) -> np.ndarray:
-        """Vertex numbers (E, v)."""
-        return np.asarray(self.basis.element_dofs).T
-
-    @property
-    def centroids(self) -> np.ndarray:
-        """Centroids (E, d)."""
-        return np.asarray(self.mesh.p[:, self.mesh.t].mean(axis=1).T)
-
-    def gradient_products(self, chosen: Any = slice(None)) -> np.ndarray:
-        """G (E', v, d, v, d) with G[e, i, a, j, b] = int over e of d_a phi_i d_b phi_j."""
-        G = self._gradients[chosen]
-        count, v, d, points = G.shape
-        flat = G.reshape(count, v * d, points)
-        products = (flat * self._weights[chosen][:, None, :]) @ flat.transpose(0, 2, 1)
+    def gradient_products(self) -> np.ndarray:
+        """G (E, v, d, v, d) with G[e, i, a, j, b] = int over e of d_a phi_i d_b phi_j."""
+        count, v, d, points = self._gradients.shape
+        flat = self._gradients.reshape(count, v * d, points)
+        products = (flat * self._weights[:, None, :]) @ flat.transpose(0, 2, 1)
         return np.asarray(products.reshape(count, v, d, v, d))
-
-    def stiffness(self) -> np.ndarray:
-        """(E, v, v): int of grad phi_i . grad phi_j."""
-        return np.asarray(np.einsum("eiaja->eij", self.gradient_products()))
 
     def advection(self, direction: int) -> np.ndarray:
         """(E, v, v): int of phi_i d_direction phi_j."""
@@ -72,57 +57,30 @@ class Elements:
         return np.asarray(np.einsum("eiq,eq->ei", self._values, self._weights))
 
 
-class FreeUnknowns:
-    """The unknowns that are not fixed to zero, numbered 0 .. n - 1 in the order of their nodal values.
-
-    Parameters
-    ----------
-    vertices : (E, v) int
-        Vertex numbers of each element.
-    fixed : (P,) bool
-        Vertices whose values are all fixed.
-    components : int
-        Values a vertex; nodal value j * components + c is component c at vertex j.
-    """
-
-    def __init__(self, vertices: np.ndarray, fixed: np.ndarray, components: int = 1) -> None:
-        free = np.repeat(~fixed, components)
-        self.nodal = np.flatnonzero(free)
-        self.n = self.nodal.size
-        numbers = np.where(free, np.cumsum(free) - 1, -1)
-        local = vertices[:, :, None] * components + np.arange(components)
-        self._numbers = numbers[local.reshape(vertices.shape[0], -1)].astype(np.int32)
-
-    def matrix(self, local: np.ndarray, chosen: Any = slice(None), *, symmetric: bool = False) -> sp.csr_array:
-        """Sum of element matrices local (E', w, w) of the chosen elements: csr (n, n).
-
-        Parameters
-        ----------
-        local : (E', w, w)
-            w = v * components; consumed (tiny entries are set to zero).
-        chosen : index
-            The elements that `local` belongs to.
-        symmetric : bool
-            Remove the rounding by which the sums of mirrored entries differ.
-        """
-        numbers = self._numbers[chosen]
-        width = numbers.shape[1]
-        local[np.abs(local) <= _ZERO * np.abs(local).max(initial=0.0)] = 0.0
-        rows = np.repeat(numbers, width, axis=1).ravel()
-        columns = np.tile(numbers, (1, width)).ravel()
-        values = local.reshape(-1)
-        kept = (rows >= 0) & (columns >= 0) & (values != 0.0)
-        A = sp.coo_array((values[kept], (rows[kept], columns[kept])), shape=(self.n, self.n)).tocsr()
-        return sp.csr_array(0.5 * (A + A.T)) if symmetric else A
-
-    def vector(self, local: np.ndarray) -> np.ndarray:
-        """Sum of element vectors local (E, w): (n,)."""
-        kept = self._numbers >= 0
-        return np.bincount(self._numbers[kept], weights=local[kept], minlength=self.n)
+def skfem_mesh(mesh: CellMesh) -> Any:
+    """The mesh for scikit-fem, its cells with their corners as they are."""
+    return _KINDS[mesh.cell_type][0](np.ascontiguousarray(mesh.points.T), np.ascontiguousarray(mesh.cells.T),
+                                     sort_t=False, validate=False)
 
 
-def on_boundary(mesh: Any) -> np.ndarray:
-    """Vertices (P,) bool on the boundary of the mesh."""
-    marks = np.zeros(mesh.p.shape[1], dtype=bool)
-    marks[mesh.boundary_nodes()] = True
-    return marks
+def nodal_load(mesh: CellMesh) -> np.ndarray:
+    """(P,): int of phi_j over the mesh."""
+    local = np.empty(mesh.cells.shape)
+    for start in range(0, len(local), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        local[chunk] = Elements(mesh.chosen(chunk)).load()
+    return np.bincount(mesh.cells.ravel(), weights=local.ravel(), minlength=len(mesh.points))
+
+
+def face_load(mesh: CellMesh, axis: int, place: float) -> np.ndarray:
+    """(P,): int of phi_j over the face x_axis = place of the mesh, for a mesh that lies below it."""
+    near = mesh.points[:, axis] > place * (1.0 - 1e-9)
+    cells = np.flatnonzero(near[mesh.cells].any(axis=1))
+    numbers = np.unique(mesh.cells[cells])
+    # Few cells: scikit-fem lists the faces of all that it is given.
+    piece = skfem_mesh(mesh.chosen(cells))
+    facets = piece.facets_satisfying(lambda x: x[axis] > place * (1.0 - 1e-9))
+    face = skfem.FacetBasis(piece, _KINDS[mesh.cell_type][1](), facets=facets, intorder=2)
+    load = np.zeros(len(mesh.points))
+    load[numbers] = skfem.LinearForm(lambda v, _: v).assemble(face)
+    return load

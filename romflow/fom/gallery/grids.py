@@ -1,24 +1,23 @@
-"""Structured meshes of the gallery, and their form for pictures."""
+"""Structured meshes of the gallery: rectangles and boxes, cut in triangles and tetrahedra where these are wanted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import skfem
 
 from romflow.core.errors import ConfigError
-from romflow.core.mesh import Mesh
 from romflow.core.names import nearest, shown
 
 #: Name in a study -> what it is.
 PLANE_ELEMENTS = {"Q1": "bilinear quadrilaterals", "P1": "linear triangles, four to a square (criss-cross)"}
 SOLID_ELEMENTS = {"hex": "trilinear hexahedra", "tet": "linear tetrahedra"}
+FLAT_ELEMENTS = {"quad": "bilinear quadrilaterals", "tri": "linear triangles, four to a square (criss-cross)"}
 
-# scikit-fem numbers the corners of a hexahedron by its edges at one corner, VTK walks around bottom and top.
-_HEXAHEDRON = [0, 3, 6, 2, 1, 5, 7, 4]
-# Corners that are neighbours of corner 0, in the order in which they span a positive volume.
-_EDGES = {"triangle": [1, 2], "quad": [1, 3], "tetra": [1, 2, 3]}
+_TYPES = {"MeshQuad1": "quad", "MeshTri1": "triangle", "MeshHex1": "hexahedron", "MeshTet1": "tetra"}
+_SIMPLICES = ("P1", "tet", "tri")
 
 
 def counts(value: Any, dimension: int, key: str, least: int = 1) -> tuple[int, ...]:
@@ -41,40 +40,45 @@ def counts(value: Any, dimension: int, key: str, least: int = 1) -> tuple[int, .
     return tuple(int(number) for number in numbers)
 
 
+def directions(value: Any, default: int) -> int:
+    """How many directions a list of counts names, 2 or 3; `default` for one number or a list of another length.
+
+    Examples
+    --------
+    >>> directions([4, 4, 4], 2), directions(4, 2)
+    (3, 2)
+    """
+    length = len(value) if isinstance(value, list | tuple | np.ndarray) else default
+    return length if length in (2, 3) else default
+
+
 def check_element(element: Any, known: dict[str, str]) -> None:
     """Raise ConfigError unless `element` is a known name."""
     if element not in known:
         raise ConfigError(f"no element is called {shown(element)}{nearest(str(element), known)}")
 
 
-def unit_square(element: str, cells: tuple[int, ...]) -> Any:
-    """Mesh of (0, 1)^2: cells[0] x cells[1] rectangles ("Q1"), each cut in four triangles by its diagonals ("P1")."""
-    nx, ny = cells
-    rectangles = skfem.MeshQuad.init_tensor(np.linspace(0.0, 1.0, nx + 1), np.linspace(0.0, 1.0, ny + 1))
-    if element == "Q1":
-        return rectangles
-    corners = rectangles.t
-    centres = rectangles.p.shape[1] + np.arange(corners.shape[1])
-    points = np.hstack([rectangles.p, rectangles.p[:, corners].mean(axis=1)])
-    triangles = np.hstack([np.vstack([corners[i], corners[(i + 1) % 4], centres]) for i in range(4)])
-    return skfem.MeshTri(np.ascontiguousarray(points), np.ascontiguousarray(triangles))
+def grid(element: str, lengths: Sequence[float], cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray, str]:
+    """Points (P, d), cells (E, v) in the order of scikit-fem, and their type, on [0, lengths[0]] x ...
 
-
-def box(element: str, lengths: tuple[float, float, float], cells: tuple[int, ...]) -> Any:
-    """Mesh of [0, lengths[0]] x [0, lengths[1]] x [0, lengths[2]] of boxes ("hex") or six tetrahedra each ("tet")."""
+    In the plane rectangles ("Q1", "quad"), each cut in four triangles by its diagonals ("P1", "tri"); in space boxes
+    ("Q1", "hex"), each cut in six tetrahedra ("P1", "tet").
+    """
     axes = [np.linspace(0.0, length, count + 1) for length, count in zip(lengths, cells, strict=True)]
-    return (skfem.MeshHex if element == "hex" else skfem.MeshTet).init_tensor(*axes)
-
-
-def picture_mesh(mesh: Any, dofs: np.ndarray, components: int = 1) -> Mesh:
-    """The mesh of scikit-fem, corners in VTK's order; entry i of a state is nodal value dofs[i]."""
-    cell_type = {3: "triangle", 4: "quad" if mesh.dim() == 2 else "tetra", 8: "hexahedron"}[mesh.t.shape[0]]
-    points, cells = np.ascontiguousarray(mesh.p.T), np.array(mesh.t.T, dtype=np.int64)
-    if cell_type == "hexahedron":
-        cells = cells[:, _HEXAHEDRON]
+    simplices = element in _SIMPLICES
+    if len(axes) == 3:
+        mesh = (skfem.MeshTet if simplices else skfem.MeshHex).init_tensor(*axes)
     else:
-        edges = points[cells[:, _EDGES[cell_type]]] - points[cells[:, :1]]
-        mirrored = np.linalg.det(edges) < 0.0
-        swapped = _EDGES[cell_type][-2:]
-        cells[np.ix_(mirrored, swapped)] = cells[np.ix_(mirrored, swapped[::-1])]
-    return Mesh(points, cells, cell_type, dofs, components)
+        mesh = skfem.MeshQuad.init_tensor(*axes)
+    points, corners = mesh.p, mesh.t
+    if len(axes) == 2 and simplices:
+        centres = points.shape[1] + np.arange(corners.shape[1])
+        points = np.hstack([points, points[:, corners].mean(axis=1)])
+        corners = np.sort(np.hstack([np.vstack([corners[i], corners[(i + 1) % 4], centres]) for i in range(4)]), axis=0)
+        return np.ascontiguousarray(points.T), np.ascontiguousarray(corners.T), "triangle"
+    return np.ascontiguousarray(points.T), np.ascontiguousarray(corners.T), _TYPES[type(mesh).__name__]
+
+
+def on_box(points: np.ndarray, lengths: Sequence[float]) -> np.ndarray:
+    """Points (P,) bool on the boundary of the box [0, lengths[0]] x ..., to the bit as `grid` puts them there."""
+    return np.asarray(((points == 0.0) | (points == np.asarray(lengths))).any(axis=1))
