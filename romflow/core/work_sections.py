@@ -9,10 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from romflow.core.names import nearest, shown
 from romflow.core.sections import Section
 
-__all__ = ["DISTRIBUTED_KEYS", "JOB_KEYS", "ClusterConfig", "FailuresConfig", "SolverConfig", "check_split",
-           "with_ranks"]
+__all__ = ["DISTRIBUTED_KEYS", "JOB_KEYS", "ClusterConfig", "DriverConfig", "FailuresConfig", "SolverConfig",
+           "check_split", "with_ranks"]
 
-_CLUSTERS = ("local", "serial", "slurm", "pbs")
+_CLUSTERS = ("local", "serial", "slurm", "pbs", "allocation")
+_QUEUES = ("slurm", "pbs")
 _ADDRESSES = ("tcp://", "tls://")
 
 # What users of job queues write most; [cluster.options] takes every key of the cluster's class.
@@ -121,8 +122,8 @@ def with_ranks(content: Any) -> Any:
 def check_split(solver: SolverConfig, cluster: ClusterConfig) -> None:
     """Raise ValueError unless the method of [solver] and the ranks of [cluster] go together."""
     if cluster.ranks is not None and solver.method not in _DISTRIBUTED:
-        raise ValueError(f"has [solver] method = {solver.method!r}, which solves in one process, with [cluster] ranks = "
-                         f"{cluster.ranks}; write method = \"auto\", \"schwarz\" or \"petsc\", or remove ranks.")
+        raise ValueError(f"has [solver] method = {solver.method!r}, which solves in one process, with [cluster] ranks "
+                         f"= {cluster.ranks}; write method = \"auto\", \"schwarz\" or \"petsc\", or remove ranks.")
     if cluster.ranks is None and solver.method in ("schwarz", "petsc"):
         raise ValueError(f"has [solver] method = {solver.method!r}, which works on MPI ranks; give [cluster] ranks.")
     lonely = [key for key in (*DISTRIBUTED_KEYS, "petsc") if key in solver.model_fields_set]
@@ -137,18 +138,38 @@ class FailuresConfig(Section):
     max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
+class DriverConfig(Section):
+    """[cluster.driver]: the job in which `romflow run --submit` runs the study; what is not said is as for the workers.
+
+    `restarts` is how often it goes on in a new job after its wall-time.
+    """
+
+    walltime: str | None = None
+    memory: str | None = None
+    queue: str | None = None
+    account: str | None = None
+    job_extra_directives: list[str] | None = None
+    job_script_prologue: list[str] | None = None
+    restarts: int = Field(default=20, ge=0)
+
+
 class ClusterConfig(Section):
     """[cluster]: where the solves run; what a job queue needs, here or in [cluster.options], goes to `options`.
 
-    `ranks` makes each solve an MPI job of so many ranks; `time_limit` ends a solve after so many seconds.
+    `ranks` makes each solve an MPI job of so many ranks; `time_limit` ends a solve after so many seconds. With
+    `min_workers` a queue has as many jobs as there is work for, between that and `workers`; a job ends when it had
+    nothing to do for `idle_time` seconds.
     """
 
     kind: str = "local"
     workers: int = Field(default=2, ge=1)
+    min_workers: int | None = Field(default=None, ge=0)
+    idle_time: float = Field(default=60.0, gt=0.0)
     threads: int = Field(default=1, ge=1)
     ranks: int | None = Field(default=None, ge=1)
     launcher: Literal["auto", "mpiexec", "srun"] = "auto"
     time_limit: float | None = Field(default=None, gt=0.0)
+    driver: DriverConfig = Field(default_factory=DriverConfig)
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -171,3 +192,17 @@ class ClusterConfig(Section):
         if kind not in _CLUSTERS and not kind.startswith(_ADDRESSES):
             raise ValueError(f"no cluster is called {shown(kind)}{nearest(kind, [*_CLUSTERS, 'tcp://HOST:PORT'])}")
         return kind
+
+    @model_validator(mode="after")
+    def _scales(self) -> ClusterConfig:
+        """Refuse what only a queue has, and more workers at least than at most."""
+        if self.kind not in _QUEUES:
+            idle = [key for key in ("min_workers", "idle_time") if key in self.model_fields_set]
+            if idle:
+                raise ValueError(f"has the key {idle[0]!r} with kind = {shown(self.kind)}; the number of workers "
+                                 "changes with kind = \"slurm\" or \"pbs\" only; remove the key.")
+        elif self.min_workers is None and "idle_time" in self.model_fields_set:
+            raise ValueError("has the key 'idle_time' without min_workers; say how many workers stay.")
+        if (self.min_workers or 0) > self.workers:
+            raise ValueError(f"has min_workers = {self.min_workers} above workers = {self.workers}; lower it.")
+        return self

@@ -25,7 +25,7 @@ from romflow.tasks.solving import DEATHS, reuses, solve_task
 if TYPE_CHECKING:
     from romflow.core.schema import ClusterConfig
     from romflow.linalg.compression.result import Pod
-    from romflow.tasks.cluster import Cluster
+    from romflow.tasks.clusters.cluster import Cluster
 
 __all__ = ["DaskExecutor"]
 
@@ -149,12 +149,14 @@ class DaskExecutor:
             if self._flying:
                 cluster.client.cancel(list(self._flying))
                 self._flying.clear()
+            cluster.want(0)
 
     def _submit(self, job: _Job, done: Any) -> None:
         """Send tasks until every worker has one."""
         cluster = self._running()
         if cluster.broken is not None:
-            raise RomflowError(f"{cluster.broken}; look for their messages above, or set [cluster] kind = 'serial'.")
+            raise RomflowError(f"{cluster.broken}.")
+        cluster.want(len(job.batches) + len(self._flying))
         while len(job.batches) and len(self._flying) < self._workers(cluster):
             busy = {lane for _, _, lane in self._flying.values()}
             lane = next(lane for lane in range(len(busy) + 1) if lane not in busy)
@@ -224,7 +226,7 @@ class DaskExecutor:
     def _running(self) -> Cluster:
         """The cluster, started if it is not running."""
         if self._cluster is None:
-            from romflow.tasks.cluster import start
+            from romflow.tasks.clusters.cluster import start
 
             self._cluster = start(self.config)
         return self._cluster

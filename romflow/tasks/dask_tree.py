@@ -12,7 +12,7 @@ from romflow.linalg.compression.result import Pod
 from romflow.tasks.compressing import Compression, leaf_task, merge_task, project_task
 
 if TYPE_CHECKING:
-    from romflow.tasks.cluster import Cluster
+    from romflow.tasks.clusters.cluster import Cluster
 
 __all__ = ["compress_on"]
 
@@ -52,7 +52,7 @@ def _wait(cluster: Cluster, futures: list[Any]) -> None:
     waiting = futures
     while waiting:
         if cluster.broken is not None:
-            raise RomflowError(f"{cluster.broken}; look for their messages above, or set [cluster] kind = 'serial'.")
+            raise RomflowError(f"{cluster.broken}.")
         for future in waiting:
             if future.status in ("error", "cancelled"):
                 raise _failure(future)

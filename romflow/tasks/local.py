@@ -32,16 +32,18 @@ class LocalWorkers:
         Number of workers; each does one solve at a time.
     threads : int
         Threads of BLAS and OpenMP in each.
+    ranks : int, optional
+        MPI ranks that each may start: its resource "ranks".
 
     Attributes
     ----------
     broken : str or None
-        Why there are no workers any more.
+        Why there are no workers any more, and what to do.
     """
 
-    def __init__(self, workers: int, threads: int) -> None:
+    def __init__(self, workers: int, threads: int, ranks: int | None = None) -> None:
         self.broken: str | None = None
-        self._workers, self._threads = workers, threads
+        self._workers, self._threads, self._ranks = workers, threads, ranks
         self._config: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -64,9 +66,12 @@ class LocalWorkers:
 
     def connect(self, address: str, folder: str) -> None:
         """Tell the workers the scheduler's address and a folder for scratch files, and watch them from now on."""
-        self._config = {"address": address, "workers": self._workers, "folder": folder}
+        self._config = {"address": address, "workers": self._workers, "ranks": self._ranks, "folder": folder}
         self._send()
         threading.Thread(target=self._watch, name="romflow-workers", daemon=True).start()
+
+    def want(self, tasks: int) -> None:
+        """Nothing: as many workers as the study says are there, whatever waits."""
 
     def _send(self) -> None:
         with contextlib.suppress(OSError):  # it has ended: the watch sees that
@@ -82,7 +87,8 @@ class LocalWorkers:
                     return
                 ends = 1 if time.monotonic() - self._begun > _LONG else ends + 1
                 if ends > _RESTARTS:
-                    self.broken = f"the local workers ended {ends} times, at last with exit code {code}"
+                    self.broken = (f"the local workers ended {ends} times, at last with exit code {code}; look for "
+                                   "their messages above, or set [cluster] kind = 'serial'")
                     return
                 os.close(self._pipe)
                 self._launch()

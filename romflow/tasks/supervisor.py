@@ -46,7 +46,7 @@ def main() -> NoReturn:
     config = json.loads(line)
 
     def work(slot: str) -> None:
-        worker.work(config["address"], slot, config["folder"])
+        worker.work(config["address"], slot, config["folder"], config["ranks"])
 
     code = CANNOT_START
     try:

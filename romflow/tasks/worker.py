@@ -15,7 +15,7 @@ from romflow.tasks.settings import SETTINGS
 __all__ = ["work"]
 
 
-def work(address: str, name: str, folder: str) -> None:
+def work(address: str, name: str, folder: str, ranks: int | None = None) -> None:
     """Serve the scheduler at `address` until it closes.
 
     Parameters
@@ -26,19 +26,22 @@ def work(address: str, name: str, folder: str) -> None:
         Name of the worker.
     folder : path
         For the worker's scratch files.
+    ranks : int, optional
+        MPI ranks that its tasks may start: its resource "ranks".
     """
     for logger in ("distributed", "tornado", "asyncio"):
         logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module="distributed")
     with dask.config.set(SETTINGS):
-        asyncio.run(_serve(address, name, folder))
+        asyncio.run(_serve(address, name, folder, ranks))
 
 
-async def _serve(address: str, name: str, folder: str) -> None:
+async def _serve(address: str, name: str, folder: str, ranks: int | None) -> None:
     worker = Worker(
         address,
         name=name,
         nthreads=1,
+        resources=None if ranks is None else {"ranks": ranks},
         memory_limit=0,
         local_directory=folder,
         host="127.0.0.1",

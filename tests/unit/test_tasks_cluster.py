@@ -12,7 +12,8 @@ from distributed.security import Security
 
 from romflow.core.errors import ConfigError, RomflowError
 from romflow.core.schema import ClusterConfig
-from romflow.tasks import cluster
+from romflow.tasks.clusters import cluster, queue
+from romflow.tasks.clusters.address import check_address
 from romflow.tasks.executor import DaskExecutor
 from romflow.tasks.settings import SETTINGS, environment
 from tests.toy_study import ToyStudy
@@ -21,7 +22,7 @@ from tests.toy_study import ToyStudy
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:8786", "tcp://localhost:8786", "tcp://[::1]:8786",
                                      "tls://node7:8786", "tls://10.0.0.1:8786"])
 def test_safe_addresses(address):
-    cluster.check_address(address)
+    check_address(address)
 
 
 @pytest.mark.parametrize(("address", "words"), [
@@ -32,7 +33,7 @@ def test_safe_addresses(address):
     ("loacl", "Did you mean 'local'?")])
 def test_other_addresses_are_refused(address, words):
     with pytest.raises(ConfigError) as caught:
-        cluster.check_address(address)
+        check_address(address)
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -77,7 +78,7 @@ def test_a_queue_that_is_not_there(tmp_path, monkeypatch):
 def test_jobs_of_a_queue(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     options = {"memory": "2GB", "job_script_prologue": ["module load fenics"], "log_directory": "here"}
-    found = cluster._queue_options(ClusterConfig(kind="slurm", threads=3, options=options))
+    found = queue.job_options(ClusterConfig(kind="slurm", threads=3, options=options))
     assert (found["cores"], found["processes"], found["memory"], found["log_directory"]) == (3, 1, "2GB", "here")
     assert "export OMP_NUM_THREADS=3" in found["job_script_prologue"]
     assert found["job_script_prologue"][-1] == "module load fenics"

@@ -1,0 +1,1 @@
+"""Clusters that a study may name: how each is started, watched, scaled and ended."""
