@@ -190,12 +190,16 @@ class Layout:
         (i, j), the same bits on every rank
         """
         mine = np.stack([X[part].T @ Y[part] for part in self.part_slices])
-        return np.sum(np.concatenate(gathered(self.comm, mine)), axis=0)
+        return self.sums(mine)
 
     def dots(self, *pairs: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
         """x^T y of the columns of each pair of blocks (owned, j): arrays (j,), for one message in all."""
         mine = np.array([[np.einsum("ij,ij->j", X[part], Y[part]) for X, Y in pairs] for part in self.part_slices])
-        return list(np.sum(np.concatenate(gathered(self.comm, mine)), axis=0))
+        return list(self.sums(mine))
+
+    def sums(self, by_part: np.ndarray) -> np.ndarray:
+        """The sum over all parts, in their order, of what this rank has for each of its parts (parts, ...)."""
+        return np.sum(np.concatenate(gathered(self.comm, by_part)), axis=0)
 
     def norm(self, X: np.ndarray) -> np.ndarray:
         """Euclidean norms (j,) of the columns of X (owned, j), over all ranks."""
@@ -244,25 +248,26 @@ class Exchange:
                      if r != comm.rank and asked[r].size]
         self.neighbours = len({r for r, _ in self._into} | {r for r, _ in self._out})
 
-    def begin(self, X: np.ndarray) -> list[Any]:
-        """Start filling the ghost rows of X (local, j), C order, with their owners' values; `end` waits for it."""
-        requests = [self.comm.Irecv(X[rows], source=r, tag=_FORWARD) for r, rows in self._into]
+    def begin(self, X: np.ndarray) -> tuple[list[Any], list[np.ndarray], np.ndarray]:
+        """Start to send the owned rows of X (owned or local, j) and to receive those of the ghosts; see `end`."""
+        ghosts = np.empty((self.local - self.owned, *X.shape[1:]), dtype=X.dtype)
+        requests = [self.comm.Irecv(ghosts[rows.start - self.owned:rows.stop - self.owned], source=r, tag=_FORWARD)
+                    for r, rows in self._into]
         buffers = [np.ascontiguousarray(X[rows]) for _, rows in self._out]
         requests += [self.comm.Isend(buffer, dest=r, tag=_FORWARD)
                      for (r, _), buffer in zip(self._out, buffers, strict=True)]
-        return [requests, buffers]
+        return requests, buffers, ghosts
 
-    def end(self, running: list[Any]) -> None:
-        """Wait until the ghosts are there."""
-        for request in running[0]:
+    def end(self, running: tuple[list[Any], list[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Wait for the values of the ghosts, (local - owned, j)."""
+        requests, _, ghosts = running
+        for request in requests:
             request.Wait()
+        return ghosts
 
     def forward(self, X: np.ndarray) -> np.ndarray:
-        """X (local, j) after its ghost rows were filled, in place; (owned, j) is given ghost rows first."""
-        if X.shape[0] != self.local:
-            X = np.concatenate([X, np.zeros((self.local - self.owned, *X.shape[1:]), dtype=X.dtype)])
-        self.end(self.begin(X))
-        return X
+        """The local vectors (local, j) whose owned rows are those of X (owned or local, j)."""
+        return np.concatenate([X[:self.owned], self.end(self.begin(X))])
 
     def add(self, X: np.ndarray) -> np.ndarray:
         """X (local, j) after the ghost rows of all ranks were added to their owners' rows, in the order of the ranks.
