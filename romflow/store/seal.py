@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import BinaryIO
 
-__all__ = ["SEAL_LENGTH", "Damaged", "check_seal", "sealed"]
+__all__ = ["SEAL_LENGTH", "Damaged", "check_seal", "image_digest", "seal_digest", "sealed"]
 
 _MARK = b"\nsha256 "
 SEAL_LENGTH = len(_MARK) + 65
@@ -67,3 +67,20 @@ def check_seal(stream: BinaryIO) -> None:
         left -= count
     if digest.hexdigest().encode() != seal[len(_MARK) : -1]:
         raise Damaged("its checksum does not hold: some of its bytes were altered")
+
+
+def seal_digest(stream: BinaryIO) -> str:
+    """The SHA-256 in the seal of an open file whose seal holds."""
+    stream.seek(os.fstat(stream.fileno()).st_size - SEAL_LENGTH)
+    return stream.read(SEAL_LENGTH)[len(_MARK) : -1].decode("ascii")
+
+
+def image_digest(image: bytes) -> str:
+    """The SHA-256 in the seal at the end of the bytes of a sealed file.
+
+    Examples
+    --------
+    >>> image_digest(sealed([b"ab"]))[:8]
+    'fb8e20fc'
+    """
+    return image[-SEAL_LENGTH:][len(_MARK) : -1].decode("ascii")

@@ -27,7 +27,7 @@ from romflow.core.fingerprint import canonical_json
 from romflow.core.snapshot import Snapshot
 from romflow.store.seal import SEAL_LENGTH, Damaged, check_seal, sealed
 
-__all__ = ["Header", "Layout", "read_header", "read_rows", "signature", "snapshot_image"]
+__all__ = ["Header", "Layout", "OtherFormat", "read_header", "read_rows", "signature", "snapshot_image"]
 
 FORMAT = "romflow-snapshot"
 VERSION = 1
@@ -98,6 +98,19 @@ class Header:
     outputs: NDArray[np.float64] | None
     info: dict[str, Any]
     signature: tuple[int, ...]
+
+
+class OtherFormat(Damaged):
+    """The file is no snapshot in one piece; `format` is what its writer called it.
+
+    Parameters
+    ----------
+    format : str
+    """
+
+    def __init__(self, format: str) -> None:
+        super().__init__("it is not the HDF5 file of a snapshot")
+        self.format = format
 
 
 def signature(status: os.stat_result) -> tuple[int, ...]:
@@ -211,7 +224,7 @@ def _read_layout(path: Path, descriptor: int) -> Layout:
     try:
         with h5py.File(path, "r", locking=False) as file:
             if file.attrs.get("format") != FORMAT:
-                raise Damaged("it is not the HDF5 file of a snapshot")
+                raise OtherFormat(str(file.attrs.get("format")))
             if (version := int(file.attrs["version"])) != VERSION:
                 raise Damaged(f"it has format version {version}, and this romflow reads version {VERSION}")
             holes = {name: _place(dataset) for name, dataset in file.items()}

@@ -9,6 +9,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,17 @@ from romflow.core.files import refused, write_atomic, write_json
 from romflow.core.fingerprint import snapshot_key
 from romflow.core.snapshot import Snapshot
 from romflow.store.seal import Damaged
-from romflow.store.snapshot_file import Header, Layout, read_header, read_rows, signature, snapshot_image
+from romflow.store.snapshot_file import (
+    Header,
+    Layout,
+    OtherFormat,
+    read_header,
+    read_rows,
+    signature,
+    snapshot_image,
+)
+from romflow.store.split_file import SPLIT_FORMAT, SplitHeader, parts_folder, read_split_header, split_image
+from romflow.store.split_files import SplitFiles
 
 __all__ = ["SnapshotFiles", "is_key", "make_folder"]
 
@@ -58,6 +69,7 @@ class SnapshotFiles:
         self._base = str(folder / "snapshots")
         self._headers: dict[str, Header] = {}
         self._layout: Layout | None = None
+        self.splits = SplitFiles()
 
     def path(self, key: str) -> Path:
         """File of a key, which may not exist."""
@@ -77,11 +89,26 @@ class SnapshotFiles:
             with contextlib.suppress(OSError):
                 if time.time() - part.stat().st_mtime > _STALE:
                     part.unlink()
+        self.splits.remove_stale(Path(self._base))
 
     def write(self, key: str, mu: NDArray[np.float64], snapshot: Snapshot) -> None:
         """Write the file of a key, replacing an older one."""
-        image = snapshot_image(self.fingerprint, key, mu, snapshot)
         file = self.path(key)
+        self._replace(file, snapshot_image(self.fingerprint, key, mu, snapshot))
+        self.splits.remove(file)
+
+    def write_split(self, key: str, mu: NDArray[np.float64], outputs: NDArray[np.float64] | None, info: dict[str, Any],
+                    starts: NDArray[np.int64], files: list[dict[str, Any]]) -> None:
+        """Write the file of a split snapshot whose files of ranks are written, replacing an older one."""
+        file = self.path(key)
+        try:
+            old = read_split_header(file)
+        except (OSError, Damaged):
+            old = None
+        self._replace(file, split_image(self.fingerprint, key, mu, outputs, info, starts, files))
+        self.splits.remove_replaced(file, old, files)
+
+    def _replace(self, file: Path, image: bytes) -> None:
         try:
             write_atomic(file, image)
         except StoreError as error:
@@ -96,17 +123,22 @@ class SnapshotFiles:
             self.path(key).unlink(missing_ok=True)
         except OSError as error:
             raise refused("remove", self.path(key), error) from error
+        self.splits.remove(self.path(key))
         self._headers.pop(key, None)
 
     def checked(self, key: str) -> Header | None:
         """The header of a snapshot whose seal and identity hold; None if there is none, or none any more."""
+        return self._checked(key, None)
+
+    def _checked(self, key: str, part: int | None) -> Header | None:
+        """As :meth:`checked`; of a split snapshot check the file that holds one part only, if a part is given."""
         file = self.path(key)
         known = self._headers.get(key)
         try:
-            if known is not None and signature(file.stat()) == known.signature:
-                return known
-            header = read_header(file, self._layout)
-            self._check_identity(header, key)
+            fresh = known is None or signature(file.stat()) != known.signature
+            header = self._read_header(file, key) if known is None or fresh else known
+            if isinstance(header, SplitHeader):
+                self.splits.check(file, header, part)
         except FileNotFoundError:
             return None
         except Damaged as error:
@@ -114,9 +146,20 @@ class SnapshotFiles:
             return None
         except OSError as error:
             raise refused("read", file, error) from error
-        self._layout = header.layout
-        if time.time_ns() - header.signature[2] > _FRESH:
+        if not isinstance(header, SplitHeader):
+            self._layout = header.layout
+        if fresh and time.time_ns() - header.signature[2] > _FRESH:
             self._headers[key] = header
+        return header
+
+    def _read_header(self, file: Path, key: str) -> Header:
+        try:
+            header = read_header(file, self._layout)
+        except OtherFormat as error:
+            if error.format != SPLIT_FORMAT:
+                raise
+            header = read_split_header(file)
+        self._check_identity(header, key)
         return header
 
     def _check_identity(self, header: Header, key: str) -> None:
@@ -138,15 +181,18 @@ class SnapshotFiles:
             return  # another process did it
         except OSError as error:
             raise refused("set aside", file, error) from error
+        with contextlib.suppress(OSError):
+            if parts_folder(file).exists():
+                os.replace(parts_folder(file), parts_folder(place))
         self._headers.pop(key, None)
         self.damaged.append((place, reason))
         when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(place.with_suffix(".json"), {"file": place.name, "key": key, "reason": reason, "when": when})
 
-    def needed(self, key: str) -> Header:
-        """As :meth:`checked`, but absence is an error."""
+    def needed(self, key: str, part: int | None = None) -> Header:
+        """As :meth:`checked` (of one part's file only, if a part is given), but absence is an error."""
         before = len(self.damaged)
-        header = self.checked(key)
+        header = self._checked(key, part)
         if header is not None:
             return header
         if len(self.damaged) > before:
@@ -162,8 +208,31 @@ class SnapshotFiles:
             if (n := header.layout.n) < start + len(out):
                 raise StoreError(f"{file} holds {n} entries, fewer than {start + len(out)}; remove the file.")
             try:
-                if read_rows(file, header, start, out):
-                    return header
+                if isinstance(header, SplitHeader):
+                    whole = self.splits.read_rows(file, header, start, out)
+                else:
+                    whole = read_rows(file, header, start, out)
             except OSError as error:
                 raise refused("read", file, error) from error
-        raise StoreError(f"{file} changes all the time; end the other processes that write to this store.")
+            if whole:
+                return header
+        raise self._restless(file)
+
+    def part_of(self, key: str, part: int) -> NDArray[np.float64]:
+        """Values (n_c,) of a split snapshot on the closure of a part."""
+        file = self.path(key)
+        for _ in range(10):
+            header = self.needed(key, part)
+            if not isinstance(header, SplitHeader):
+                raise StoreError(f"snapshot {file} is in one piece and has no parts; it was not written by MPI ranks.")
+            try:
+                values = self.splits.read_part(file, header, part)
+            except OSError as error:
+                raise refused("read", file, error) from error
+            if values is not None:
+                return values
+        raise self._restless(file)
+
+    @staticmethod
+    def _restless(file: Path) -> StoreError:
+        return StoreError(f"{file} changes all the time; end the other processes that write to this store.")

@@ -18,11 +18,12 @@ from romflow.store.failures import FailureRecords
 from romflow.store.identity import difference, read_identity, write_identity
 from romflow.store.snapshot_file import Header
 from romflow.store.snapshot_files import SnapshotFiles, is_key, make_folder
+from romflow.store.split_snapshots import SplitSnapshots
 
 __all__ = ["SnapshotStore"]
 
 
-class SnapshotStore:
+class SnapshotStore(SplitSnapshots):
     """Snapshots of one model in a folder; what was put is got back bit by bit, or is not there.
 
     A snapshot is one sealed HDF5 file ``snapshots/<first 2 digits>/<key>.h5``, written aside and renamed: a killed
