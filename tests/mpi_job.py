@@ -22,11 +22,13 @@ N = 6
 
 def main(file: str) -> None:
     """Solve what the file asks for: the state at mu is mu * (1, ... N)."""
+    job = json.loads(Path(file).read_text(encoding="utf-8"))
+    options = job["request"]["options"]
+    if options.get("alone"):
+        leave() if os.environ["PMI_RANK"] == "1" else hang()
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
-    job = json.loads(Path(file).read_text(encoding="utf-8"))
-    options = job["request"]["options"]
     if comm.size != job["ranks"]:
         raise errors.ConfigError(f"the job has {comm.size} of {job['ranks']} ranks; use the mpiexec of this MPI.")
     if options.get("broken") and comm.rank == 1:

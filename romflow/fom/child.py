@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from romflow.core.mpi_environment import without_mpi
 from romflow.fom.watchdog import guarded
 
+_LAUNCHERS = ("mpiexec", "mpirun", "mpiexec.hydra", "orterun", "prterun")
 _KEPT = 16000
 _BLOCK = 1 << 16
 _TICK = 0.05
@@ -106,7 +108,7 @@ def run(command: list[str], request: Path, folder: Path, timeout: float | None, 
     start = time.monotonic()
     with open(request, "rb") as stdin:
         process = subprocess.Popen(command, bufsize=0, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   cwd=folder, start_new_session=True)
+                                   cwd=folder, env=_environment(command[0]), start_new_session=True)
     stdout, stderr = _Head(prefix, limit), _Tail()
     timed_out = True
     with guarded(process.pid), selectors.DefaultSelector() as selector, contextlib.ExitStack() as pipes:
@@ -119,6 +121,11 @@ def run(command: list[str], request: Path, folder: Path, timeout: float | None, 
         _drain(selector)
     return Finished(process.returncode, bytes(stdout.data), stdout.overflow, bytes(stderr.data),
                     time.monotonic() - start, cpu_seconds, timed_out)
+
+
+def _environment(program: str) -> dict[str, str]:
+    """Of a program: without the traces of an MPI job around this process; a launcher starts its ranks by itself."""
+    return without_mpi(os.environ, slurm=Path(program).name not in _LAUNCHERS)
 
 
 def _listen(selector: selectors.BaseSelector, pipes: contextlib.ExitStack, pipe: IO[bytes] | None,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from romflow.core.names import one_line
 from romflow.parameters.ordering import neighbour_groups
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.batches import Batches, Pace, checked_rows, first_of_equal
+from romflow.tasks.mpi import Launch
+from romflow.tasks.parts import PartResult, checked_parts, part_call
 from romflow.tasks.records import OnDone, SolveRecord
 from romflow.tasks.solving import DEATHS, reuses, solve_task
 
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
     from romflow.core.schema import ClusterConfig
     from romflow.linalg.compression.result import Pod
     from romflow.tasks.clusters.cluster import Cluster
+    from romflow.tasks.dask_ranks import Stream
 
 __all__ = ["DaskExecutor"]
 
 _LOST = "the scheduler or the connection to it was lost; run again, and what is stored is used."
 _LOOK = 1.0  # seconds between looks at the workers
+_HOUR = 3600.0  # a task with MPI ranks has a mesh and a solver to set up, and tells its records as they come
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,19 @@ class _Job:
     rows: NDArray[np.float64]
     batches: Batches
     pace: Pace
+    stream: Stream | None = None
+    told: set[int] = field(default_factory=set)
+
+    def news(self, records: Iterable[SolveRecord]) -> Iterator[SolveRecord]:
+        """Those of some records that were not yielded before."""
+        for record in records:
+            if record.index not in self.told:
+                self.told.add(record.index)
+                yield record
+
+    def streamed(self) -> Iterator[SolveRecord]:
+        """What running tasks have told since the last call."""
+        return iter(()) if self.stream is None else self.news(self.stream.take())
 
 
 class DaskExecutor:
@@ -53,6 +70,9 @@ class DaskExecutor:
     stored. If that one dies too, the task is taken apart, and each of its solves is a suspect: noted as failed before
     it begins. A suspect that has begun when its worker dies, twice, has failed. The results do not depend on the number
     of workers.
+
+    Where a request has "ranks", a task is an MPI job for many neighbouring parameters. It takes so many of its worker's
+    resource "ranks", and its records come while it runs. If its workers die, what it has not reached goes on in others.
 
     Parameters
     ----------
@@ -67,6 +87,8 @@ class DaskExecutor:
     def __init__(self, cluster: ClusterConfig, retries: int = 0) -> None:
         self.config = cluster
         self.retries = retries
+        jobs = cluster.workers if cluster.kind == "local" else 1
+        self.launch = Launch(cluster.launcher, cluster.time_limit, cluster.threads, jobs)
         self._cluster: Cluster | None = None
         self._paces: dict[str, Pace] = {}
         self._flying: dict[Any, tuple[list[int], bool, int]] = {}
@@ -93,11 +115,14 @@ class DaskExecutor:
         first = first_of_equal(rows)
         pace = self._paces.setdefault(fingerprint(request), Pace())
         unique = [index for index, original in enumerate(first) if index == original]
-        batches = Batches(unique, pace, self._groups(request, rows, unique))
         folder = str(Path(store_folder).absolute())
+        longest = {} if request.get("ranks") is None else {"longest": _HOUR}
+        batches = Batches(unique, pace, self._groups(request, folder, rows, unique), **longest)
         found: dict[int, SolveRecord] = {}
-        with contextlib.closing(self._records(_Job(request, folder, columns, rows, batches, pace))) as records:
-            for record in records:
+        with contextlib.ExitStack() as exits:
+            stream = self._stream(request, batches, exits)
+            job = _Job(request, folder, columns, rows, batches, pace, stream)
+            for record in exits.enter_context(contextlib.closing(self._records(job))):
                 found[record.index] = record
                 if on_done is not None:
                     on_done(record)
@@ -125,6 +150,36 @@ class DaskExecutor:
 
         return compress_on(self._running(), Compression(request, store_folder, columns, mu, tolerance, **options))
 
+    def parts(
+        self,
+        kernel: str,
+        request: dict[str, Any],
+        store_folder: str | Path,
+        shared: dict[str, Any],
+        parts: Sequence[int],
+    ) -> list[PartResult]:
+        """What a kernel finds on each part, a task a part; see `romflow.tasks.records.Executor`."""
+        from romflow.tasks.dask_ranks import parts_on
+
+        calls = [part_call(kernel, request, store_folder, shared, part) for part in checked_parts(parts)]
+        return parts_on(self._running(), calls) if calls else []
+
+    def mpi(self, request: dict[str, Any], store_folder: str | Path, job: dict[str, Any]) -> dict[str, Any]:
+        """The last line of an MPI job, which a worker launches; see `romflow.tasks.records.Executor`."""
+        from romflow.tasks.dask_ranks import job_on
+
+        call = {"request": request, "store_folder": str(Path(store_folder).absolute()), "job": job,
+                "launch": asdict(self.launch)}
+        return job_on(self._running(), canonical_json(call).decode(), int(request["ranks"]))
+
+    def _stream(self, request: dict[str, Any], batches: Batches, exits: contextlib.ExitStack) -> Stream | None:
+        """Where tasks with MPI ranks tell their records."""
+        if request.get("ranks") is None or not len(batches):
+            return None
+        from romflow.tasks.dask_ranks import Stream
+
+        return exits.enter_context(contextlib.closing(Stream(self._running().client)))
+
     def _records(self, job: _Job) -> Generator[SolveRecord, None, None]:
         """Keep every worker busy, and yield records as they come."""
         if not len(job.batches):
@@ -136,13 +191,15 @@ class DaskExecutor:
         try:
             while len(job.batches) or self._flying:
                 self._submit(job, done)
-                for future, answer in _finished(done):
+                finished = _finished(done)
+                yield from job.streamed()
+                for future, answer in finished:
                     (rows, suspect, _), status = self._flying.pop(future), future.status
                     future.release()
                     if status == "finished":
                         records, solved, seconds = answer
                         job.pace.add(solved, seconds)
-                        yield from (replace(record, index=rows[record.index]) for record in records)
+                        yield from job.news(replace(record, index=rows[record.index]) for record in records)
                     else:
                         yield from self._lost(job, rows, suspect, answer if status == "error" else None)
         finally:
@@ -169,16 +226,34 @@ class DaskExecutor:
                 "retries": self.retries,
                 "suspect": suspect,
             }
-            future = cluster.client.submit(solve_task, canonical_json(call).decode(), cluster.threads, pure=False,
-                                           **self._home(cluster, lane, reuses(job.request)))
+            future = self._sent(cluster, job, call, rows, lane)
             self._flying[future] = (rows, suspect, lane)
             done.add(future)
 
-    def _groups(self, request: dict[str, Any], rows: NDArray[np.float64], unique: list[int]) -> list[list[int]]:
+    def _sent(self, cluster: Cluster, job: _Job, call: dict[str, Any], rows: list[int], lane: int) -> Any:
+        """The future of a task."""
+        if job.stream is None:
+            home = self._home(cluster, lane, reuses(job.request))
+            return cluster.client.submit(solve_task, canonical_json(call).decode(), cluster.threads, pure=False, **home)
+        from romflow.tasks.dask_ranks import ranks_task, resources
+
+        text = canonical_json({**call, "launch": asdict(self.launch)}).decode()
+        wanted = resources(cluster, int(job.request["ranks"]))
+        return cluster.client.submit(ranks_task, text, rows, job.stream.topic, pure=False, resources=wanted)
+
+    def _groups(self, request: dict[str, Any], folder: str, rows: NDArray[np.float64],
+                unique: list[int]) -> list[list[int]]:
         """Neighbours together, a group for each worker, where a solve uses what the solves before have left."""
         if not reuses(request) or not unique:
             return []
-        return [[unique[i] for i in part] for part in neighbour_groups(rows[unique], self.config.workers)]
+        there: list[int] = []
+        if request.get("ranks") is not None:
+            missing = SnapshotStore.open(folder).missing(rows[unique], check=False)
+            there = [row for row in unique if row not in {unique[i] for i in missing}]
+            unique = [unique[i] for i in missing]
+        groups = neighbour_groups(rows[unique], self.config.workers) if unique else [np.empty(0, dtype=np.intp)]
+        first, *others = [[unique[i] for i in part] for part in groups]
+        return [there + first, *others]
 
     def _home(self, cluster: Cluster, lane: int, wanted: bool) -> dict[str, Any]:
         """The worker of a lane, as a wish: when it is dead or busy for long, another takes the task."""
@@ -212,7 +287,14 @@ class DaskExecutor:
             raise RomflowError(_LOST)
 
     def _killed(self, job: _Job, rows: list[int], suspect: bool) -> Iterator[SolveRecord]:
-        """The failure of a suspect that had begun when its workers died; all other rows are suspects from now on."""
+        """The failure of a suspect that had begun when its workers died; all other rows are suspects from now on.
+
+        A task that had got on is no suspect: the wall-time of its workers was over perhaps.
+        """
+        left = [row for row in rows if row not in job.told]
+        if len(left) < len(rows):
+            job.batches.again(left)
+            return
         store = SnapshotStore.open(job.folder)
         for row in rows:
             note = store.failure(job.rows[row]) if suspect else None

@@ -14,7 +14,7 @@ from romflow.tasks.compressing import Compression, leaf_task, merge_task, projec
 if TYPE_CHECKING:
     from romflow.tasks.clusters.cluster import Cluster
 
-__all__ = ["compress_on"]
+__all__ = ["compress_on", "wait_for"]
 
 _LOOK = 0.5  # seconds between looks at the workers
 
@@ -40,22 +40,35 @@ def compress_on(cluster: Cluster, job: Compression) -> Pod:
     projections = [client.submit(project_task, job.call(tree, part), threads, root, pure=False) for part in tree.leaves]
     wanted = [root, *projections]
     try:
-        _wait(cluster, wanted)
+        wait_for(cluster, wanted, "compress the snapshots")
         answers = client.gather(wanted)
     finally:
         client.cancel(wanted)
     return job.result(answers[0], answers[1:])
 
 
-def _wait(cluster: Cluster, futures: list[Any]) -> None:
-    """Wait until all futures are finished."""
+def wait_for(cluster: Cluster, futures: list[Any], what: str) -> None:
+    """Wait until all futures are finished.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    futures : list of Future
+    what : str
+        What the workers do, for messages: "compress the snapshots".
+
+    Raises
+    ------
+    RomflowError
+        A task fails, its workers die again and again, or the scheduler is lost.
+    """
     waiting = futures
     while waiting:
         if cluster.broken is not None:
             raise RomflowError(f"{cluster.broken}.")
         for future in waiting:
             if future.status in ("error", "cancelled"):
-                raise _failure(future)
+                raise _failure(future, what)
         waiting = [future for future in waiting if future.status != "finished"]
         if waiting:
             _pause(cluster.client, waiting[0])
@@ -69,16 +82,16 @@ def _pause(client: Any, future: Any) -> None:
         wait([future], timeout=_LOOK)
 
 
-def _failure(future: Any) -> RomflowError:
+def _failure(future: Any, what: str) -> RomflowError:
     from distributed import KilledWorker
 
     error = future.exception() if future.status == "error" else None
     if isinstance(error, RomflowError):
         return error
     if isinstance(error, KilledWorker):
-        return RomflowError("the workers that compressed the snapshots died, ended by a signal or by lack of memory; "
-                            "try fewer workers or smaller leaves.")
+        return RomflowError(f"the workers that were to {what} died, ended by a signal or by lack of memory; try fewer "
+                            "workers.")
     if error is None:
         return RomflowError("the scheduler or the connection to it was lost; run again, and what is stored is used.")
     reason = one_line(f"{type(error).__name__}: {error}")
-    return RomflowError(f"a worker cannot compress: {reason}; romflow must be the same on all workers.")
+    return RomflowError(f"a worker cannot {what}: {reason}; romflow must be the same on all workers.")

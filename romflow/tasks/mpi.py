@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import shutil
@@ -25,12 +26,13 @@ from romflow.tasks.mpi_ends import failure, first_exit
 from romflow.tasks.mpi_folder import MARK, job_folder, kill_marked
 from romflow.tasks.settings import thread_limits
 
-__all__ = ["JOB", "Launch", "run_ranks"]
+__all__ = ["JOB", "Launch", "OnLine", "run_ranks"]
 
 #: The module that ranks run.
 JOB = "romflow.fom.distributed.job"
 _TICK = 0.2  # seconds between looks at the clock, at a cancellation and at ranks that have ended
 _LOSS = 5.0  # seconds that the launcher has to end the others after a rank has failed
+_START = 300.0  # seconds that a job has at least until its first line: programs are loaded, a mesh is read
 _FAREWELL = 30.0  # seconds from the last line to the end of all ranks
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 _BLOCK = 1 << 16
@@ -48,7 +50,7 @@ class Launch:
     launcher : str
         "mpiexec", "srun", or "auto": srun within a job of Slurm, else mpiexec.
     time_limit : float or None
-        Seconds from the start to the first line of a job, and from each line to the next: a solve is between two.
+        Seconds from a line of a job to the next: a solve is between two. The first line has 300 s at least.
     threads : int
         Threads of BLAS in each rank.
     jobs : int
@@ -115,8 +117,8 @@ def run_ranks(
             for line in run.lines(cancelled or (lambda: False)):
                 if on_line is not None:
                     on_line(line)
-        if run.last is None:
-            raise failure(place, run.exit_code, ranks, time.monotonic() - run.begun, run.why, run.limit)
+        if run.last is None or run.exit_code:
+            raise failure(place, run.exit_code, ranks, time.monotonic() - run.begun, run.why, run.patience)
         return run.last
 
 
@@ -131,6 +133,7 @@ class _Run:
         self.exit_code: int | None = None
         self.begun = self._heard = time.monotonic()
         self._lost: float | None = None
+        self._spoke = False
         self._rest = b""
         with open(place / "launcher.stderr", "wb") as errors:
             try:
@@ -171,7 +174,7 @@ class _Run:
             for text in whole:
                 line = _object(text)
                 if line is not None:
-                    self._heard = time.monotonic()
+                    self._heard, self._spoke = time.monotonic(), True
                     self.last = line if "end" in line else self.last
                     yield line
 
@@ -181,11 +184,16 @@ class _Run:
             return "farewell" if now - self._heard > _FAREWELL else ""
         if cancelled():
             return "cancelled"
-        if self.limit is not None and now - self._heard > self.limit:
+        if now - self._heard > self.patience:
             return "limit"
         if self._lost is None and first_exit(self.place) is not None:
             self._lost = now
         return "lost" if self._lost is not None and now - self._lost > _LOSS else ""
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the next line may take."""
+        return math.inf if self.limit is None else self.limit if self._spoke else max(self.limit, _START)
 
     def close(self) -> None:
         """End the launcher and all ranks that are left."""

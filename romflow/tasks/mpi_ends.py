@@ -36,7 +36,7 @@ def first_exit(place: Path) -> dict[str, Any] | None:
 
 
 def failure(place: Path, exit_code: int | None, ranks: int, seconds: float, why: str,
-            limit: float | None) -> SolveFailed:
+            limit: float) -> SolveFailed:
     """The error for a job without a last line.
 
     Parameters
@@ -50,8 +50,8 @@ def failure(place: Path, exit_code: int | None, ranks: int, seconds: float, why:
         Since the job began.
     why : str
         "limit" or "cancelled" if that is why it was ended.
-    limit : float or None
-        Time limit in seconds.
+    limit : float
+        Seconds that it might be silent at last.
     """
     texts = {int(file.stem.partition("-")[2]): _tail(file) for file in sorted(place.glob("rank-*.stderr"))}
     first = first_exit(place)

@@ -18,7 +18,7 @@ from romflow.core.files import plain
 from romflow.core.names import one_line
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.batches import first_of_equal
-from romflow.tasks.mpi import Launch, run_ranks
+from romflow.tasks.mpi import Launch, OnLine, run_ranks
 from romflow.tasks.mpi_ends import own_error
 from romflow.tasks.records import OnDone, SolveRecord
 
@@ -32,13 +32,36 @@ def run_job(
     store_folder: str | Path,
     job: Mapping[str, Any],
     launch: Launch,
-    on_line: Callable[[dict[str, Any]], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """The last line of a job of ``request["ranks"]`` ranks on a store; see :func:`romflow.tasks.mpi.run_ranks`.
 
     The job is told "request", "store" (absolute path), "ranks", "threads" and what `job` holds.
+
+    Raises
+    ------
+    SolveFailed
+        A rank died, the time limit passed or the job was cancelled.
+    RomflowError
+        What the job raised itself.
     """
+    try:
+        return _run(request, store_folder, job, launch, None, cancelled)
+    except SolveFailed as failed:
+        own = own_error(failed)
+        if own is None:
+            raise
+        raise own from failed
+
+
+def _run(
+    request: Mapping[str, Any],
+    store_folder: str | Path,
+    job: Mapping[str, Any],
+    launch: Launch,
+    on_line: OnLine | None,
+    cancelled: Callable[[], bool] | None,
+) -> dict[str, Any]:
     ranks, store = int(request["ranks"]), Path(store_folder).absolute()
     told = {**job, "request": dict(request), "store": str(store), "ranks": ranks, "threads": launch.threads}
     return run_ranks(told, ranks, store, launch, on_line, cancelled)
@@ -58,8 +81,8 @@ def solve_on_ranks(
     """Solve on MPI ranks what is not stored; arguments and result of :func:`romflow.tasks.solving.solve_batch`.
 
     One job solves one parameter after the other and keeps its solver. If it dies at one of them, this attempt of that
-    parameter has failed, and a new job goes on with the others first. A job that dies before any solve was begun is tried
-    once more, or `retries` times if that is more.
+    parameter has failed, and a new job goes on with the others first. A job that dies before any solve was begun is
+    tried once more, or `retries` times if that is more.
 
     Parameters
     ----------
@@ -88,7 +111,7 @@ def solve_on_ranks(
         before, turn = sweep.progress, sweep.turn()
         job = {"mode": "solve", "columns": list(columns), "mu": rows[turn].tolist()}
         try:
-            run_job(request, store_folder, job, launch, sweep.note, cancelled)
+            _run(request, store_folder, job, launch, sweep.note, cancelled)
         except SolveFailed as failed:
             _raise_fatal(failed, sweep, cancelled)
             false_starts += not sweep.died(failed)

@@ -56,8 +56,8 @@ def part_task(call: str, threads: int | None = None) -> PartResult:
     """
     with one_at_a_time, contextlib.nullcontext() if threads is None else pinned_threads(threads):
         told = json.loads(call)
-        kernel = _kernel(told["kernel"])
         fom = build_model(told["request"])
+        kernel = _kernel(told["kernel"])
         try:
             found = kernel(fom, told["store_folder"], told["part"], **told["shared"])
             return {name: np.asarray(values) for name, values in found.items()}
