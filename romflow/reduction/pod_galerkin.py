@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from romflow.reduction.compression import SnapshotCompression
+from romflow.reduction.distributed.modes import pod_by_parts
+from romflow.reduction.distributed.projection import DistributedProjection
+from romflow.reduction.projection import AffineProjection
 from romflow.reduction.reduced_basis import AffineReductor
 from romflow.rom.affine import AffineReducedModel
 from romflow.rom.sketched_residual import DELTA, EPSILON
@@ -39,10 +42,17 @@ class PodGalerkin(AffineReductor):
     def reduce(self, fom: Any, store: SnapshotStore, mu: np.ndarray) -> AffineReducedModel:
         """The reduced model from the snapshots at mu (k, p), of size at most `max_size`."""
         projected = self.start(fom)
-        if len(mu):
-            modes = self.compression.of(store, mu, projected.product, self.tolerance, self.max_size)
-            projected.extend(modes.basis)
-        model = self.finish(projected.model(), len(mu))
-        if not len(mu):
-            return model
-        return replace(model, metadata=model.metadata | modes.facts)
+        facts = self._extend(projected, store, mu) if len(mu) else {}
+        model = self.finish(projected.model(), len(mu), projected)
+        return replace(model, metadata=model.metadata | facts)
+
+    def _extend(self, projected: AffineProjection | DistributedProjection, store: SnapshotStore,
+                mu: np.ndarray) -> dict[str, Any]:
+        """Project on the modes of the snapshots; what the compression found."""
+        if isinstance(projected, DistributedProjection):
+            found = pod_by_parts(projected.runner, mu, self.tolerance, self.max_size, self.compression.route)
+            projected.extend(found.basis)
+            return found.pod.facts
+        modes = self.compression.of(store, mu, projected.product, self.tolerance, self.max_size)
+        projected.extend(modes.basis)
+        return modes.facts

@@ -11,6 +11,8 @@ from romflow.core.errors import NotSupported
 from romflow.core.names import nearest
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
+from romflow.reduction.distributed.projection import DistributedProjection
+from romflow.reduction.distributed.runner import PartRunner, runner_of
 from romflow.reduction.projection import AffineProjection
 from romflow.reduction.residual_columns import Sketch, SketchedColumns
 from romflow.reduction.stability import stability_bound
@@ -41,6 +43,11 @@ class AffineReductor:
         Its rows; 0 takes as many as epsilon and delta need.
     epsilon, delta : float
         The estimate of a residual is to be within 1 +- epsilon of it with probability 1 - delta.
+
+    Attributes
+    ----------
+    runner : PartRunner or None
+        Where a run has set it, models on MPI ranks are reduced by tasks on their parts.
     """
 
     method = "reduced-basis"
@@ -57,6 +64,7 @@ class AffineReductor:
         self.tolerance, self.max_size, self.seed = tolerance, max_size, seed
         self.estimator, self.projection = estimator, projection
         self.sketch = Sketch.chosen(sketch, sketch_rows, epsilon, delta, seed)
+        self.runner: PartRunner | None = None
 
     @property
     def certifies(self) -> bool:
@@ -65,31 +73,39 @@ class AffineReductor:
 
     def accepts(self, fom: Any) -> str | None:
         """None for affine models with an inner product, else the reason and what to use."""
+        if is_split(fom):
+            return None if self.estimator != "sketched" else (
+                "estimator = \"sketched\" needs whole snapshots, and those of a model on MPI ranks stay in parts. Use "
+                "estimator = \"orthonormal\", or leave out [cluster] ranks")
         if all(hasattr(fom, name) for name in ("operator", "rhs", "inner_product", "symmetric")):
             return None
         return (f"{self.method} needs an affine model; {type(fom).__name__} has no operators. "
                 "Use method = \"pod-regression\", or give the model operator, rhs and inner_product")
 
-    def start(self, fom: Any) -> AffineProjection:
+    def start(self, fom: Any) -> AffineProjection | DistributedProjection:
         """An empty projection of the model.
 
         Raises
         ------
         NotSupported
-            The model is not affine.
+            The model is not affine; it is on MPI ranks and there is no run.
         InputError
             The inner product is not symmetric positive definite.
         """
         reason = self.accepts(fom)
         if reason is not None:
             raise NotSupported(reason)
+        if is_split(fom):
+            return DistributedProjection(fom, runner_of(self), self.projection, self.tolerance)
         product = InnerProduct(fom.inner_product, getattr(fom, "norm", "X"))
         columns = SketchedColumns(fom, product, self.sketch) if self.estimator == "sketched" else None
         return AffineProjection(fom, product, stability_bound(fom, product, self.seed), self.projection, columns)
 
-    def finish(self, model: AffineReducedModel, snapshots: int) -> AffineReducedModel:
+    def finish(self, model: AffineReducedModel, snapshots: int,
+               projected: AffineProjection | DistributedProjection) -> AffineReducedModel:
         """The model with the estimator asked for."""
-        model = replace(model, metadata={"method": self.method, "snapshots": snapshots})
+        split = {"split": projected.facts} if isinstance(projected, DistributedProjection) else {}
+        model = replace(model, metadata={"method": self.method, "snapshots": snapshots} | split)
         if self.estimator == "sketched":
             return replace(model, metadata=model.metadata | {"sketch": self.sketch.about})
         if self.estimator != "eim":
@@ -123,7 +139,15 @@ class ReducedBasisReductor(AffineReductor):
         for row in mu[len(self._mu):]:
             if projected.size >= self.max_size:
                 break
+            if isinstance(projected, DistributedProjection):
+                projected.extend_by_snapshot(row)
+                continue
             u = store.get(row).state[:, None]
             projected.extend(extend_orthonormal(projected.V, u, projected.product))
         self._mu = mu.copy()
-        return self.finish(projected.model(), len(mu))
+        return self.finish(projected.model(), len(mu), projected)
+
+
+def is_split(fom: Any) -> bool:
+    """Whether the model's operators lie in parts."""
+    return hasattr(fom, "part_operators")

@@ -22,6 +22,7 @@ from romflow.report.tables import Block, Table
 from romflow.report.words import estimate_claim, estimate_noun, number, plural
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.rom.sketched_residual import SketchedResidual
+from romflow.store.split_array import SplitArray
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -219,6 +220,9 @@ def _fields(data: ReportData) -> Section:
     if isinstance(data.rom, SketchedReducedModel):
         return Section("fields", "Fields", "The snapshots were replaced by their sketches, so that there are no fields "
                        "to show; keep_snapshots = true keeps them.")
+    if isinstance(data.rom.basis, SplitArray):
+        return Section("fields", "Fields", "The fields of a model on MPI ranks stay in part files and are not shown; "
+                       "lift(coefficients) gives a solution.")
     mesh = data.rom.mesh
     scene = scene_of(mesh)
     comparison = None

@@ -17,6 +17,7 @@ from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, trunca
 from romflow.rom.residual import EimResidual, GramResidual, OrthonormalResidual, ResidualNorm, leading
 from romflow.rom.sketched_residual import SketchedResidual
 from romflow.rom.stability import StabilityBound, stability_from_arrays
+from romflow.store.split_array import SplitArray
 
 KIND = "affine"
 # What rounding may add, relative to the solution: the truth is only solved to about as much.
@@ -30,7 +31,7 @@ class AffineReducedModel(BasisModel):
     Attributes
     ----------
     basis : (n, r)
-        X-orthonormal.
+        X-orthonormal; of a model on MPI ranks in part files.
     operator : (Q, r, r), rhs : (Qf, r), output : (Ql, o, r)
         Projected terms, with coefficients `operator_theta`, `rhs_theta`, `output_theta`.
     factor : (m, Qf + r Q)
@@ -42,7 +43,7 @@ class AffineReducedModel(BasisModel):
     """
 
     parameters: ParameterSpace
-    basis: np.ndarray
+    basis: np.ndarray | SplitArray
     operator_theta: Theta
     operator: np.ndarray
     rhs_theta: Theta

@@ -11,7 +11,8 @@ import numpy as np
 from romflow.core.errors import InputError, ShapeError
 from romflow.core.mesh import Mesh
 from romflow.parameters.space import ParameterSpace
-from romflow.store.artefact import write_artefact
+from romflow.store.split_array import SplitArray
+from romflow.store.split_model import write_model
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ReducedModel(Protocol):
     def output_names(self) -> tuple[str, ...]: ...
 
     @property
-    def basis(self) -> np.ndarray: ...
+    def basis(self) -> np.ndarray | SplitArray: ...
 
     @property
     def norm_name(self) -> str: ...
@@ -95,7 +96,7 @@ class ReducedModel(Protocol):
 class BasisModel:
     """What reduced models with a basis V (n, r) share: their size, lifting, and their file."""
 
-    basis: np.ndarray
+    basis: np.ndarray | SplitArray
 
     @property
     def size(self) -> int:
@@ -118,15 +119,15 @@ class BasisModel:
         x = np.asarray(coefficients, dtype=float)
         if x.ndim != 2 or x.shape[0] != self.size:
             raise ShapeError(f"coefficients have shape {x.shape}; the rule is ({self.size}, b), one column a state")
-        return self.basis @ x
+        return np.asarray(self.basis @ x)
 
     def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
         """Kind, arrays and JSON metadata: all that the model is."""
         raise NotImplementedError
 
     def save(self, path: str | Path) -> Path:
-        """Write the model to one HDF5 file, which `romflow.load` and plain h5py read."""
-        write_artefact(Path(path), *self.to_arrays())
+        """Write the model to one HDF5 file, which `romflow.load` and plain h5py read; parts of a basis go beside it."""
+        write_model(Path(path), *self.to_arrays())
         return Path(path)
 
 

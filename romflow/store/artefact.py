@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ _KINDS = "biufcS"  # booleans, numbers and byte strings: never objects
 
 
 def write_artefact(
-    path: str | Path, kind: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]
+    path: str | Path, kind: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any],
+    add: Callable[[h5py.File], None] | None = None,
 ) -> None:
     """Write arrays and metadata; the same content gives the same bytes.
 
@@ -43,6 +44,8 @@ def write_artefact(
         Booleans, integers, floats, complex numbers or byte strings, of any shape.
     metadata : mapping
         JSON values after :func:`romflow.core.files.plain` (NaN becomes null).
+    add : callable, optional
+        Adds what is no array to the open file.
 
     Raises
     ------
@@ -69,6 +72,8 @@ def write_artefact(
         file.attrs["version"] = VERSION
         for name in sorted(arrays):
             file.create_dataset(name, data=_storable(name, arrays[name]), track_times=False)
+        if add is not None:
+            add(file)
     write_atomic(path, sealed([buffer.getbuffer()]), sync=True)
 
 
@@ -125,13 +130,15 @@ def read_artefact(
 def _load(
     source: Path, names: Sequence[str] | None
 ) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
+    from romflow.store.split_model import virtual_rows
+
     with h5py.File(source, "r", locking=False) as file:
         _check_format(source, file)
-        arrays: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, Any] = {}
 
         def take(name: str, node: Any) -> None:
             if isinstance(node, h5py.Dataset) and (names is None or name in names):
-                arrays[name] = np.array(node[()], dtype=node.dtype)
+                arrays[name] = virtual_rows(source, node) if node.is_virtual else np.array(node[()], dtype=node.dtype)
 
         file.visititems(take)
         absent = [name for name in names or () if name not in arrays]

@@ -80,7 +80,7 @@ def deflated(sweep: Sweep, product: InnerProduct, tolerance: float, max_size: in
     follows. Memory: the basis with a few more modes, and matrices of k x k. Levels follow each other until the
     remainder is below the tolerance or below 1e-14, or `max_size` modes are there.
     """
-    modes, K, G = Modes(sweep.n), np.zeros((0, sweep.k)), None
+    modes, K, G = sweep.modes(), np.zeros((0, sweep.k)), None
     energy, rest, note = 0.0, 0.0, EXACT
     missed = False
     for level in range(levels):

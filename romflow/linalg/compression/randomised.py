@@ -41,7 +41,7 @@ def randomised(sweep: Sweep, product: InnerProduct, tolerance: float, max_size: 
         omega = np.random.default_rng(seed).standard_normal((k, m))
         for _ in range(power):
             omega = np.linalg.qr(sweep.power(omega))[0]
-        modes = Modes(sweep.n)
+        modes = sweep.modes()
         sweep.extend(modes, np.zeros((0, k)), omega)
         modes.orthonormalise(product, seed)
         found = _projected(sweep, modes, product, tolerance, max_size)

@@ -62,6 +62,10 @@ class Sweep(Protocol):
     n: int
     k: int
 
+    def modes(self) -> Modes:
+        """No modes yet, where those of this sweep are kept."""
+        return Modes(self.n)
+
     def gram(self, modes: Modes, Z: np.ndarray) -> np.ndarray:
         """S'^T X S' (k, k)."""
         ...
