@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,11 +12,13 @@ from typing import Any
 from romflow.core import registry
 from romflow.core.errors import ConfigError
 from romflow.core.fingerprint import check_json, fingerprint
-from romflow.core.names import nearest
+from romflow.core.names import nearest, shown
+from romflow.fom.cells import CellProblem
 from romflow.fom.protocol import FullOrderModel, check_model
 from romflow.parameters.space import ParameterSpace
 
 _KEYS = ("kind", "options", "parameters", "base")
+_MAY = ("solver", "ranks")
 _KEPT = 4
 
 _cache: OrderedDict[str, tuple[Any, FullOrderModel]] = OrderedDict()
@@ -29,7 +32,8 @@ def build_model(request: Mapping[str, Any]) -> FullOrderModel:
     ----------
     request : mapping
         JSON: "kind" (a built-in name or "path/file.py:Class"), "options" (the model's own keys), "parameters"
-        (`ParameterSpace.to_spec`), "base" (folder of the study); "solver" where the study has [solver].
+        (`ParameterSpace.to_spec`), "base" (folder of the study); "solver" where the study has [solver]; "ranks" where
+        MPI ranks solve it: the model is then a `romflow.fom.distributed.model.DistributedModel`.
 
     Returns
     -------
@@ -39,7 +43,8 @@ def build_model(request: Mapping[str, Any]) -> FullOrderModel:
     Raises
     ------
     ConfigError, InputError
-        The request or an option is wrong; the class lacks what a full-order model needs; its `spec` is not JSON.
+        The request or an option is wrong; the class lacks what a full-order model needs; its `spec` is not JSON; ranks
+        for a model that is not known by its cells.
     """
     _check_request(request)
     key = fingerprint([dict(request), _source(request)])
@@ -55,6 +60,40 @@ def build_model(request: Mapping[str, Any]) -> FullOrderModel:
         return fom
 
 
+def distributed_model(request: Mapping[str, Any]) -> Any:
+    """The split model of a request with "ranks", new; its mesh is not made.
+
+    Raises
+    ------
+    ConfigError, InputError
+        As for `build_model`.
+    """
+    _check_request(request)
+    from romflow.fom.distributed.model import DistributedModel
+
+    kind, base, ranks = request["kind"], Path(request["base"]), request["ranks"]
+    if isinstance(ranks, bool) or not isinstance(ranks, int) or ranks < 1:
+        raise ConfigError(f"ranks = {shown(ranks)} is not a whole number from 1; give the MPI ranks of a solve")
+    parameters = ParameterSpace.from_spec(request["parameters"])
+    cls = registry.check_options("model", kind, base, request["options"], {"parameters": parameters, "base": base})
+    make = getattr(cls, "cell_problem", None)
+    if make is None:
+        raise ConfigError(
+            f"[cluster] ranks = {ranks} splits a model over MPI ranks by its cells, and model {shown(kind)} offers no "
+            "`cell_problem`: " + ("give the class a static method of this name that takes the same options and gives a "
+                                  "romflow.fom.cells.CellProblem, or remove ranks" if registry.is_path(kind) else
+                                  "remove ranks; a program of your own may start MPI itself"))
+    given = {"parameters": parameters, "base": base}
+    taken = inspect.signature(make).parameters
+    problem = make(**{word: value for word, value in given.items() if word in taken}, **request["options"])
+    if not isinstance(problem, CellProblem):
+        raise ConfigError(f"cell_problem of model {shown(kind)} gives a {type(problem).__name__}; the rule is a "
+                          "romflow.fom.cells.CellProblem")
+    fom = DistributedModel(problem, ranks, request.get("solver"))
+    _check_spec(kind, fom.spec)
+    return fom
+
+
 def model_identity(request: Mapping[str, Any], fom: FullOrderModel) -> dict[str, Any]:
     """JSON identity of the model's snapshots: its code, its `spec` and the columns of its parameters.
 
@@ -68,6 +107,9 @@ def model_identity(request: Mapping[str, Any], fom: FullOrderModel) -> dict[str,
 
 def _built(request: Mapping[str, Any]) -> FullOrderModel:
     kind, base = request["kind"], Path(request["base"])
+    if request.get("ranks") is not None:
+        split: FullOrderModel = distributed_model(request)
+        return split
     fom = registry.build("model", kind, base, request["options"], base=base,
                          parameters=ParameterSpace.from_spec(request["parameters"]))
     check_model(fom, kind)
@@ -76,12 +118,16 @@ def _built(request: Mapping[str, Any]) -> FullOrderModel:
             raise ConfigError(f"[solver] is for models that are known as matrices; model {kind!r} solves by itself: "
                               "remove [solver]")
         fom.use_solver(request["solver"])
-    try:
-        check_json(fom.spec)
-    except ConfigError as error:
-        raise ConfigError(f"the spec of model {kind!r} is its identity and must be JSON: {error}") from error
+    _check_spec(kind, fom.spec)
     model: FullOrderModel = fom
     return model
+
+
+def _check_spec(kind: str, spec: Any) -> None:
+    try:
+        check_json(spec)
+    except ConfigError as error:
+        raise ConfigError(f"the spec of model {kind!r} is its identity and must be JSON: {error}") from error
 
 
 def _source(request: Mapping[str, Any]) -> dict[str, str]:
@@ -102,8 +148,8 @@ def _stamps(fom: FullOrderModel) -> list[tuple[int, int] | None]:
 
 def _check_request(request: Mapping[str, Any]) -> None:
     for key in request:
-        if key not in (*_KEYS, "solver"):
-            raise ConfigError(f"a model request has no key {key!r}{nearest(str(key), [*_KEYS, 'solver'])}")
+        if key not in (*_KEYS, *_MAY):
+            raise ConfigError(f"a model request has no key {key!r}{nearest(str(key), [*_KEYS, *_MAY])}")
     for key in _KEYS:
         if key not in request:
             raise ConfigError(f"a model request needs the key {key!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -80,6 +81,26 @@ class SupportsMesh(Protocol):
     """
 
     mesh: Mesh
+
+
+@runtime_checkable
+class SupportsParts(Protocol):
+    """A model on MPI ranks, whose matrices exist part by part alone.
+
+    Attributes
+    ----------
+    ranks : int
+    """
+
+    ranks: int
+
+    def decompose(self, folder: str | Path) -> Any:
+        """Write the decomposition of the mesh into a folder, once."""
+        ...
+
+    def part_operators(self, folder: str | Path, i: int) -> Any:
+        """Operators of part i, not assembled over the interfaces."""
+        ...
 
 
 def snapshot_of(fom: FullOrderModel, mu: np.ndarray) -> Snapshot:

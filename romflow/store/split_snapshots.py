@@ -110,6 +110,12 @@ class SplitSnapshots:
         key = snapshot_key(self.fingerprint, self._row(mu))
         self._files.splits.remove_token(self._files.path(key), token)
 
+    def first_fact(self, name: str) -> Any:
+        """What the info of the first snapshot that holds says under a name; None if there is none."""
+        headers = (self._files.checked(key) for key in self._files.keys())
+        header = next((header for header in headers if header is not None), None)
+        return None if header is None else header.info.get(name)
+
     def part_matrix(self, mu: ArrayLike, part: int) -> NDArray[np.float64]:
         """Values (n_c, k) of the snapshots at mu (k, p) on the closure of one part, from the files that hold it alone.
 
