@@ -24,7 +24,7 @@ from romflow.core.names import shown
 from romflow.tasks import rank
 from romflow.tasks.mpi_ends import failure, first_exit
 from romflow.tasks.mpi_folder import MARK, job_folder, kill_marked
-from romflow.tasks.settings import thread_limits
+from romflow.tasks.settings import OWN_STEPS, thread_limits
 
 __all__ = ["JOB", "Launch", "OnLine", "run_ranks"]
 
@@ -32,10 +32,13 @@ __all__ = ["JOB", "Launch", "OnLine", "run_ranks"]
 JOB = "romflow.fom.distributed.job"
 _TICK = 0.2  # seconds between looks at the clock, at a cancellation and at ranks that have ended
 _LOSS = 5.0  # seconds that the launcher has to end the others after a rank has failed
-_START = 300.0  # seconds that a job has at least until its first line: programs are loaded, a mesh is read
+_START = 300.0  # seconds that a job has at least until its first line, and that srun waits for processors
 _FAREWELL = 30.0  # seconds from the last line to the end of all ranks
 _GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 _BLOCK = 1 << 16
+#: Options of the step of Slurm around this process, which srun would take for those of a new one.
+_OF_A_STEP = ("SLURM_CPU_BIND", "SLURM_MEM_BIND", "SLURM_DISTRIBUTION", "SLURM_OVERCOMMIT", "SLURM_NTASKS",
+              "SLURM_NPROCS", "SLURM_NNODES", "SLURM_STEP")
 _LONGEST = 1 << 24
 
 OnLine = Callable[[dict[str, Any]], None]
@@ -235,11 +238,18 @@ def _launcher(wish: str, ranks: int, threads: int) -> list[str]:
         remedy = "install the package 'mpich', load the site's MPI module or name it in ROMFLOW_MPIEXEC"
         raise ConfigError(f"[cluster] launcher: {shown(wish)} is not found, and {ranks} ranks need it; "
                           f"{remedy if wish == 'mpiexec' else 'ask for mpiexec, or run within a job of Slurm'}.")
-    if wish == "mpiexec":
-        return [found, "-n", str(ranks)]
-    kind = [] if "SLURM_MPI_TYPE" in os.environ else ["--mpi=pmi2"]
-    return [found, *kind, "--overlap", f"--ntasks={ranks}", f"--cpus-per-task={threads}", "--kill-on-bad-exit=1",
-            "--input=none", "--quiet"]
+    return [found, "-n", str(ranks)] if wish == "mpiexec" else [found, *_srun_options(ranks, threads)]
+
+
+def _srun_options(ranks: int, threads: int) -> list[str]:
+    """Of a step; where workers share an allocation it has processors of its own, on one node if they fit."""
+    kind = ["--mpi=pmi2"] if os.environ.get("SLURM_MPI_TYPE", "none") == "none" else []
+    share = ["--overlap"]
+    if OWN_STEPS in os.environ:
+        fits = ranks * threads <= int(os.environ.get("SLURM_CPUS_ON_NODE") or 0)
+        share = ["--exact", "--mem=0", f"--immediate={_START:.0f}", *(["--nodes=1"] if fits else [])]
+    return [*kind, *share, f"--ntasks={ranks}", f"--cpus-per-task={threads}", "--kill-on-bad-exit=1", "--input=none",
+            "--quiet"]
 
 
 def _mpiexec() -> str | None:
@@ -253,6 +263,8 @@ def _mpiexec() -> str | None:
 def _environment(launch: Launch, ranks: int, launcher: str, mark: str) -> dict[str, str]:
     """Of a job: no traces of another MPI job, the same Python path as here, limits of threads, its mark."""
     clean = without_mpi(os.environ, slurm=Path(launcher).name == "srun")
+    if "SLURM_STEP_ID" in clean:
+        clean = {name: value for name, value in clean.items() if not name.startswith(_OF_A_STEP)}
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     clean |= {**thread_limits(launch.threads), "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1", MARK: mark}
     nodes = int(clean.get("SLURM_JOB_NUM_NODES") or 1)

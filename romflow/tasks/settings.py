@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SETTINGS", "environment", "thread_limits"]
+__all__ = ["OWN_STEPS", "SETTINGS", "environment", "thread_limits"]
 
 SETTINGS: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 1,  # deaths of its workers that a task survives; see DaskExecutor
@@ -22,6 +22,9 @@ SETTINGS: dict[str, Any] = {
     "distributed.diagnostics.nvml": False,
     "distributed.client.scheduler-info-interval": "10s",
 }
+
+#: Set for workers that share one allocation: their MPI jobs take processors that no other step of it has.
+OWN_STEPS = "ROMFLOW_OWN_STEPS"
 
 _LIMITS = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "VECLIB_MAXIMUM")
 

@@ -19,6 +19,7 @@ from romflow.tasks import mpi
 from romflow.tasks.mpi import Launch, run_ranks
 from romflow.tasks.mpi_folder import MARK, marked
 from romflow.tasks.serial import SerialExecutor
+from romflow.tasks.settings import OWN_STEPS
 from tests import mpi_job as job
 from tests.mpi_study import MpiStudy, ranks_alive, script, until
 from tests.toy_study import SPACE
@@ -163,8 +164,13 @@ def test_srun_within_a_job_of_slurm(tmp_path, monkeypatch):
     line = bare(tmp_path)
     assert line["words"][:5] == ["--mpi=pmi2", "--overlap", "--ntasks=2", "--cpus-per-task=1", "--kill-on-bad-exit=1"]
     assert line["environment"]["SLURM_JOB_ID"] == "7"
-    monkeypatch.setenv("SLURM_MPI_TYPE", "pmix")
-    assert "--mpi=pmi2" not in bare(tmp_path)["words"]
+    step = {OWN_STEPS: "1", "SLURM_MPI_TYPE": "pmix", "SLURM_STEP_ID": "0", "SLURM_CPUS_ON_NODE": "2",
+            "SLURM_NNODES": "2"}
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    line = bare(tmp_path)
+    assert line["words"][:5] == ["--exact", "--mem=0", "--immediate=300", "--nodes=1", "--ntasks=2"]
+    assert "SLURM_NNODES" not in line["environment"] and line["environment"]["SLURM_MPI_TYPE"] == "pmix"
 
 
 def test_external_programs_know_nothing_of_an_outer_mpi(tmp_path, monkeypatch):
