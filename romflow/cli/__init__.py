@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import romflow
+from romflow.cli.signals import ended_by_sigterm
 from romflow.core.errors import InputError, RomflowError
 from romflow.core.files import refused, write_atomic
 from romflow.core.names import one_line
@@ -84,17 +85,22 @@ def check(study: StudyFile,
 @app.command()
 def run(study: StudyFile,
         out: Annotated[Path | None, typer.Option("--out", metavar="DIR",
-                                                 help="The run folder; default: runs/<name> beside the study.")] = None
+                                                 help="The run folder; default: runs/<name> beside the study.")] = None,
+        submit: Annotated[bool, typer.Option("--submit", help="Run the whole study as a batch job.")] = False
         ) -> None:
     """Run a study, or go on where an earlier run in the same folder stopped."""
     from romflow.cli.progress import make_watcher
     from romflow.cli.show import print_result
+    from romflow.cli.submission import submit_run
     from romflow.study import Study
 
     loaded = Study.from_file(study)
     folder = out or study.resolve().parent / "runs" / loaded.name
+    if submit:
+        print(submit_run(loaded, study.resolve(), folder.resolve()))
+        return
     try:
-        with make_watcher() as watcher:
+        with ended_by_sigterm(), make_watcher() as watcher:
             result = loaded.run(folder, watcher)
     except KeyboardInterrupt:
         print("romflow: stopped; what was solved is stored, and the same command goes on from there", file=sys.stderr)

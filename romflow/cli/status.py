@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from romflow.cli.submission import JOB
 from romflow.core.errors import StoreError
 from romflow.core.files import FolderLock, read_json
 from romflow.store.snapshots import SnapshotStore
@@ -24,6 +25,8 @@ def read_status(folder: Path) -> dict[str, Any]:
                          "`romflow run --out`")
     state = read_json(folder / STATUS) if (folder / STATUS).is_file() else {}
     rows = [("study", state.get("study", "unknown")), ("state", _state(folder, state))]
+    if (folder / JOB).is_file():
+        rows.append(("batch job", (folder / JOB).read_text(encoding="utf-8").strip()))
     failures: list[dict[str, Any]] = []
     if (folder / "store").is_dir():
         store = SnapshotStore.open(folder / "store")

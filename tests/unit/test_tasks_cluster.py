@@ -65,7 +65,6 @@ def test_a_queue_without_certificates_is_refused(tmp_path, monkeypatch):
 
 
 def test_a_queue_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(Security, "temporary", staticmethod(lambda: Security()))
     for half_made in (dask_jobqueue.SLURMCluster, dask_jobqueue.PBSCluster):
         monkeypatch.setattr(half_made, "__del__", lambda self: None)  # which complains of what was never open
     monkeypatch.setenv("PATH", str(tmp_path))

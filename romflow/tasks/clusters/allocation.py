@@ -7,18 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import Scheduler, SpecCluster
 
 from romflow.core.errors import ConfigError
 from romflow.core.names import shown
+from romflow.tasks.clusters.certificates import certificates
 from romflow.tasks.clusters.cluster import NO_PORTS, Cluster
-from romflow.tasks.clusters.queue import certificates, shared_folder
-from romflow.tasks.settings import environment
+from romflow.tasks.settings import OWN_STEPS, environment
 
 if TYPE_CHECKING:
     from romflow.core.schema import ClusterConfig
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["start_allocation", "worker_command"]
 
 _GRACE = 5.0
+_FOR_SUBMIT = ("walltime", "memory", "queue", "account", "job_extra_directives", "job_script_prologue")
 
 
 def start_allocation(cluster: Cluster, config: ClusterConfig) -> None:
@@ -34,18 +33,16 @@ def start_allocation(cluster: Cluster, config: ClusterConfig) -> None:
     Raises
     ------
     ConfigError
-        No allocation of Slurm, no `srun`, or options, which this kind has none of.
+        No allocation of Slurm, no `srun`, or options that are not for the submission of the allocation.
     """
-    if config.options:
-        key = next(iter(config.options))
-        raise ConfigError(f"[cluster.options] has the key {shown(key)}, but kind = 'allocation' finds "
-                          "its nodes there already; remove it, or write it in [cluster.driver] for --submit.")
+    strange = sorted(set(config.options) - set(_FOR_SUBMIT))
+    if strange:
+        raise ConfigError(f"[cluster] has the key {shown(strange[0])}, but kind = 'allocation' finds its nodes there; "
+                          f"remove it ({', '.join(_FOR_SUBMIT)} are for romflow run --submit).")
     if "SLURM_JOB_ID" not in os.environ or shutil.which("srun") is None:
         raise ConfigError("[cluster] kind = 'allocation' works inside an allocation of Slurm, and this is none; start "
                           "romflow in a job (salloc, sbatch, or romflow run --submit), or set kind = 'slurm'.")
-    security = certificates(config.kind)
-    folder = Path(tempfile.mkdtemp(prefix="certificates-", dir=shared_folder()))
-    cluster.exits.callback(shutil.rmtree, folder, ignore_errors=True)
+    security = certificates(config.kind, cluster.exits)
     scheduler: Any = SpecCluster(
         scheduler={"cls": Scheduler, "options": {**NO_PORTS, "protocol": "tls://", "security": security}},
         security=security,
@@ -53,36 +50,25 @@ def start_allocation(cluster: Cluster, config: ClusterConfig) -> None:
         scheduler_sync_interval="10s",
     )
     cluster.exits.callback(scheduler.close)
-    tls = _written(folder, security.get_tls_config_for_role("worker"))
-    workers = _Step(worker_command(config, scheduler.scheduler.address, tls), config.threads)
+    workers = _Step(worker_command(config, scheduler.scheduler.address, security), config.threads)
     cluster.watch = workers
     cluster.exits.callback(workers.close)
     cluster.connect(scheduler)
 
 
-def worker_command(config: ClusterConfig, address: str, tls: list[str]) -> list[str]:
+def worker_command(config: ClusterConfig, address: str, security: Any) -> list[str]:
     """The command that starts the workers: one step of the allocation, which holds no processors for itself.
 
     The ranks that a solve starts are steps of their own, and Slurm finds free processors for them.
     """
+    files = security.get_tls_config_for_role("worker")
+    tls = [word for name in ("ca_file", "cert", "key") for word in (f"--tls-{name.replace('_', '-')}", files[name])]
     step = ["srun", f"--ntasks={config.workers}", "--overcommit", "--overlap", "--mem=0", "--cpus-per-task=1",
             "--distribution=cyclic", "--cpu-bind=none", "--mpi=none", "--kill-on-bad-exit=0", "--wait=0"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--memory-limit", "0",
               "--no-dashboard", "--death-timeout", "60", "--protocol", "tls://", *tls]
     ranks = [] if config.ranks is None else ["--resources", f"ranks={config.ranks}"]
     return [*step, *worker, *ranks]
-
-
-def _written(folder: Path, parts: dict[str, Any]) -> list[str]:
-    """Options of a worker that name the files with the certificate, which only this user may read."""
-    options = []
-    for name, content in parts.items():
-        if name in ("ca_file", "cert", "key") and content is not None:
-            file = folder / name
-            file.touch(mode=0o600)
-            file.write_text(content, encoding="ascii")
-            options += [f"--tls-{name.replace('_', '-')}", str(file)]
-    return options
 
 
 class _Step:
@@ -93,7 +79,7 @@ class _Step:
         self._closed = False
         self._running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                          stderr=subprocess.PIPE, text=True, start_new_session=True,
-                                         env={**os.environ, **environment(threads)})
+                                         env={**os.environ, **environment(threads), OWN_STEPS: "1"})
         threading.Thread(target=self._watch, name="romflow-step", daemon=True).start()
 
     def want(self, tasks: int) -> None:

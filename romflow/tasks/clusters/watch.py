@@ -117,7 +117,8 @@ class JobWatch:
             try:
                 await self._look()
             except Exception:
-                logging.getLogger("romflow").exception("the jobs were not looked after")
+                if not self._closed:  # else the scheduler has gone
+                    logging.getLogger("romflow").exception("the jobs were not looked after")
             await asyncio.sleep(_LOOK)
 
     async def _look(self) -> None:
