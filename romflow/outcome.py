@@ -10,12 +10,15 @@ import numpy as np
 
 from romflow.core.files import plain
 from romflow.linalg.inner_product import InnerProduct
+from romflow.reduction.distributed.measures import basis_coordinates, runner_for, true_errors, truth_errors
+from romflow.reduction.distributed.runner import PartRunner
 from romflow.reduction.residual_columns import Sketch
 from romflow.reduction.snapshot_sketch import SketchedSnapshots, SnapshotSketcher
 from romflow.report.data import ErrorTable, FieldComparison
 from romflow.rom.model import Answer, ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
+from romflow.store.split_array import SplitArray
 
 _BLOCK = 64
 _ONLINE_BATCH = 1000
@@ -48,13 +51,17 @@ class Validation:
         return self.answer.error[self.measured] / self.true_error[self.measured]
 
 
-def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> Validation:
+def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
+             runner: PartRunner | None = None) -> Validation:
     """Compare the reduced model with stored full-order snapshots at mu (k, p), a block at a time.
 
-    A model without a basis is compared with the snapshots' sketches, which replace the snapshots.
+    A model without a basis is compared with the snapshots' sketches, which replace the snapshots; one whose basis lies
+    in parts with the parts of the snapshots, by the `runner`.
     """
     if isinstance(rom, SketchedReducedModel):
         return _validate_sketches(rom, fom, store, mu)
+    if isinstance(rom.basis, SplitArray):
+        return _validate_parts(rom, store, mu, runner_for(rom.basis, runner))
     product = InnerProduct(getattr(fom, "inner_product", None), rom.norm_name)
     answer = rom.solve(mu)
     error, rounding, norm = np.empty(len(mu)), np.zeros(len(mu)), np.empty(len(mu))
@@ -71,6 +78,13 @@ def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) 
     known = [values for values in outputs if values is not None]
     complete = known and len(known) == len(outputs)
     return Validation(mu, error, rounding, norm, answer, np.hstack(known) if complete else None)
+
+
+def _validate_parts(rom: Any, store: SnapshotStore, mu: np.ndarray, runner: PartRunner) -> Validation:
+    answer = rom.solve(mu)
+    error, norm = true_errors(runner, rom.basis, mu, answer.coefficients)
+    rounding = truth_errors(rom, mu, store.facts(mu, "relative_residual"))
+    return Validation(mu, error, rounding, norm, answer, store.outputs(mu))
 
 
 def _validate_sketches(rom: SketchedReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> Validation:
@@ -216,7 +230,7 @@ def solver_summary(store: SnapshotStore, mu: np.ndarray) -> list[dict[str, Any]]
 
 def worst_field(rom: ReducedModel, store: SnapshotStore, validation: Validation | None) -> FieldComparison | None:
     """Truth and reduced solution where the relative error is largest; None where there are no fields."""
-    if validation is None or isinstance(rom, SketchedReducedModel):
+    if validation is None or isinstance(rom, SketchedReducedModel) or isinstance(rom.basis, SplitArray):
         return None
     worst = int(np.argmax(_relative(validation.true_error, validation.norm)))
     truth = store.get(validation.mu[worst]).state
@@ -224,15 +238,16 @@ def worst_field(rom: ReducedModel, store: SnapshotStore, validation: Validation 
     return FieldComparison(validation.mu[worst], truth, reduced)
 
 
-def singular_values(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> np.ndarray | None:
+def singular_values(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
+                    runner: PartRunner | None = None) -> np.ndarray | None:
     """Singular values of the snapshots at mu (k, p), from their coordinates in the basis that they span."""
     if not len(mu) or rom.size == 0 or isinstance(rom, SketchedReducedModel):
         return None
-    return np.linalg.svd(_coordinates(rom, fom, store, mu), compute_uv=False)
+    return np.linalg.svd(_coordinates(rom, fom, store, mu, runner), compute_uv=False)
 
 
-def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore,
-                   validation: Validation) -> dict[int, tuple[float, float]]:
+def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore, validation: Validation,
+                   runner: PartRunner | None = None) -> dict[int, tuple[float, float]]:
     """Largest true error (absolute, relative) over the validation set of each truncated model.
 
     With an X-orthonormal basis ||u - V x||^2 = ||u - P u||^2 + ||P u - V x||^2, so that coordinates are enough.
@@ -242,7 +257,7 @@ def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore,
         snapshots = SketchedSnapshots(store, _sketcher(rom, fom))
         truth = rom.state_sketch.T @ np.hstack([snapshots.get(row).states for row in mu])
     else:
-        truth = _coordinates(rom, fom, store, mu)
+        truth = _coordinates(rom, fom, store, mu, runner)
     # Only coefficients are asked for, so the estimator that is cheapest to truncate serves.
     costly = getattr(getattr(rom, "residual", None), "name", "") in ("eim", "gram")
     plain_rom = rom.with_estimator("orthonormal") if costly else rom  # type: ignore[attr-defined]
@@ -256,8 +271,11 @@ def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore,
     return errors
 
 
-def _coordinates(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray) -> np.ndarray:
+def _coordinates(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
+                 runner: PartRunner | None) -> np.ndarray:
     """V^T X u (r, k) of the stored snapshots, a block at a time."""
+    if isinstance(rom.basis, SplitArray):
+        return basis_coordinates(runner_for(rom.basis, runner), rom.basis, mu)
     product = InnerProduct(getattr(fom, "inner_product", None), rom.norm_name)
     weighted = product.apply(rom.basis)
     return np.hstack([weighted.T @ store.matrix(mu[s:s + _BLOCK]) for s in range(0, len(mu), _BLOCK)])

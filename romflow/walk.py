@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 import romflow
-from romflow.core.errors import NotCertified, SolveFailed
+from romflow.core.errors import NotCertified, NotSupported, SolveFailed
 from romflow.core.files import FolderLock, plain, refused, write_json
 from romflow.core.provenance import environment
 from romflow.fom.build import model_identity
@@ -31,8 +31,10 @@ from romflow.outcome import (
     validation_summary,
     worst_field,
 )
+from romflow.reduction.distributed.runner import PartRunner, is_split
 from romflow.report.data import ReportData
 from romflow.report.page import write_report
+from romflow.rom.loading import load
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -127,15 +129,35 @@ class Walk:
                                         study.parameters.columns)
         with make_executor(study.config.cluster, retries=study.config.failures.retries) as executor:
             self._executor: Executor = executor
+            self._runner = self._part_runner(fom)
             rom, mu = self._offline(fom, sampler, reductor)
             offline = self._offline_summary(rom, sampler, time.process_time() - cpu, time.perf_counter() - started)
             validation = self._validate(rom, fom)
-        rom.save(self.folder / MODEL)
+            rom.save(self.folder / MODEL)
+            history = self._history(sampler, rom, fom, validation)
+            values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._store, mu, self._runner)
+        rom = self._kept(rom)
         summary = self._summary(rom, offline, validation, mu)
-        self._export(rom, exporters)
+        self._export(rom, fom, exporters)
         write_json(self.folder / SUMMARY, summary)
-        self._report(rom, fom, sampler, mu, validation, summary)
+        self._report(rom, mu, validation, summary, history, values)
         return Result(rom, summary, self.folder)
+
+    def _part_runner(self, fom: Any) -> PartRunner | None:
+        """What reduces a model on MPI ranks by tasks on its parts."""
+        if not is_split(fom):
+            return None
+        with self._timed("decomposition"):
+            runner = PartRunner.prepared(self._executor, self.study.request, self._store.folder)
+            fom.index(self._store.folder)
+        return runner
+
+    def _kept(self, rom: ReducedModel) -> ReducedModel:
+        """The model with the basis of its file, where that is in parts; what the reduction worked with goes."""
+        if self._runner is None:
+            return rom
+        self._runner.clear()
+        return replace(rom, basis=load(self.folder / MODEL).basis)  # type: ignore[type-var]
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -164,6 +186,8 @@ class Walk:
         if hasattr(compression, "compressor"):
             compression.compressor = partial(self._executor.compress, self.study.request, self._store.folder,
                                              self.study.parameters.columns)
+        if self._runner is not None:
+            reductor.runner = self._runner
         with self._timed("reduction"):
             rom = reductor.reduce(fom, self._store, mu)
         if self.study.config.reduction.certified and rom.error_kind != "bound":
@@ -226,7 +250,7 @@ class Walk:
         self._status["done"] = 0
         solved = ~self._solve_missing(mu)
         with self._timed("validation"):
-            result = validate(rom, fom, self._store, mu[solved]) if solved.any() else None
+            result = validate(rom, fom, self._store, mu[solved], self._runner) if solved.any() else None
         for doubt in doubts(result):
             self.watcher.note(doubt)
             logging.getLogger("romflow").warning(doubt)
@@ -257,28 +281,37 @@ class Walk:
             "environment": environment() | {"seeds": {"sampling": config.sampling.seed,
                                                       "validation": config.validation.seed}}})
 
-    def _export(self, rom: ReducedModel, exporters: list[tuple[Any, str | None]]) -> None:
+    def _export(self, rom: ReducedModel, fom: Any, exporters: list[tuple[Any, str | None]]) -> None:
         if exporters:
             self.watcher.stage("export", len(exporters))
         with self._timed("export"):
             for done, (exporter, name) in enumerate(exporters, start=1):
                 target = name or f"{self.study.name}{exporter.suffix}"
-                if getattr(exporter, "needs_fields", False) and isinstance(rom, SketchedReducedModel):
+                fields = getattr(exporter, "needs_fields", False)
+                if fields and isinstance(rom, SketchedReducedModel):
                     self._note(f"not written: {target}, because with keep_snapshots = false there are no fields")
-                else:
+                elif self._runner is None:
                     exporter.write(rom, self.folder / target)
+                else:
+                    self._export_split(exporter, replace(rom, mesh=fom.mesh) if fields else rom, target)
                 self.watcher.step(done, 0)
+
+    def _export_split(self, exporter: Any, rom: ReducedModel, target: str) -> None:
+        """Write what reads the basis from its parts, and say where that is too large."""
+        try:
+            exporter.write(rom, self.folder / target)
+        except NotSupported as error:
+            self._note(f"not written: {target}, because {error}")
 
     def _note(self, text: str) -> None:
         self.watcher.note(text)
         logging.getLogger("romflow").warning(text)
 
-    def _report(self, rom: ReducedModel, fom: Any, sampler: Any, mu: np.ndarray, validation: Validation | None,
-                summary: dict[str, Any]) -> None:
+    def _report(self, rom: ReducedModel, mu: np.ndarray, validation: Validation | None, summary: dict[str, Any],
+                history: list[dict[str, Any]], values: Any) -> None:
         self.watcher.stage("report", None)
-        values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._store, mu)
         data = ReportData(
-            summary=summary, study_text=self.study.text, history=self._history(sampler, rom, fom, validation),
+            summary=summary, study_text=self.study.text, history=history,
             singular_values=None if values is None else np.asarray(values),
             validation=error_table(validation), rom=rom, field=worst_field(rom, self._store, validation),
             stages=self._counts.stages, solve_seconds=self._store.seconds(mu) if len(mu) else None,
@@ -293,7 +326,7 @@ class Walk:
         history = [dict(step) for step in getattr(sampler, "history", [])]
         if validation is None:
             return history
-        gaps = errors_by_size(rom, fom, self._store, validation)
+        gaps = errors_by_size(rom, fom, self._store, validation, self._runner)
         for step in history:
             if step["size"] in gaps:
                 step["max_true_error"], step["max_relative_true_error"] = gaps[step["size"]]

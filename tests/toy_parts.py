@@ -127,13 +127,19 @@ class ToyWorkers:
             values = read_part_arrays(job["columns"], part, [job["array"]])[0][job["array"]]
             total = np.zeros((self.toy.n, values.shape[1])) if total is None else total
             np.add.at(total, self.toy.dofs(part), values)
-        noise = np.random.default_rng(0).standard_normal(total.shape)
-        noise *= job["tolerance"] * np.linalg.norm(total, axis=0) / np.linalg.norm(noise, axis=0)
-        Z = self._factor.solve(total + noise)
+        Z = self._solve(total, job["tolerance"])
+        E = self._solve(total - self.toy.model.inner_product @ Z, 1e-6)
+        Z = Z + E
         for part in numbers:
             write_part_arrays(job["out"], part, {job["array"]: Z[self.toy.dofs(part)]})
         self.solves += total.shape[1]
-        return {"end": True}
+        eps = np.sqrt(np.einsum("ij,ij->j", E, self.toy.model.inner_product @ E))
+        return {"end": True, "report": {"eps": eps.tolist()}}
+
+    def _solve(self, C: np.ndarray, tolerance: float) -> np.ndarray:
+        noise = np.random.default_rng(0).standard_normal(C.shape)
+        noise *= tolerance * np.linalg.norm(C, axis=0) / np.linalg.norm(noise, axis=0)
+        return self._factor.solve(C + noise)
 
 
 def toy_study(folder: Path, mu: np.ndarray, monkeypatch: Any, **options: Any) -> tuple[SplitToy, SnapshotStore,

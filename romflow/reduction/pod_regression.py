@@ -12,6 +12,7 @@ from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
 from romflow.linalg.inner_product import InnerProduct
 from romflow.reduction.compression import SnapshotCompression
+from romflow.reduction.distributed.runner import is_split
 from romflow.rom.regression import REGRESSORS, GaussianProcess, RadialBasis, RegressionReducedModel, cubic, matern
 from romflow.store.snapshots import SnapshotStore
 
@@ -47,8 +48,11 @@ class PodRegression:
         self.compression = SnapshotCompression(compression, seed)
 
     def accepts(self, fom: Any) -> str | None:
-        """None: any full-order model will do."""
-        return None
+        """None for any full-order model in one piece, else the reason and what to use."""
+        if not is_split(fom):
+            return None
+        return (f"{self.method} needs whole snapshots, and those of a model on MPI ranks stay in parts. Use method = "
+                "\"reduced-basis\" or \"pod-galerkin\", or leave out [cluster] ranks")
 
     def reduce(self, fom: Any, store: SnapshotStore, mu: np.ndarray) -> RegressionReducedModel:
         """The reduced model from the snapshots at mu (k, p).

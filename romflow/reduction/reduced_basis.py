@@ -12,7 +12,7 @@ from romflow.core.names import nearest
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
 from romflow.reduction.distributed.projection import DistributedProjection
-from romflow.reduction.distributed.runner import PartRunner, runner_of
+from romflow.reduction.distributed.runner import PartRunner, is_split, runner_of
 from romflow.reduction.projection import AffineProjection
 from romflow.reduction.residual_columns import Sketch, SketchedColumns
 from romflow.reduction.stability import stability_bound
@@ -146,8 +146,3 @@ class ReducedBasisReductor(AffineReductor):
             projected.extend(extend_orthonormal(projected.V, u, projected.product))
         self._mu = mu.copy()
         return self.finish(projected.model(), len(mu), projected)
-
-
-def is_split(fom: Any) -> bool:
-    """Whether the model's operators lie in parts."""
-    return hasattr(fom, "part_operators")

@@ -12,12 +12,10 @@ from romflow.core.errors import SolveFailed
 from romflow.dd.communicator import agreed, gathered
 from romflow.dd.layout import Layout, parts_of_rank
 from romflow.fom.cells import CellProblem
+from romflow.fom.distributed.certified import certified_solve
 from romflow.fom.distributed.choice import make_solver
 from romflow.fom.distributed.folder import DecompositionIndex, PartPiece, read_piece
 from romflow.fom.distributed.terms import RankTerms
-
-# Right-hand sides that are solved at once.
-_BLOCK = 32
 
 
 class RankModel:
@@ -57,6 +55,7 @@ class RankModel:
             self._terms = RankTerms(problem, self.pieces, self.layout)
             self._rhs = np.concatenate([piece.rhs for piece in self.pieces])
         self._solver: Any = None
+        self._why = ""
 
     @classmethod
     def from_folder(cls, comm: Any, problem: CellProblem, options: Mapping[str, Any], index: DecompositionIndex,
@@ -89,13 +88,13 @@ class RankModel:
             self._prepare(A, theta)
             u = self._solver.solve(b[:, None])[:, 0]
         except SolveFailed as error:
-            self._solver = None
+            self._forget()
             raise SolveFailed(f"no solution for mu = {row[0].tolist()}: {error}",
                               {**error.report, "mu": row[0].tolist()}) from error
         report = dict(self._solver.report)
         local = self.layout.exchange.forward(u[:, None])[:, 0]
         return local, self._outputs(row, u), {"relative_residual": report.get("relative_residual"),
-                                              "solver": {"with": "mpi", **report}}
+                                              "solver": {"with": "mpi", "choice": self._why, **report}}
 
     def riesz(self, columns: Callable[[PartPiece], np.ndarray], tolerance: float) -> tuple[np.ndarray, dict[str, Any]]:
         """X^{-1} C for functionals C = sum_i R_i^T C_i that are given part by part.
@@ -112,21 +111,19 @@ class RankModel:
         (local, j) array
             The representatives on the owned unknowns of the rank and its ghosts.
         dict
-            Report of the last block; "relative_residual" is the largest of all.
+            Report of :func:`romflow.fom.distributed.certified.certified_solve`, with "eps" of each column.
         """
         with agreed(self.comm, "adding its functionals"):
             C = self._added(columns)
             product = np.array(self.problem.product)
-            A = self._terms.matrix(product)
+            X = self._terms.matrix(product)
         C = self.layout.exchange.add(C)[:self.layout.owned]
-        self._options = {**self._options, "tolerance": tolerance}
-        self._prepare(A, product)
-        Z, worst = np.empty_like(C), 0.0
-        for start in range(0, C.shape[1], _BLOCK):
-            block = slice(start, start + _BLOCK)
-            Z[:, block] = self._solver.solve(C[:, block])
-            worst = max(worst, float(np.max(self._solver.report.get("relative_residual", 0.0))))
-        report = {**self._solver.report, "relative_residual": worst} if C.shape[1] else {"relative_residual": 0.0}
+        self._forget()
+        self._solver, _ = make_solver(self.layout, self.problem, {**self._options, "tolerance": tolerance},
+                                      self._modes(), symmetric=True)
+        self._solver.setup(X, self._terms.neumann(product))
+        Z, report = certified_solve(self.layout, X, self._solver, C, tolerance)
+        self._forget()
         return self.layout.exchange.forward(Z), report
 
     def closures(self, local: np.ndarray) -> dict[int, np.ndarray]:
@@ -145,10 +142,15 @@ class RankModel:
     def _prepare(self, A: Any, coefficients: np.ndarray) -> None:
         neumann = self._terms.neumann(coefficients)
         if self._solver is None:
-            self._solver = make_solver(self.layout, self.problem, self._options, self._modes())
+            self._solver, self._why = make_solver(self.layout, self.problem, self._options, self._modes())
             self._solver.setup(A, neumann)
         else:
             self._solver.update(A, neumann)
+
+    def _forget(self) -> None:
+        if hasattr(self._solver, "destroy"):
+            self._solver.destroy()
+        self._solver = None
 
     def _modes(self) -> np.ndarray | None:
         """Near-nullspace (local, j) of the operator on the rank's unknowns."""

@@ -22,6 +22,11 @@ Blocks = Sequence[Sequence[Any]]
 Rows = Sequence[Sequence[float]]
 
 
+def decompose(part: Part) -> Answer:
+    """Decompose the mesh, which is whole in the memory of this task alone; the number of parts."""
+    return {"parts": np.array(part.fom.decompose(part.store_folder).parts)}
+
+
 def layout(part: Part) -> Answer:
     """Start, owned unknowns and closure; numbers of terms Q, Qf, and outputs (Ql, o)."""
     terms = part.terms
@@ -163,16 +168,6 @@ def _largest(L: np.ndarray) -> np.ndarray:
     return np.abs(L).max(axis=(0, 2), initial=0.0)
 
 
-def defect(part: Part, columns: str, solutions: str, out: str) -> Answer:
-    """Under a name C - X Z, not summed over the parts; z^T X z, z^T z (j,) and the largest row sum of |X|."""
-    Z, X = part.read(solutions), part.product.X
-    XZ = X @ Z  # type: ignore[operator]
-    part.write(out, part.read(columns) - XZ, sealed=True)
-    own = Z[:part.rows[1]]
-    return {"energy": np.einsum("ij,ij->j", Z, XZ), "square": np.einsum("ij,ij->j", own, own),
-            "largest": np.array(abs(X).sum(axis=1).max(initial=0.0))}  # type: ignore[arg-type]
-
-
 def _matrix(values: Any, rows: int, columns: int) -> np.ndarray:
     """Numbers from JSON as an array; lists of no numbers have lost their shape on the way."""
     return np.array(values, dtype=np.float64).reshape(rows, columns)
@@ -186,5 +181,5 @@ def _entry(kernel: Callable[..., Answer]) -> Callable[..., Answer]:
 
 #: Kernels by name: ``KERNELS[name](fom, store_folder, part, **shared) -> dict of small arrays``.
 KERNELS: dict[str, Callable[..., Answer]] = {kernel.__name__: _entry(kernel) for kernel in (
-    layout, take, combine, inner, pod_gram, pod_extend, coordinates, errors, project, functionals, compliance, mismatch,
-    defect)}
+    decompose, layout, take, combine, inner, pod_gram, pod_extend, coordinates, errors, project, functionals,
+    compliance, mismatch)}

@@ -23,6 +23,8 @@ from romflow.store.work_arrays import read_values, work_file, write_work_array
 
 #: Folder of a store in which the reduction works.
 FOLDER = "reduction"
+#: Folder in it with the parts' own operators.
+OPERATORS = "operators"
 #: Bytes of matrices that a process keeps between kernels.
 _KEPT = 512 << 20
 _ARRAYS = ("data", "indices", "indptr")
@@ -121,14 +123,14 @@ class Part:
 
     def _stored(self, name: str) -> dict[str, np.ndarray]:
         """Arrays of the operators, which the first to need them writes."""
-        folder = self.folder("operators") / name
+        folder = self.folder(OPERATORS) / name
         if not part_file(folder, self.number).is_file():
             self._write_operators()
         return read_part_arrays(folder, self.number)[0]
 
     def _stamp(self) -> int:
         """When the operators were written; another run in the same folder writes them anew."""
-        file = part_file(self.folder("operators") / "product", self.number)
+        file = part_file(self.folder(OPERATORS) / "product", self.number)
         if not file.is_file():
             self._write_operators()
         return file.stat().st_mtime_ns
@@ -140,7 +142,7 @@ class Part:
             arrays["outputs"] = found.outputs
         for q, A in enumerate(found.operator):
             arrays |= _arrays(A, f"operator/{q}")
-        folder = self.folder("operators")
+        folder = self.folder(OPERATORS)
         write_part_arrays(folder / "operator", self.number, arrays)
         write_part_arrays(folder / "product", self.number,
                           {"rows": np.array([found.start, found.owned])} | _arrays(found.product, "product"))

@@ -27,7 +27,7 @@ class DistributedProjection:
     """The reduced operators of a split model, extended by blocks of basis vectors; see `AffineProjection`.
 
     Basis, functionals and their Riesz representatives stay in part files. A step with j vectors costs a pass for the
-    projections, two MPI jobs for j (Q - 1) representatives (X = sum_q w_q A_q gives one of the Q for nothing) and some
+    projections, an MPI job for j (Q - 1) representatives (X = sum_q w_q A_q gives one of the Q for nothing) and some
     twenty passes over the range of the residual.
 
     Parameters

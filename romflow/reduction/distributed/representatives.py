@@ -1,4 +1,4 @@
-"""Riesz representatives of functionals on parts, solved by an MPI job, with a bound of what each solve left."""
+"""Riesz representatives of functionals on parts, solved by an MPI job, with a bound of the error of each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ TOLERANCE = 1e-10
 _LOOSEST = 1e-6
 # Share of the reduction's tolerance that the representatives may take.
 _SHARE = 1e-4
-# The second solve must halve its error in the X norm: rho^2 cond(X) <= 1/4, with this margin for the estimated cond.
-_MARGIN = 100.0
-_REFINED = (1e-6, 1e-12)
 
 
 @dataclass(frozen=True)
@@ -38,17 +35,10 @@ def tolerance_for(reduction: float) -> float:
 
 
 def representatives(runner: PartRunner, columns: Blocks, tolerance: float) -> Representatives:
-    """z_j = X^{-1} c_j to a relative residual, and a bound of the error of each.
+    """z_j = X^{-1} c_j by an MPI job, with the bounds eps_j that it found in solving for each defect once more.
 
-    X z0 = c is solved to `tolerance`, then X e = c - X z0 to the relative residual rho, and z = z0 + e. In the
-    Euclidean norm ||d1|| <= rho ||d0|| for the defects d0 of z0 and d1 of z, so that with s = rho cond(X)^{1/2}
-
-        ||d1||_{X'} <= s ||d0||_{X'},   ||d0||_{X'} <= ||e||_X + ||d1||_{X'},   hence ||d1||_{X'} <= s/(1 - s) ||e||_X.
-
-    rho is chosen such that s <= 1/2 by an estimate of cond(X), from its largest row sum and the Rayleigh quotients of
-    the representatives, with a margin of 100; then eps_j = ||e_j||_X. This is a bound whenever cond(X) <= 1/(4 rho^2),
-    at least 2.5e11; what the estimate says is checked, but is no proof. Cost: two block solves, the second to fewer
-    digits.
+    They are bounds, but for rounding, whenever X has a condition number below some 1e11, see
+    :func:`romflow.fom.distributed.certified.certified_solve`.
 
     Parameters
     ----------
@@ -66,30 +56,9 @@ def representatives(runner: PartRunner, columns: Blocks, tolerance: float) -> Re
     (name, j), = columns
     if not j:
         return Representatives(columns, np.zeros(0))
-    first, left = runner.fresh("riesz"), runner.fresh("defect")
-    runner.riesz(name, first, tolerance)
-    found = runner.total("defect", columns=name, solutions=first, out=left)
-    second = runner.fresh("riesz")
-    runner.riesz(left, second, refinement(found["energy"], found["square"], found["largest"]))
-    one = np.eye(j)
-    correction = runner.combine([(((second, j),), one)])
-    total = runner.combine([(((first, j),), one), (((second, j),), one)], word="representatives")
-    runner.remove(((first, j), (second, j), (left, j)), correction.blocks)
-    return Representatives(total.blocks, np.sqrt(np.maximum(correction.gram.diagonal(), 0.0)))
-
-
-def refinement(energy: np.ndarray, square: np.ndarray, row_sums: np.ndarray) -> float:
-    """rho of the second solve from z^T X z and z^T z (j,) of solutions and the largest row sums of |X| on the parts.
-
-    Examples
-    --------
-    >>> refinement(np.array([1e-8]), np.array([1.0]), np.array([1.0])) < 1e-6
-    True
-    """
-    smallest = np.min(energy[square > 0.0] / square[square > 0.0], initial=np.inf)
-    largest = float(np.sort(row_sums)[-8:].sum())
-    condition = _MARGIN * largest / smallest if 0.0 < smallest < np.inf else 1.0
-    return float(np.clip(0.5 / np.sqrt(max(condition, 1.0)), _REFINED[1], _REFINED[0]))
+    out = runner.fresh("representatives")
+    report = runner.riesz(name, out, tolerance)
+    return Representatives(((out, j),), np.array(report["eps"]))
 
 
 def completed(runner: PartRunner, basis: Blocks, solved: Representatives, weights: np.ndarray,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from romflow.core.errors import NotSupported
-from romflow.reduction.distributed.part import FOLDER, remove
+from romflow.reduction.distributed.part import FOLDER, OPERATORS, remove
 
 #: Blocks (name, columns) of arrays on parts that stand for one matrix.
 Blocks = tuple[tuple[str, int], ...]
@@ -70,6 +71,21 @@ class PartRunner:
         self.workers, self.request, self.store_folder, self.parts = workers, request, Path(store_folder), parts
         self._prefix, self._count = secrets.token_hex(4), 0
 
+    @classmethod
+    def prepared(cls, workers: Workers, request: dict[str, Any], store_folder: str | Path) -> PartRunner:
+        """A runner on a store whose mesh a worker has decomposed; what an earlier run worked with is removed."""
+        found = workers.parts("decompose", request, store_folder, {}, [0])
+        runner = cls(workers, request, store_folder, int(found[0]["parts"]))
+        runner.clear()
+        return runner
+
+    def clear(self) -> None:
+        """Remove all that reductions of this store have worked with, but for the operators of the parts."""
+        folder = self.store_folder / FOLDER
+        for old in folder.iterdir() if folder.is_dir() else ():
+            if old.name != OPERATORS:
+                shutil.rmtree(old, ignore_errors=True)
+
     def each(self, kernel: str, **shared: Any) -> list[dict[str, np.ndarray]]:
         """What the kernel answers on each part, in their order; arrays among the arguments travel as lists."""
         return self.workers.parts(kernel, self.request, self.store_folder, _json(shared), range(self.parts))
@@ -109,10 +125,16 @@ class PartRunner:
         return one
 
     def riesz(self, columns: str, out: str, tolerance: float) -> dict[str, Any]:
-        """Solve X Z = C to a relative residual by an MPI job: columns (n_c, j) of one name, Z under the other."""
+        """Solve X Z = C to a relative residual by an MPI job: columns (n_c, j) of one name, Z under the other.
+
+        Returns
+        -------
+        dict
+            The job's report; "eps" (j numbers) bounds ||c_j - X z_j||_{X'}.
+        """
         job = {"mode": "riesz", "columns": str(self.folder(columns).absolute()),
                "out": str(self.folder(out).absolute()), "array": "values", "tolerance": tolerance}
-        return self.workers.mpi(self.request, self.store_folder, job)
+        return dict(self.workers.mpi(self.request, self.store_folder, job)["report"])
 
     def remove(self, *blocks: Blocks) -> None:
         """Remove arrays that nobody needs any more."""
@@ -136,6 +158,11 @@ class Combined:
 def width(blocks: Blocks) -> int:
     """Columns of all blocks."""
     return sum(columns for _, columns in blocks)
+
+
+def is_split(fom: Any) -> bool:
+    """Whether a model's operators exist part by part alone."""
+    return hasattr(fom, "part_operators")
 
 
 def runner_of(owner: Any) -> PartRunner:
