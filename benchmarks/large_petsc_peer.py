@@ -65,14 +65,14 @@ def parted(folder):
     """A MATIS of one subdomain a rank: what is assembled over a rank's own cells, with its dofs' global numbers."""
     comm = PETSc.COMM_WORLD
     with np.load(folder / f"subdomain-{comm.rank:04d}.npz") as data:
-        n, dofs = int(data["n"]), data["dofs"].astype(PETSc.IntType)
+        n, dofs, width = int(data["n"]), data["dofs"].astype(PETSc.IntType), int(data["components"])
         A = PETSc.Mat().create(comm)
-        A.setSizes((n, n), bsize=1)
+        A.setSizes((n, n), bsize=width)
         A.setType(PETSc.Mat.Type.IS)
-        numbering = PETSc.LGMap().create(dofs, comm=comm)
+        numbering = PETSc.LGMap().create(dofs[::width] // width, bsize=width, comm=comm)
         A.setLGMap(numbering, numbering)
-        local = PETSc.Mat().createAIJ((len(dofs),) * 2, csr=(data["indptr"], data["indices"], data["data"]),
-                                      comm=PETSc.COMM_SELF)
+        local = PETSc.Mat().createAIJ((len(dofs),) * 2, bsize=width, comm=PETSc.COMM_SELF,
+                                      csr=(data["indptr"], data["indices"], data["data"]))
         A.setISLocalMat(local)
         A.assemble()
         b = A.createVecLeft()
