@@ -24,6 +24,7 @@ from romflow.tasks.records import OnDone, SolveRecord
 
 __all__ = ["run_job", "solve_on_ranks"]
 
+_BUGS = 3
 Suspicion = Callable[[NDArray[np.float64]], None]
 
 
@@ -82,7 +83,8 @@ def solve_on_ranks(
 
     One job solves one parameter after the other and keeps its solver. If it dies at one of them, this attempt of that
     parameter has failed, and a new job goes on with the others first. A job that dies before any solve was begun is
-    tried once more, or `retries` times if that is more.
+    tried once more, or `retries` times if that is more. Three jobs in succession that end with the same error of the
+    code, and solve nothing, are a bug of the code.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def solve_on_ranks(
     StoreError
         The disk is full or refuses, on any of the ranks.
     SolveFailed
-        The job died before its first solve, or was cancelled.
+        Jobs died before the first solve or by the same bug again and again, or one was cancelled.
     RomflowError
         The model cannot be built, or MPI cannot be started.
     """
@@ -115,7 +117,7 @@ def solve_on_ranks(
         except SolveFailed as failed:
             _raise_fatal(failed, sweep, cancelled)
             false_starts += not sweep.died(failed)
-            if false_starts > max(1, retries):
+            if false_starts > max(1, retries) or sweep.hopeless(failed):
                 raise
         else:
             if sweep.progress == before:  # not even a failure
@@ -153,6 +155,7 @@ class _Sweep:
         self.begun = False
         self._turn: list[int] = []
         self._before, self._begun = 0, 0.0
+        self._bugs: list[str] = []
 
     def _missing(self) -> list[int]:
         """Rows to solve, each of equal ones once, after the records of those that are stored."""
@@ -182,6 +185,7 @@ class _Sweep:
                 self._failed(index, seconds, str(line.get("message", "")), dict(line.get("report") or {}))
             else:
                 self.progress += 1
+                self._bugs.clear()
                 if self.suspicion is not None:
                     self.store.clear_failure(self.rows[index])
                 self._done(index, str(line["status"]), self._spent[index] + seconds)
@@ -200,6 +204,12 @@ class _Sweep:
             seconds = (time.monotonic() - self._begun) * int(failed.report["ranks"])  # waiting ranks are busy
             self._failed(index, seconds, str(failed), report)
         return self.begun
+
+    def hopeless(self, failed: SolveFailed) -> bool:
+        """Whether jobs in succession ended with the same bug, and solved nothing."""
+        raised = str(failed) if failed.report.get("exit_code") == 1 else ""
+        self._bugs = [*self._bugs, raised] if raised and {raised} >= set(self._bugs) else [raised]
+        return len(self._bugs) >= _BUGS
 
     def _failed(self, index: int, seconds: float, message: str, report: dict[str, Any]) -> None:
         self.progress += 1

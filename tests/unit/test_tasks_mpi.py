@@ -15,7 +15,7 @@ import pytest
 from romflow.core.errors import ConfigError, RomflowError, SolveFailed, StoreError
 from romflow.core.mpi_environment import without_mpi
 from romflow.fom.external import ExternalProgram
-from romflow.tasks import mpi
+from romflow.tasks import mpi, mpi_solving
 from romflow.tasks.mpi import Launch, run_ranks
 from romflow.tasks.mpi_folder import MARK, marked
 from romflow.tasks.serial import SerialExecutor
@@ -90,6 +90,30 @@ def test_an_error_before_the_first_solve_ends_the_study(tmp_path):
     with pytest.raises(SolveFailed, match="the MPI job of 2 ranks failed: rank 1 was killed by SIGKILL") as caught:
         study.solve(SerialExecutor(), [1])
     assert caught.value.report["rank"] == 1 and not study.store.failures()
+
+
+@pytest.mark.parametrize(("deaths", "attempts"), [
+    ([{"exit_code": 1}] * 9, 3),  # a bug of the code
+    ([{"exit_code": -9}] * 5 + [{"exit_code": 1}] * 9, 8),
+    ([{"exit_code": 1}, None] * 9, 9),
+])
+def test_a_bug_that_each_solve_meets_ends_the_study(tmp_path, monkeypatch, deaths, attempts):
+    study, jobs = MpiStudy(tmp_path), []
+
+    def run(request, store, told, launch, on_line, cancelled):
+        on_line({"begin": 0})
+        jobs.append(told["mu"])
+        death = deaths[len(jobs) - 1]
+        if death is None:
+            on_line({"index": 0, "status": "solved"})
+            death = {"exit_code": -9}
+        raise SolveFailed("no luck", {**death, "ranks": 2, "wall_seconds": 1.0})
+
+    monkeypatch.setattr(mpi_solving, "_run", run)
+    wanted = contextlib.nullcontext() if None in deaths else pytest.raises(SolveFailed, match="no luck")
+    with wanted:
+        study.solve(SerialExecutor(), range(9))
+    assert len(jobs) == attempts and len(study.store.failures()) == (9 - 4 if None in deaths else attempts)
 
 
 def test_a_full_disk_on_a_rank_ends_the_study(tmp_path):

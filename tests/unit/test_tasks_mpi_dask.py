@@ -13,6 +13,7 @@ import pytest
 
 from romflow.core.errors import ConfigError, InputError, RomflowError
 from romflow.core.schema import ClusterConfig
+from romflow.tasks.batches import Batches, Pace
 from romflow.tasks.executor import SerialExecutor, make_executor
 from tests import mpi_job as job
 from tests.mpi_study import MpiStudy, ranks_alive, until
@@ -84,6 +85,17 @@ def test_a_job_that_fails_is_one_sentence(tmp_path, executor):
     study = MpiStudy(tmp_path, broken="refuse")
     with pytest.raises(ConfigError, match="^model 'toy' has no mesh.$"):
         executor.mpi(study.request, study.store.folder, {"mode": "riesz"})
+
+
+def test_a_task_holds_as_many_neighbours_as_fit_in_an_hour():
+    pace = Pace()
+    batches = Batches(range(9), pace, [range(4), range(4, 9)], longest=3600.0)
+    assert batches.take(2, 0) == ([0, 1, 2, 3], False)
+    batches.again([2, 3])  # its worker died after the first two
+    pace.add(1, 1500.0)
+    assert [batches.take(2, lane)[0] for lane in (1, 0, 1, 1, 0)] == [[4, 5], [2, 3], [6, 7], [8], []]
+    pace.add(1, 1e5)
+    assert Batches(range(9), pace, longest=3600.0).take(1) == ([0], False)
 
 
 MODEL = """
