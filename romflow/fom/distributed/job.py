@@ -8,8 +8,8 @@ solve
 riesz
     "columns" and "out" (folders of part files), "array" (name in them), "tolerance".
 
-The last line is {"end": true}, with "report" for riesz. Lines are JSON and flushed. What is no failed solve ends the job
-with an exception on all ranks.
+The last line is {"end": true}, with "report" for riesz. Lines are JSON and flushed. What is no failed solve ends the
+job with an exception on all ranks.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def run(comm: Any, job: Mapping[str, Any]) -> None:
 def _solve(rank: RankModel, job: Mapping[str, Any]) -> None:
     with agreed(rank.comm, "opening the store"):
         store = SnapshotStore.open(job["store"])
-        rows = np.array(job["mu"], dtype=np.float64).reshape(len(job["mu"]), len(job["columns"]))
         if list(store.columns) != list(job["columns"]):
             raise InputError(f"the job has the columns {', '.join(job['columns'])} and the store "
                              f"{', '.join(store.columns)}; the rule is the same ones: run the study again")
+        rows = np.array(job["mu"], dtype=np.float64).reshape(len(job["mu"]), len(store.columns))
     for index, row in enumerate(rows):
         _say(rank.comm, {"begin": index})
         _say(rank.comm, {"index": index, **_record(rank, store, row)})
@@ -125,8 +125,8 @@ def _riesz(rank: RankModel, job: Mapping[str, Any]) -> dict[str, Any]:
     def columns(piece: PartPiece) -> np.ndarray:
         values = read_part_arrays(job["columns"], piece.data.number, [name])[0][name]
         if values.ndim != 2 or values.shape[0] != piece.data.closure or not np.isfinite(values).all():
-            raise InputError(f"the functionals on part {piece.data.number} have shape {values.shape} or are not finite; "
-                             f"the rule is ({piece.data.closure}, j)")
+            raise InputError(f"the functionals on part {piece.data.number} have shape {values.shape} or are not "
+                             f"finite; the rule is ({piece.data.closure}, j)")
         return values
 
     Z, report = rank.riesz(columns, float(job["tolerance"]))
