@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -131,6 +132,14 @@ def check_split(solver: SolverConfig, cluster: ClusterConfig) -> None:
         raise ValueError(f"has the key {lonely[0]!r} in [solver], which is for MPI ranks; give [cluster] ranks.")
 
 
+def _local_workers(cluster: dict[str, Any]) -> dict[str, int]:
+    """The key `workers` for MPI ranks on this machine: as many jobs at once as have a core for each thread."""
+    ranks, threads = cluster.get("ranks"), cluster.get("threads", 1)
+    if cluster.get("kind", "local") != "local" or not all(type(n) is int and n > 0 for n in (ranks, threads)):
+        return {}
+    return {"workers": max(1, len(os.sched_getaffinity(0)) // (ranks * threads))}
+
+
 class FailuresConfig(Section):
     """[failures]: how often a failed solve is tried again, and the share of failed solves that stops the run."""
 
@@ -158,7 +167,8 @@ class ClusterConfig(Section):
 
     `ranks` makes each solve an MPI job of so many ranks; `time_limit` ends a solve after so many seconds. With
     `min_workers` a queue has as many jobs as there is work for, between that and `workers`; a job ends when it had
-    nothing to do for `idle_time` seconds.
+    nothing to do for `idle_time` seconds. Where `workers` is not written, there are 2; with `ranks` on this machine, as
+    many as have cores for their ranks.
     """
 
     kind: str = "local"
@@ -184,7 +194,7 @@ class ClusterConfig(Section):
                 raise ValueError(f"has the key {key!r} twice, here and in [cluster.options]; remove one.")
             options[key] = content[key]
         rest = {key: value for key, value in content.items() if key not in JOB_KEYS}
-        return {**rest, "options": options}
+        return {**_local_workers(rest), **rest, "options": options}
 
     @field_validator("kind")
     @classmethod

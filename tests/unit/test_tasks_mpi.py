@@ -14,6 +14,7 @@ import pytest
 
 from romflow.core.errors import ConfigError, RomflowError, SolveFailed, StoreError
 from romflow.core.mpi_environment import without_mpi
+from romflow.core.schema import ClusterConfig
 from romflow.fom.external import ExternalProgram
 from romflow.tasks import mpi, mpi_solving
 from romflow.tasks.mpi import Launch, run_ranks
@@ -178,6 +179,13 @@ def test_what_a_job_is_told(tmp_path, monkeypatch):
     yields = [bare(tmp_path, Launch("mpiexec", jobs=jobs))["environment"].get("MPIR_CVAR_ENABLE_HEAVY_YIELD")
               for jobs in (1, 2, 3)]
     assert yields == [None, None, "1"]
+
+
+def test_ranks_have_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    assert [ClusterConfig(ranks=ranks).workers for ranks in (1, 3, 8, 9)] == [8, 2, 1, 1]
+    assert ClusterConfig(ranks=2, threads=2).workers == 2 and ClusterConfig(ranks=8, workers=3).workers == 3
+    assert ClusterConfig().workers == ClusterConfig(kind="slurm", ranks=8).workers == 2
 
 
 def test_srun_within_a_job_of_slurm(tmp_path, monkeypatch):
