@@ -14,6 +14,8 @@ from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.testing import Report, check_model
 
 WIND = ParameterSpace([Parameter("diffusion", LogUniform(0.05, 1.0)), Parameter("angle", Uniform(0.0, 6.0))])
+WIND_IN_SPACE = ParameterSpace([Parameter("diffusion", LogUniform(0.05, 1.0)), Parameter("angle", Uniform(0.0, 6.0)),
+                                Parameter("elevation", Uniform(-1.0, 1.0))])
 BLOCKS = ParameterSpace([Parameter("conductivity", Uniform(0.1, 1.0), size=6)])
 LAYERS = ParameterSpace([Parameter("modulus", LogUniform(0.5, 5.0), size=2)])
 ONE = ParameterSpace([Parameter("a", Uniform(1.0, 2.0))])
@@ -32,6 +34,9 @@ def _check(name: str, space: ParameterSpace, **options: Any) -> Report:
     ("advection-diffusion", WIND, {"cells": 8, "stability": "inf-sup"}),
     ("linear-elasticity", LAYERS, {"cells": [6, 2, 2]}),
     ("linear-elasticity", LAYERS, {"cells": [6, 2, 2], "element": "tet"}),
+    ("linear-elasticity", LAYERS, {"cells": [8, 2]}),
+    ("thermal-block", BLOCKS, {"blocks": [3, 2, 1], "cells": 6}),
+    ("advection-diffusion", WIND_IN_SPACE, {"cells": 4}),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_gallery(name: str, space: ParameterSpace, options: dict[str, Any]) -> None:
     report = _check(name, space, **options)

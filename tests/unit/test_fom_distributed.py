@@ -165,7 +165,7 @@ def test_the_decomposition_is_written_once_and_whole(model, tmp_path, monkeypatc
     index = model.decompose(tmp_path)
     files = {file: file.stat().st_mtime_ns for file in (tmp_path / "decomposition").iterdir()}
     assert {file.name for file in files} == {"part-0000.h5", "part-0001.h5", "index.json", "numbering.h5"}
-    again = DistributedModel(model.problem, 4, {"parts": 2})
+    again = DistributedModel(model.problem, 1, {"parts": 2})
     assert again.decompose(tmp_path).fingerprint == index.fingerprint
     assert files == {file: file.stat().st_mtime_ns for file in (tmp_path / "decomposition").iterdir()}
     assert index.parts == 2 and index.n == model.n == index.starts[-1] and index.disconnected == 0
@@ -258,6 +258,9 @@ def test_wrong_requests_are_refused(wish, words):
 def test_more_parts_than_cells_and_more_ranks_than_parts_are_refused(model, tmp_path):
     with pytest.raises(InputError, match="lower \\[solver\\] parts"):
         DistributedModel(model.problem, 1, {"parts": 1000}).decompose(tmp_path)
+    with pytest.raises(InputError, match="3 ranks and the mesh 2 parts"):
+        DistributedModel(model.problem, 3, {"parts": 2}).decompose(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_made_before_it_is_asked_for():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from romflow.store.part_arrays import read_part_arrays, write_part_arrays
 FOLDER = "decomposition"
 FORMAT = "romflow-decomposition"
 VERSION = 1
+_STALE = 3600.0  # seconds after which a folder aside has no living writer
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def decomposed(problem: CellProblem, options: Mapping[str, Any]) -> Decompositio
                      subdomains=options["subdomains"], overlap=options["overlap"], method=options["partition"])
 
 
-def pieces(problem: CellProblem, whole: Decomposition) -> Any:
-    """The parts of a decomposed problem, one after the other: an iterator of `PartPiece`."""
+def pieces(problem: CellProblem, whole: Decomposition) -> Iterator[PartPiece]:
+    """The parts of a decomposed problem, one after the other."""
     rhs, outputs = problem.vectors(), problem.functionals()
     for i in range(whole.parts):
         data = whole.part(i)
@@ -115,6 +118,7 @@ def write_decomposition(problem: CellProblem, options: Mapping[str, Any], folder
     target = Path(folder) / FOLDER
     if target.is_dir():
         return read_index(problem, options, folder)
+    _remove_stale(target)
     whole = decomposed(problem, options)
     aside = target.with_name(f"{FOLDER}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
@@ -172,6 +176,14 @@ def read_piece(folder: str | Path, i: int) -> PartPiece:
     inner = {name.removeprefix("data/"): array for name, array in arrays.items() if name.startswith("data/")}
     mesh = CellMesh(arrays["points"], arrays["cells"], str(facts["cell_type"]), arrays["region"], arrays["fixed"])
     return PartPiece(PartData.from_arrays(inner), mesh, arrays["nodal"], arrays["rhs"], arrays["outputs"])
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what killed writers have left more than an hour ago."""
+    for folder in target.parent.glob(f"{FOLDER}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _STALE:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_piece(folder: Path, piece: PartPiece) -> int:

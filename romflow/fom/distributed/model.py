@@ -15,6 +15,7 @@ from romflow.core.snapshot import Snapshot
 from romflow.core.work_sections import SolverConfig
 from romflow.dd.communicator import Single
 from romflow.dd.decomposition import Decomposition, default_counts
+from romflow.dd.layout import parts_of_rank
 from romflow.fom.cell_model import picture_mesh
 from romflow.fom.cells import CellProblem
 from romflow.fom.distributed.folder import (
@@ -114,8 +115,13 @@ class DistributedModel:
         ------
         StoreError
             Another decomposition is there, or belongs to the snapshots there; the disk is full or refuses.
+        InputError
+            More ranks than parts.
         """
+        if self.options["parts"] is not None:
+            parts_of_rank(self.options["parts"], self.ranks, 0)
         index = write_decomposition(self.problem, self.options, folder)
+        parts_of_rank(index.parts, self.ranks, 0)
         if Path(folder, "store.json").is_file():
             known = SnapshotStore.open(folder).first_fact("decomposition")
             if known is not None and known != index.fingerprint:

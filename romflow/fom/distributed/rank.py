@@ -92,9 +92,11 @@ class RankModel:
             raise SolveFailed(f"no solution for mu = {row[0].tolist()}: {error}",
                               {**error.report, "mu": row[0].tolist()}) from error
         report = dict(self._solver.report)
+        facts = {"with": report.get("method"), "choice": self._why, **report,
+                 "iterations": int(np.max(report["iterations"]))}
         local = self.layout.exchange.forward(u[:, None])[:, 0]
-        return local, self._outputs(row, u), {"relative_residual": report.get("relative_residual"),
-                                              "solver": {"with": "mpi", "choice": self._why, **report}}
+        return local, self._outputs(row, u), {"relative_residual": float(np.max(report["relative_residual"])),
+                                              "solver": facts}
 
     def riesz(self, columns: Callable[[PartPiece], np.ndarray], tolerance: float) -> tuple[np.ndarray, dict[str, Any]]:
         """X^{-1} C for functionals C = sum_i R_i^T C_i that are given part by part.
