@@ -188,6 +188,8 @@ class DaskExecutor:
 
         cluster = self._running()
         done = as_completed(loop=cluster.client.loop, with_results=True, raise_errors=False)
+        if job.stream is not None:
+            job.stream.waiting = done.thread_condition
         try:
             while len(job.batches) or self._flying:
                 self._submit(job, done)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import queue
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -84,16 +85,21 @@ class Stream:
     ----------
     topic : str
         Under which they are told.
+    waiting : threading.Condition
+        Notified when there are some.
     """
 
     def __init__(self, client: Any) -> None:
         self.topic = f"romflow-{uuid.uuid4().hex}"
         self._client = client
         self._records: queue.SimpleQueue[SolveRecord] = queue.SimpleQueue()
+        self.waiting = threading.Condition()
         client.subscribe_topic(self.topic, self._hear)
 
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         self._records.put(SolveRecord(**event[1]["record"]))
+        with self.waiting:
+            self.waiting.notify_all()
 
     def take(self) -> Iterator[SolveRecord]:
         """What was told since the last call."""
