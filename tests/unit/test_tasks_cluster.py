@@ -1,8 +1,10 @@
 """Which clusters are joined and which are refused."""
 
+import contextlib
 import gc
 import logging
 import os
+from pathlib import Path
 
 import dask
 import dask_jobqueue
@@ -14,6 +16,9 @@ from romflow.core.errors import ConfigError, RomflowError
 from romflow.core.schema import ClusterConfig
 from romflow.tasks.clusters import cluster, queue
 from romflow.tasks.clusters.address import check_address
+from romflow.tasks.clusters.allocation import worker_command
+from romflow.tasks.clusters.certificates import certificates
+from romflow.tasks.clusters.jobs import clean_submit
 from romflow.tasks.executor import DaskExecutor
 from romflow.tasks.settings import SETTINGS, environment
 from tests.toy_study import ToyStudy
@@ -82,6 +87,65 @@ def test_jobs_of_a_queue(tmp_path, monkeypatch):
     assert "export OMP_NUM_THREADS=3" in found["job_script_prologue"]
     assert found["job_script_prologue"][-1] == "module load fenics"
     assert (tmp_path / ".romflow").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_ranks_of_a_solve_are_tasks_of_its_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = {"memory": "16 GB", "job_extra_directives": ["--nodes=2"], "extra": ["--local-directory", "x"]}
+    config = ClusterConfig(kind="slurm", ranks=8, threads=2, options=options)
+    found = queue.job_options(config)
+    assert found["job_extra_directives"] == ["--ntasks=8", "--cpus-per-task=2", "--nodes=2"]
+    assert "#SBATCH -n 1" in found["job_directives_skip"]
+    assert found["worker_extra_args"][-4:] == ["--resources", "ranks=8", "--local-directory", "x"]
+    script = dask_jobqueue.slurm.SLURMJob(
+        "tls://x:1", "name", **{key: value for key, value in found.items() if key != "scheduler_options"}).job_script()
+    assert "#SBATCH -n 1\n" not in script and script.count("--cpus-per-task") == 1
+    found = queue.job_options(ClusterConfig(kind="pbs", ranks=8, threads=2, options=options))
+    assert found["resource_spec"] == "select=1:ncpus=16:mpiprocs=8:mem=16GB"
+    with pytest.raises(ConfigError, match="ranks = 2 and processes = 3"):
+        queue.job_options(ClusterConfig(kind="pbs", ranks=2, options={"processes": 3}))
+
+
+def test_a_job_does_not_inherit_the_allocation_of_its_driver(monkeypatch):
+    for name in ("SLURM_MEM_PER_CPU", "PBS_JOBID", "SLURM_CONF"):
+        monkeypatch.setenv(name, "1")
+    command = clean_submit("sbatch").split()
+    assert command[0] == "env" and command[-1] == "sbatch" and "SLURM_CONF" not in command
+    assert {"SLURM_MEM_PER_CPU", "PBS_JOBID"} <= set(command)
+
+
+def test_the_certificate_of_a_run_is_for_its_user_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with contextlib.ExitStack() as exits:
+        security = certificates("slurm", exits)
+        files = {Path(value) for role in ("scheduler", "worker", "client")
+                 for name, value in security.get_tls_config_for_role(role).items() if name in ("cert", "key")}
+        assert len(files) == 2 and security.require_encryption
+        assert all(file.stat().st_mode & 0o077 == 0 and file.parent.stat().st_mode & 0o077 == 0 for file in files)
+    assert not any(file.exists() for file in files)
+
+
+@pytest.mark.parametrize(("keys", "words"), [
+    ({"kind": "local", "min_workers": 1}, "'min_workers' with kind = 'local'"),
+    ({"kind": "tls://a:1", "idle_time": 3.0}, "'idle_time' with kind"),
+    ({"kind": "slurm", "idle_time": 3.0}, "'idle_time' without min_workers"),
+    ({"kind": "pbs", "workers": 2, "min_workers": 3}, "min_workers = 3 above workers = 2"),
+])
+def test_only_queues_scale(keys, words):
+    with pytest.raises(ValueError, match=words):
+        ClusterConfig(**keys)
+
+
+def test_an_allocation_has_no_options_of_jobs(tmp_path):
+    assert "but kind = 'allocation' finds its nodes there" in refusal(
+        tmp_path, kind="allocation", options={"interface": "ib0"})
+
+
+def test_workers_of_an_allocation_hold_ranks_and_no_processors():
+    command = worker_command(ClusterConfig(kind="allocation", workers=3, ranks=4), "tls://n1:1",
+                             Security(tls_ca_file="a", tls_worker_cert="b", tls_worker_key="c"))
+    assert {"--ntasks=3", "--overlap", "--mem=0", "ranks=4"} <= set(command)
+    assert command[command.index("--tls-ca-file") + 1] == "a" and command[command.index("--tls-key") + 1] == "c"
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def batch_script(config: ClusterConfig, batch: Batch) -> str:
     check_kind(config)
     wishes = _wishes(config)
     seconds = walltime_seconds(wishes["walltime"])
-    warning = None if seconds is None else int(min(_WARNING, seconds / 4))
+    warning = None if seconds is None else max(1, int(min(_WARNING, seconds / 4)))
     lines = _pbs(config, batch, wishes) if config.kind == "pbs" else _slurm(config, batch, wishes, warning)
     again = _AGAIN[config.kind == "pbs"].format(script=shlex.quote(str(batch.script)), restarts=config.driver.restarts)
     alarm = _ALARM.format(seconds=int(seconds) - warning) if config.kind == "pbs" and seconds and warning else ""
@@ -103,8 +103,8 @@ cd {start} || exit 1
 
 go_on() {{
     trap '' USR1
-    kill -TERM "$driver" 2>/dev/null
-    wait "$driver"
+    kill -TERM "$!" 2>/dev/null
+    wait "$!"
     code=$?
     [ "$code" -eq 0 ] && exit 0
 {again}
@@ -112,9 +112,8 @@ go_on() {{
 }}
 trap go_on USR1
 
-{command} &
-driver=$!
-{alarm}wait "$driver"
+{alarm}{command} &
+wait "$!"
 """
 
 # The wall-time is nearly over: the same job again (Slurm), or the same script as a new one (PBS).
