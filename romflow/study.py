@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,11 @@ from romflow.core import registry
 from romflow.core.errors import ConfigError, NotCertified, NotSupported
 from romflow.core.fingerprint import fingerprint
 from romflow.core.schema import StudyConfig, parse_study, read_study
+from romflow.core.work_sections import check_split
 from romflow.parameters.space import ParameterSpace
 
 if TYPE_CHECKING:
+    from romflow.dd.prediction import Prediction
     from romflow.walk import Result, Watcher
 
 # Bytes of one snapshot file beside its numbers.
@@ -36,6 +38,7 @@ class Plan:
     validation_solves: int
     snapshot_bytes: int
     seconds_per_solve: float | None = None
+    prediction: Prediction | None = None
 
     @property
     def solves(self) -> int:
@@ -206,15 +209,39 @@ class Study:
         sampler, model = self.sampler(), self.model
         self.check_fit(sampler, self.reductor())
         self.exporters()
-        seconds = None
-        n = model.n
+        seconds, training = None, int(getattr(sampler, "solves", 0))
+        cluster, validation = self.config.cluster, self.config.validation
+        prediction = None if cluster.ranks is None else _predicted(model, cluster, training + validation.size)
+        n = model.n if prediction is None else prediction.size.n
         if time_one or n is None:
             snapshot = _timed_solve(model, self.parameters.centre())
             seconds, n = float(snapshot.info["seconds"]), snapshot.state.size
-        operator = getattr(model, "operator", None)
+        theta = getattr(getattr(model, "operator", None), "theta", getattr(model, "operator_theta", None))
         return Plan(self.name, self.config.model.kind, n, self.parameters.columns,
-                    None if operator is None else operator.Q, int(getattr(sampler, "solves", 0)),
-                    self.config.validation.size, 8 * n + _FILE_OVERHEAD, seconds)
+                    None if theta is None else len(theta.expressions), training, validation.size,
+                    8 * n + _FILE_OVERHEAD, seconds, prediction)
+
+    def on(self, ranks: int | None = None, workers: int | None = None) -> Study:
+        """The same study on another number of MPI ranks or workers; None leaves what the file says.
+
+        Raises
+        ------
+        ConfigError
+            A number below 1, or the method of [solver] does not go with ranks.
+        """
+        wanted = {"ranks": ranks, "workers": workers}
+        changed = {key: number for key, number in wanted.items() if number is not None}
+        for key, number in changed.items():
+            if number < 1:
+                raise ConfigError(f"{key} = {number}; the rule is a whole number from 1")
+        cluster, solver = self.config.cluster.model_copy(update=changed), self.config.solver
+        if cluster.ranks is not None and "method" not in solver.model_fields_set:
+            solver = solver.model_copy(update={"method": "auto"})
+        try:
+            check_split(solver, cluster)
+        except ValueError as error:
+            raise ConfigError(f"{self.where or 'the study'} {error}") from None
+        return replace(self, config=self.config.model_copy(update={"cluster": cluster, "solver": solver}))
 
     def run(self, folder: str | Path, watcher: Watcher | None = None) -> Result:
         """Run the study in `folder`, or go on where an earlier run of it stopped.
@@ -232,6 +259,12 @@ class Study:
         from romflow.walk import Walk
 
         return Walk(self, Path(folder), watcher).run()
+
+
+def _predicted(model: Any, cluster: Any, solves: int) -> Prediction:
+    from romflow.tasks.scaling import predicted
+
+    return predicted(model, cluster.workers, solves, launcher=cluster.launcher, local=cluster.kind == "local")
 
 
 def _timed_solve(model: Any, mu: np.ndarray) -> Any:

@@ -73,13 +73,15 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder 
 
 @app.command()
 def check(study: StudyFile,
-          time: Annotated[bool, typer.Option("--time", help="Solve once to estimate the core-seconds.")] = False
+          time: Annotated[bool, typer.Option("--time", help="Solve once to estimate the core-seconds.")] = False,
+          ranks: Annotated[int | None, typer.Option("--ranks", help="As if [cluster] ranks were this.")] = None,
+          workers: Annotated[int | None, typer.Option("--workers", help="As if [cluster] workers were this.")] = None
           ) -> None:
-    """Check a study and print its plan: solves, unknowns, bytes and core-seconds."""
+    """Check a study and print its plan: solves, unknowns, bytes, core-seconds; what MPI ranks will take."""
     from romflow.cli.show import print_plan
     from romflow.study import Study
 
-    print_plan(Study.from_file(study).plan(time_one=time))
+    print_plan(Study.from_file(study).on(ranks, workers).plan(time_one=time))
 
 
 @app.command()

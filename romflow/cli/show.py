@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from romflow.dd.prediction import Prediction
 from romflow.study import Plan
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -29,9 +30,49 @@ def print_plan(plan: Plan) -> None:
     if plan.seconds_per_solve is not None and plan.core_seconds is not None:
         rows.append(("core-seconds", f"about {seconds_text(plan.core_seconds)} for the solves, from one timed solve of "
                                      f"{seconds_text(plan.seconds_per_solve)}"))
-    else:
+    elif plan.prediction is None:
         rows.append(("core-seconds", "not estimated; --time solves once to tell"))
     _print_rows(rows)
+    if plan.prediction is not None:
+        print_prediction(plan.prediction)
+
+
+def print_prediction(found: Prediction) -> None:
+    """What the solves of a study on MPI ranks will take."""
+    plan, rows = found.plan, _sizes(found)
+    rows += [("first solve", f"{seconds_text(found.seconds)} on {plan.ranks} cores: assembly "
+                             f"{seconds_text(found.assembly)}, factors {seconds_text(found.factorisation)}, coarse "
+                             f"space {seconds_text(found.coarse_space)}, {plan.iterations} iterations (assumed) "
+                             f"{seconds_text(found.iteration)}, messages {seconds_text(found.exchange)}"),
+             ("all solves", f"at most {seconds_text(found.wall_seconds)} with {plan.workers} at a time, "
+                            f"{seconds_text(found.core_seconds)} of processors" +
+              (f"; {found.contention:.3g} ranks share a core" if found.contention > 1.0 else "")),
+             ("memory", f"{bytes_text(found.memory_rank)} a rank, {bytes_text(found.memory_all)} in all; "
+                        f"{bytes_text(found.memory_decomposition)} to cut the mesh, once, in "
+                        f"{seconds_text(found.decomposition)}"),
+             ("traffic", "none between ranks" if plan.ranks == 1 else
+              f"{bytes_text(found.bytes_iteration)} an iteration, {bytes_text(found.bytes_solve)} a solve, "
+              f"{bytes_text(found.bytes_solve * plan.solves)} in all"),
+             ("rates", _rates(found))]
+    print("predicted from rates measured now on one core of this machine:")
+    _print_rows(rows)
+
+
+def _sizes(found: Prediction) -> list[tuple[str, str]]:
+    plan, size = found.plan, found.size
+    return [("split", f"{plan.ranks} ranks, {plan.parts} parts, {plan.subdomains} subdomains of "
+                      f"{found.subdomain:,.0f} unknowns ({found.overlapped:,.0f} with overlap), "
+                      f"{found.ghosts:,.0f} ghosts a rank"),
+            ("matrix", f"{size.cells:,} cells, {found.entries:.3g} entries, {found.factors:.3g} in the local factors; "
+                       f"about {found.coarse:,} coarse vectors (assumed)")]
+
+
+def _rates(found: Prediction) -> str:
+    rates = found.rates
+    exchange = "measured between two processes" if rates.exchange_measured else "assumed"
+    return (f"factorisation {rates.factorisation:.2g}/s, substitution {rates.substitution:.2g}/s, product "
+            f"{rates.product:.2g}/s, assembly {rates.assembly:.2g}/s; a message {seconds_text(rates.latency)} and "
+            f"{bytes_text(rates.bandwidth)}/s ({exchange})")
 
 
 def print_result(summary: dict[str, Any], folder: Path) -> None:
