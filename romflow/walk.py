@@ -260,9 +260,12 @@ class Walk:
         history, counts = getattr(sampler, "history", []), self._counts
         training = history[-1]["max_relative_estimate"] if history else rom.metadata.get(
             "leave_one_out_error", rom.metadata.get("projection_error"))
+        elsewhere = counts.solve_seconds if self._executor.remote or self._runner is not None else 0.0
+        if self._runner is not None:
+            elsewhere += self._runner.seconds
         return {"basis_size": rom.size,
                 "tolerance": self.study.config.reduction.tolerance, "training_error": training,
-                "cpu_seconds": cpu + (counts.solve_seconds if self._executor.remote else 0.0), "wall_seconds": wall}
+                "cpu_seconds": cpu + elsewhere, "wall_seconds": wall}
 
     def _summary(self, rom: ReducedModel, offline: dict[str, Any], validation: Validation | None,
                  mu: np.ndarray) -> dict[str, Any]:

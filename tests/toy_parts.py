@@ -32,12 +32,12 @@ class SplitToy:
     "block": two conductivities left and right, output = right-hand side; "wind": diffusion and a wind along x and y.
     """
 
-    def __init__(self, kind: str = "block", cells: int = 12, parts: int = 4, second_output: bool = True) -> None:
+    def __init__(self, kind: str = "block", cells: int = 9, parts: int = 3, second_output: bool = True) -> None:
         h = 1.0 / cells
         i, j = (index.ravel() for index in np.meshgrid(np.arange(cells), np.arange(cells)))
         corner = j * (cells + 1) + i
         points = np.stack([corner, corner + 1, corner + cells + 2, corner + cells + 1], axis=1)
-        self.part_of = (i * 3 + j) * parts // (4 * cells)
+        self.part_of = (i * 3 + j) * parts // (4 * cells - 3)
         nodes = np.arange((cells + 1) ** 2)
         x, y = nodes % (cells + 1), nodes // (cells + 1)
         free = (x > 0) & (x < cells) & (y > 0) & (y < cells)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from romflow.core.errors import SolveFailed
 from romflow.dd.communicator import gathered
 from romflow.dd.layout import Layout
 
@@ -40,7 +42,7 @@ def certified_solve(layout: Layout, X: sp.csr_array, solver: Any, C: np.ndarray,
         Set up for X.
     C : (owned, j)
     tolerance : float
-        Largest relative residual of the first solve.
+        Relative residual of the first solve; 100 and 10,000 times that, up to 1e-6, where rounding allows no less.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def certified_solve(layout: Layout, X: sp.csr_array, solver: Any, C: np.ndarray,
         On every rank: the solver does not converge.
     """
     rows = X[:layout.owned]
-    Z, worst = _blocks(layout, solver, C, tolerance)
+    Z, worst = _attempts(layout, solver, C, tolerance)
     XZ = rows @ layout.exchange.forward(Z)
     energy, square = layout.dots((Z, XZ), (Z, Z))
     row_sum = np.array([abs(rows).sum(axis=1).max(initial=0.0)])
@@ -79,6 +81,14 @@ def refinement(energy: np.ndarray, square: np.ndarray, row_sum: float) -> float:
     smallest = float(np.min(energy[solved] / square[solved], initial=np.inf))
     condition = _MARGIN * row_sum / smallest if 0.0 < smallest < np.inf else 1.0
     return float(np.clip(0.5 / np.sqrt(max(condition, 1.0)), _TIGHTEST, _LOOSEST))
+
+
+def _attempts(layout: Layout, solver: Any, C: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:
+    values = [tolerance, *(factor * tolerance for factor in (100.0, 1e4) if factor * tolerance <= _LOOSEST)]
+    for value in values[:-1]:
+        with contextlib.suppress(SolveFailed):
+            return _blocks(layout, solver, C, value)
+    return _blocks(layout, solver, C, values[-1])
 
 
 def _blocks(layout: Layout, solver: Any, C: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:

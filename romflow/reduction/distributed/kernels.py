@@ -122,12 +122,17 @@ def _modes(part: Part, name: str | None) -> Modes:
 
 # -- projections and residual ----------------------------------------------------------------------------------------
 
-def project(part: Part, basis: Blocks, grown: Blocks, terms: Sequence[int], out: str, symmetric: bool) -> Answer:
-    """[V, W]^T A_q W, W^T A_q V, f^T W and l W; under a name A_q w of the terms q listed, vector by vector."""
+def project(part: Part, basis: Blocks, grown: Blocks, terms: Sequence[int], out: str, symmetric: bool,
+            functionals: Sequence[int] | None) -> Answer:
+    """[V, W]^T A_q W, W^T A_q V, f^T W and l W; under a name A_q w of the terms q listed, vector by vector.
+
+    Behind them, where `functionals` lists outputs, the columns of :func:`functionals`.
+    """
     V, W, own = part.read_all(basis), part.read_all(grown), part.terms
     AW = [A @ W for A in own.operator]
     columns = np.stack([AW[q] for q in terms], axis=2).reshape(part.n, -1) if terms else np.empty((part.n, 0))
-    part.write(out, columns, sealed=True)
+    more = [] if functionals is None else _functionals(part, functionals)
+    part.write(out, np.hstack([columns, *more]), sealed=True)
     both = np.hstack([V, W])
     answer = {"operator": np.stack([both.T @ product for product in AW]), "rhs": own.rhs.T @ W}
     if not symmetric:
@@ -139,12 +144,13 @@ def project(part: Part, basis: Blocks, grown: Blocks, terms: Sequence[int], out:
 
 def functionals(part: Part, outputs: Sequence[int], out: str) -> Answer:
     """Under a name the right-hand side's terms and those of the outputs listed, as columns (n_c, Qf + i Ql)."""
-    own = part.terms
-    columns = [own.rhs]
-    if own.outputs is not None:
-        columns += [own.outputs[:, index].T for index in outputs]
-    part.write(out, np.hstack(columns), sealed=True)
+    part.write(out, np.hstack(_functionals(part, outputs)), sealed=True)
     return {}
+
+
+def _functionals(part: Part, outputs: Sequence[int]) -> list[np.ndarray]:
+    own = part.terms
+    return [own.rhs] + ([] if own.outputs is None else [own.outputs[:, index].T for index in outputs])
 
 
 def compliance(part: Part) -> Answer:

@@ -52,7 +52,7 @@ class DistributedProjection:
         self._operator, self._rhs, self._output = np.empty((Q, 0, 0)), np.empty((Qf, 0)), np.empty((Ql, o, 0))
         self._compliance = self._compliances()
         self._range = PartRange(runner)
-        self._output_gram = self._functionals()
+        self._output_gram: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -95,7 +95,7 @@ class DistributedProjection:
             return
         name, solved = self.runner.fresh("columns"), [q for q in range(Q) if q != self._free]
         found = self.runner.total("project", basis=self.basis, grown=grown, terms=solved, out=name,
-                                  symmetric=bool(self.problem.symmetric))
+                                  functionals=self._missing(), symmetric=bool(self.problem.symmetric))
         operator = np.empty((Q, r + j, r + j))
         operator[:, :r, :r], operator[:, :, r:] = self._operator, found["operator"]
         operator[:, r:, :r] = found["lower"] if "lower" in found else found["operator"][:, :r].transpose(0, 2, 1)
@@ -103,10 +103,7 @@ class DistributedProjection:
         self._rhs = np.hstack([self._rhs, found["rhs"]])
         if "output" in found:
             self._output = np.concatenate([self._output, found["output"]], axis=2)
-        columns = ((name, j * len(solved)),)
-        new = representatives(self.runner, columns, self.tolerance)
-        self.runner.remove(columns)
-        new = completed(self.runner, grown, new, self.weights, self._free)
+        new = completed(self.runner, grown, self._represented(name, j * len(solved)), self.weights, self._free)
         self._range.extend(new)
         self.runner.remove(new.blocks)
         # Models that were made before may still read the former blocks.
@@ -114,6 +111,10 @@ class DistributedProjection:
 
     def model(self) -> AffineReducedModel:
         """The reduced model on the present basis."""
+        if self._output_gram is None:
+            name = self.runner.fresh("columns")
+            self.runner.each("functionals", outputs=self._missing(), out=name)
+            self.runner.remove(self._represented(name, 0).blocks)
         problem, factor = self.problem, upper_factor(self._range.T, self._range.eps)
         layout = self.runner.layout
         basis = SplitArray(tuple((self.runner.folder(name), columns) for name, columns in self.basis), layout.owned)
@@ -144,23 +145,35 @@ class DistributedProjection:
         left = self.runner.total("mismatch", scale=scale)["largest"].max(axis=0)
         return np.where(left <= 1e-14 * found["largest"].max(axis=0), scale, 0.0)
 
-    def _functionals(self) -> np.ndarray:
+    def _missing(self) -> list[int] | None:
+        """Outputs that the right-hand side does not stand for, with which it is to be represented; None once it is."""
+        return None if self._output_gram is not None else [i for i, c in enumerate(self._compliance) if c == 0.0]
+
+    def _represented(self, name: str, count: int) -> Representatives:
+        """Representatives of the first columns of an array; what comes behind them starts the range of the residual."""
+        others = self._missing()
+        _, Qf, Ql, _ = self.runner.layout.terms
+        more = 0 if others is None else Qf + len(others) * Ql
+        columns = ((name, count + more),)
+        solved = representatives(self.runner, columns, self.tolerance)
+        self.runner.remove(columns)
+        (out, _), = solved.blocks
+        if more and others is not None:
+            last = self.runner.combine([(solved.blocks, np.eye(count + more)[:, count:])], word="functionals")
+            self._start(Representatives(last.blocks, solved.eps[count:]), last.gram, others)
+            self.runner.remove(last.blocks)
+        return Representatives(((out, count),), solved.eps[:count])
+
+    def _start(self, functionals: Representatives, gram: np.ndarray, others: list[int]) -> None:
         """Start the range with the right-hand side; upper bounds (o, Ql, Ql) of the outputs' dual inner products."""
         _, Qf, Ql, o = self.runner.layout.terms
-        others = [i for i in range(o) if self._compliance[i] == 0.0]
-        name = self.runner.fresh("columns")
-        self.runner.each("functionals", outputs=others, out=name)
-        columns = ((name, Qf + len(others) * Ql),)
-        solved = representatives(self.runner, columns, self.tolerance)
-        gram = self.runner.total("inner", left=solved.blocks, right=solved.blocks)["cross"]
-        self._range.extend(Representatives(((solved.blocks[0][0], Qf),), solved.eps[:Qf]))
-        self.runner.remove(columns, solved.blocks)
+        self._range.extend(Representatives(((functionals.blocks[0][0], Qf),), functionals.eps[:Qf]))
         found = np.empty((o, Ql, Ql))
         for i in range(o):
             start = 0 if self._compliance[i] else Qf + Ql * others.index(i)
             part = slice(start, start + Ql)
-            found[i] = _above(gram[part, part], solved.eps[part]) * (self._compliance[i] ** 2 or 1.0)
-        return found
+            found[i] = _above(gram[part, part], functionals.eps[part]) * (self._compliance[i] ** 2 or 1.0)
+        self._output_gram = found
 
 
 def _above(gram: np.ndarray, eps: np.ndarray) -> np.ndarray:

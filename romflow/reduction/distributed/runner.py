@@ -65,11 +65,17 @@ class PartRunner:
     store_folder : path
     parts : int
         Number of parts.
+
+    Attributes
+    ----------
+    seconds : float
+        Processor seconds of all ranks that representatives took.
     """
 
     def __init__(self, workers: Workers, request: dict[str, Any], store_folder: str | Path, parts: int) -> None:
         self.workers, self.request, self.store_folder, self.parts = workers, request, Path(store_folder), parts
         self._prefix, self._count = secrets.token_hex(4), 0
+        self.seconds = 0.0
 
     @classmethod
     def prepared(cls, workers: Workers, request: dict[str, Any], store_folder: str | Path) -> PartRunner:
@@ -134,7 +140,9 @@ class PartRunner:
         """
         job = {"mode": "riesz", "columns": str(self.folder(columns).absolute()),
                "out": str(self.folder(out).absolute()), "array": "values", "tolerance": tolerance}
-        return dict(self.workers.mpi(self.request, self.store_folder, job)["report"])
+        report = dict(self.workers.mpi(self.request, self.store_folder, job)["report"])
+        self.seconds += float(report.get("seconds", 0.0))
+        return report
 
     def remove(self, *blocks: Blocks) -> None:
         """Remove arrays that nobody needs any more."""
