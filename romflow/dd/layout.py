@@ -120,6 +120,8 @@ class Layout:
     cell_dofs : (E, w) int32
         Places in the local vector, -1 where fixed: what `assemble` needs.
     subdomains : list of LocalSubdomain
+    subdomain_count : int
+        Of all ranks.
     exchange : Exchange
 
     Raises
@@ -145,6 +147,7 @@ class Layout:
             raise InputError(f"rank {self.comm.rank} of {self.comm.size} was given the parts {given}; the rule is "
                              f"{list(mine)} of one decomposition (parts_of_rank)")
         self.starts, self.parts = starts, mine
+        self.subdomain_count = int(parts[0].subdomain_starts[-1])
         self.n, self.start = int(starts[-1]), int(starts[mine.start])
         self.owned = int(starts[mine.stop]) - self.start
         edges = [parts_of_rank(starts.size - 1, self.comm.size, r).start for r in range(self.comm.size)]
