@@ -12,6 +12,8 @@ __all__ = ["LocalRates", "MeshSize", "Prediction", "SplitPlan", "box_piece", "fa
 _ROUGH = 1.25
 _INDEX, _FLOAT = 4, 8
 _GMRES_BASIS = 80
+# Columns up to which the coarse operator is dense.
+_DENSE = 2000
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class LocalRates:
         Entries of element matrices a second: integration and sum.
     spectral : float
         Matrix entries a second in the local eigenproblem of the coarse space.
+    dense : float
+        m^3 a second in the eigenvalues and vectors of a dense symmetric matrix of m rows.
     vectors : float
         Numbers a second in an update of a vector.
     partition : float
@@ -110,6 +114,7 @@ class LocalRates:
     product: float
     assembly: float
     spectral: float
+    dense: float
     vectors: float
     partition: float
     latency: float
@@ -140,6 +145,8 @@ class Prediction:
     assembly, factorisation, coarse_space, iteration, exchange : float
         Seconds of one rank in the first solve: terms and local matrices; local factors; coarse vectors and operator;
         all iterations without messages; messages.
+    coarse_operator : float
+        Seconds of E alone, which each further solve makes anew (contained in `coarse_space`).
     decomposition : float
         Seconds, once a study, in one process.
     bytes_iteration, bytes_solve : float
@@ -162,6 +169,7 @@ class Prediction:
     coarse_space: float
     iteration: float
     exchange: float
+    coarse_operator: float
     decomposition: float
     bytes_iteration: float
     bytes_solve: float
@@ -177,6 +185,11 @@ class Prediction:
     def seconds(self) -> float:
         """Seconds of the first solve of a job on as many cores as ranks, decomposition left out."""
         return self.setup + self.iteration + self.exchange
+
+    @property
+    def seconds_again(self) -> float:
+        """Seconds of a further solve of the same job, which keeps local factors and coarse vectors."""
+        return self.coarse_operator + self.iteration + self.exchange
 
     @property
     def contention(self) -> float:
@@ -270,8 +283,8 @@ def predict(size: MeshSize, plan: SplitPlan, rates: LocalRates) -> Prediction:
       innermost unknowns of it are factorised, all of it carries the coarse vectors;
     * assembly: passes w^2 entries for each cell of a rank and its layer, and w^2 for each cell of an overlapped
       subdomain (for the coarse space);
-    * iteration: two products, one substitution with all local factors, one coarse solve (2 (S K)^2 operations up to
-      2,000 columns), GMRES against half of the basis, twice;
+    * iteration: two products, one substitution with all local factors, one coarse solve (dense up to 2,000
+      columns, a sparse factor beyond), GMRES against half of the basis, twice;
     * exchange: three messages to each neighbour and the sums, 8 bytes a ghost.
 
     Parameters
@@ -299,24 +312,37 @@ def predict(size: MeshSize, plan: SplitPlan, rates: LocalRates) -> Prediction:
     local_entries = local * c * size.row_points * c
     assembly = (size.passes * local + S / R * outer) * cell_entries / rates.assembly
     spectral = S / R * outer * c * size.row_points * c / rates.spectral
-    galerkin = _galerkin(coarse, plan, outer * c, size.row_points * c) / rates.product
+    coarse_setup, coarse_solve, coarse_bytes = _coarse(coarse, size, plan, outer * c, rates)
     basis = min(plan.iterations, _GMRES_BASIS)
     one = (2.0 * entries / R / rates.product + factors / R / rates.substitution
-           + 2.0 * coarse ** 2 / rates.vectors * (coarse <= 2000) + 2.0 * basis * size.n / R / rates.vectors)
+           + coarse_solve + 2.0 * basis * size.n / R / rates.vectors)
     sent, messages = _traffic(size, plan, ghosts, coarse)
     exchange = plan.iterations * (messages * rates.latency + sent / R / rates.bandwidth) if R > 1 else 0.0
     memory = (rates.resident + 24.0 * local_entries + 12.0 * factors / R + 2.0 * _FLOAT * basis * size.n / R
-              + 16.0 * min(coarse, 2000) ** 2)
+              + coarse_bytes)
     return Prediction(size, plan, rates, size.n / S, outer * c, ghosts if R > 1 else 0.0, coarse, entries, factors,
-                      assembly, operations / R / rates.factorisation, spectral + galerkin, plan.iterations * one,
-                      exchange, size.cells / rates.partition, sent, sent * plan.iterations, memory,
+                      assembly, operations / R / rates.factorisation, spectral + coarse_setup, plan.iterations * one,
+                      exchange, coarse_setup, size.cells / rates.partition, sent, sent * plan.iterations, memory,
                       rates.resident + _mesh_bytes(size))
 
 
-def _galerkin(coarse: int, plan: SplitPlan, unknowns: float, row: float) -> float:
-    """Operations for E = Z^T A Z with columns that live on their subdomains, and for its inverse."""
-    per_rank = plan.subdomains / plan.ranks * unknowns * row * plan.coarse_vectors
-    return 3.0 * per_rank + (4.0 * coarse ** 3 / 20.0 if coarse <= 2000 else 0.0)
+def _coarse(coarse: int, size: MeshSize, plan: SplitPlan, unknowns: float,
+            rates: LocalRates) -> tuple[float, float, float]:
+    """Seconds of E = Z^T A Z and its inverse, and of one solve; bytes of both. Each rank has all of E.
+
+    The columns of neighbouring subdomains meet, so that a large E is a lattice of S points with K components.
+    """
+    K = plan.coarse_vectors
+    columns = plan.subdomains / plan.ranks * unknowns * K
+    galerkin = 2.0 * columns * size.row_points * size.components / rates.product
+    transfer = 2.0 * columns / rates.product
+    if coarse <= _DENSE:
+        return (galerkin + coarse ** 3 / rates.dense, transfer + 2.0 * coarse ** 2 / rates.vectors,
+                12.0 * columns + 24.0 * coarse ** 2)
+    entries = K ** 2 * factor_entries(plan.subdomains, size.dimension)
+    operations = K ** 3 * factor_operations(plan.subdomains, size.dimension)
+    return (galerkin + operations / rates.factorisation, transfer + entries / rates.substitution,
+            12.0 * columns + 20.0 * entries)
 
 
 def _traffic(size: MeshSize, plan: SplitPlan, ghosts: float, coarse: int) -> tuple[float, float]:

@@ -19,7 +19,7 @@ __all__ = ["predicted"]
 
 # Iterations to a residual of 1e-9 and coarse vectors of a subdomain, by the near-null space of the operator.
 _ITERATIONS = {"geneo": 30, "nicolaides": 80, "none": 200}
-_VECTORS = {1: 8.0, 3: 12.0, 6: 18.0}
+_VECTORS = {1: 10.0, 3: 16.0, 6: 32.0}
 _PING = "romflow.dd.ping"
 _LIMIT = 60.0
 
