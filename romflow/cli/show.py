@@ -44,6 +44,7 @@ def print_prediction(found: Prediction) -> None:
                              f"{seconds_text(found.assembly)}, factors {seconds_text(found.factorisation)}, coarse "
                              f"space {seconds_text(found.coarse_space)}, {plan.iterations} iterations (assumed) "
                              f"{seconds_text(found.iteration)}, messages {seconds_text(found.exchange)}"),
+             ("further solves", f"{seconds_text(found.seconds_again)} each while factors and coarse vectors are kept"),
              ("all solves", f"at most {seconds_text(found.wall_seconds)} with {plan.workers} at a time, "
                             f"{seconds_text(found.core_seconds)} of processors" +
               (f"; {found.contention:.3g} ranks share a core" if found.contention > 1.0 else "")),

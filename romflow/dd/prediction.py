@@ -268,7 +268,7 @@ def factor_operations(points: float, dimension: int, components: int = 1) -> flo
     (18000000.0, 5.39)
     """
     if dimension == 2:
-        return components ** 3 * 18.0 * max(points, 1.0) ** 1.5
+        return float(components ** 3 * 18.0 * max(points, 1.0) ** 1.5)
     points = max(points, 64.0)
     return float(components ** 3 * 6.2 * points ** 2 * (1.0 - 2.6 * points ** (-1.0 / 3.0)))
 
