@@ -15,7 +15,7 @@ from romflow.linalg.aggregation import aggregated
 __all__ = ["aggregated_modes", "exact_modes"]
 
 _DENSE = 300
-MOST = 250
+_SCALAR, _VECTOR = 400, 900
 _SHIFT = 0.02
 _FIRST, _MOST = 12, 80
 
@@ -52,21 +52,24 @@ def exact_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, threshold
     N, B = _pencil(one, A, neumann)
     if m == 0 or B.nnz == 0:
         return np.zeros((m, 0))
-    values, vectors = _dense(N, B, threshold) if m <= _DENSE else _lanczos(N, B, threshold, backend)
+    values, vectors = _dense(N.toarray(), B.toarray(), threshold) if m <= _DENSE else _lanczos(N, B, threshold, backend)
     return _normalised(one, vectors[:, values < threshold])
 
 
 def aggregated_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, threshold: float,
-                     near_nullspace: np.ndarray | None) -> np.ndarray:
+                     near_nullspace: np.ndarray | None, nodes: np.ndarray) -> np.ndarray:
     """As `exact_modes`, with the eigenproblem projected on a smoothed aggregation of N: P^T N P y = lambda P^T D B D P y.
 
     The modes of small lambda have little energy, and the range of P holds such vectors well; the Ritz values lie above
-    the eigenvalues, so that a few modes near the threshold are missed, which a larger threshold makes up for.
+    the eigenvalues, so that a few modes near the threshold are missed, which a larger threshold makes up for. P has
+    at most 400 columns for one candidate and 900 for several, or is the identity.
 
     Parameters
     ----------
     near_nullspace : (local, j), optional
         Constants where it is None.
+    nodes : (local,) int
+        Equal for the unknowns of a node.
 
     Returns
     -------
@@ -74,26 +77,30 @@ def aggregated_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, thre
 
     Notes
     -----
-    Cost: a few sparse products and one dense eigenproblem of about 250 rows; nothing is factorised.
+    Cost: a few sparse products and one dense eigenproblem of some hundred rows; nothing sparse is factorised.
     """
     m = one.dofs.size
     N, B = _pencil(one, A, neumann)
     if m == 0 or B.nnz == 0:
         return np.zeros((m, 0))
     candidates = np.ones((m, 1)) if near_nullspace is None else near_nullspace[one.dofs]
-    P = aggregated(N, candidates, MOST)
-    N, B = sp.csr_array(P.T @ (N @ P)), sp.csr_array(P.T @ (B @ P))
-    values, vectors = _dense(N, B, threshold) if N.shape[0] <= _DENSE else _lanczos(N, B, threshold, "auto")
-    return _normalised(one, P @ vectors[:, values < threshold])
+    groups = np.unique(nodes[one.dofs], return_inverse=True)[1]
+    P = aggregated(N, candidates, _SCALAR if candidates.shape[1] == 1 else _VECTOR, groups)
+    Pt = sp.csr_array(P.T)
+    _, vectors = _dense((Pt @ (N @ P)).toarray(), (Pt @ (B @ P)).toarray(), threshold)
+    return _normalised(one, P @ vectors)
 
 
 def _pencil(one: Weighted, A: sp.csr_array, neumann: sp.csr_array) -> tuple[sp.csr_array, sp.csr_array]:
     """The symmetric parts of N and of D B D."""
-    D = sp.diags_array(one.weight)
-    B = sp.csr_array(A[one.dofs][:, one.dofs])
-    B, N = sp.csr_array(D @ (0.5 * (B + B.T)) @ D), sp.csr_array(0.5 * (neumann + neumann.T))
+    N, B = sp.csr_array(neumann, copy=True), sp.csr_array(A[one.dofs][:, one.dofs])
+    B.data *= np.repeat(one.weight, np.diff(B.indptr)) * one.weight[B.indices]
     B.eliminate_zeros()
-    return N, B
+    return _symmetric_part(N), _symmetric_part(B)
+
+
+def _symmetric_part(A: sp.csr_array) -> sp.csr_array:
+    return sp.csr_array(0.5 * (A + A.T))
 
 
 def _normalised(one: Weighted, vectors: np.ndarray) -> np.ndarray:
@@ -101,14 +108,20 @@ def _normalised(one: Weighted, vectors: np.ndarray) -> np.ndarray:
     return chosen / np.maximum(np.linalg.norm(chosen, axis=0), np.finfo(float).tiny)
 
 
-def _dense(N: sp.csr_array, B: sp.csr_array, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenpairs with lambda below the threshold, rising: from B y = mu (N + shift B) y, which is regular."""
+def _dense(N: np.ndarray, B: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs with lambda below the threshold, rising: from B y = mu (N + shift B) y, scaled and regular."""
     shift = _SHIFT * threshold
-    b = B.toarray()
-    regular = N.toarray() + shift * b
-    regular[np.diag_indices_from(regular)] *= 1.0 + 1e-12
-    values, vectors = sl.eigh(b, regular, subset_by_value=(1.0 / (threshold + shift), np.inf), check_finite=False)
-    return 1.0 / values[::-1] - shift, vectors[:, ::-1]
+    regular = N + shift * B
+    diagonal = np.diag(regular)
+    used = np.flatnonzero(diagonal > 1e-13 * diagonal.max(initial=0.0))
+    scale = 1.0 / np.sqrt(diagonal[used])
+    regular = regular[np.ix_(used, used)] * scale[:, None] * scale
+    regular[np.diag_indices_from(regular)] += 1e-11
+    right = B[np.ix_(used, used)] * scale[:, None] * scale
+    values, vectors = sl.eigh(right, regular, subset_by_value=(1.0 / (threshold + shift), np.inf), check_finite=False)
+    full = np.zeros((N.shape[0], values.size))
+    full[used] = scale[:, None] * vectors[:, ::-1]
+    return 1.0 / values[::-1] - shift, full
 
 
 def _lanczos(N: sp.csr_array, B: sp.csr_array, threshold: float,

@@ -119,6 +119,8 @@ class Layout:
         Numbers of all cells of the rank's parts with their layers, rising, each once.
     cell_dofs : (E, w) int32
         Places in the local vector, -1 where fixed: what `assemble` needs.
+    nodes : (local,) int
+        The same number for unknowns that touch the same cells: the components at a node.
     subdomains : list of LocalSubdomain
     subdomain_count : int
         Of all ranks.
@@ -162,6 +164,7 @@ class Layout:
         self.subdomains: list[LocalSubdomain] = []
         for part in parts:
             self._insert(part)
+        self.nodes = _nodes(self.cell_dofs, self.local)
         self.part_slices = [slice(int(starts[i]) - self.start, int(starts[i + 1]) - self.start) for i in mine]
 
     def _insert(self, part: PartData) -> None:
@@ -214,6 +217,12 @@ class Layout:
         for one in self.subdomains:
             count[one.dofs, 0] += 1.0
         return self.exchange.forward(self.exchange.add(count))[:, 0]
+
+
+def _nodes(cell_dofs: np.ndarray, n: int) -> np.ndarray:
+    marks = np.repeat(np.random.default_rng(0).random(len(cell_dofs))[:, None], cell_dofs.shape[1], axis=1)
+    known = cell_dofs >= 0
+    return np.unique(np.bincount(cell_dofs[known], marks[known], minlength=n), return_inverse=True)[1]
 
 
 class Exchange:

@@ -212,7 +212,7 @@ class SchwarzSolver:
             return nicolaides(one, A, self._modes)
         if self._eigensolver == "exact":
             return exact_modes(one, A, neumann(i), self._threshold, self._backend)
-        return aggregated_modes(one, A, neumann(i), self._threshold, self._modes)
+        return aggregated_modes(one, A, neumann(i), self._threshold, self._modes, self.layout.nodes)
 
     def _start(self, B: np.ndarray) -> np.ndarray:
         return self._earlier.guess(self._matrix, B) if self._reuse else np.zeros_like(B)
