@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 HERE = Path(__file__).resolve().parent
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "scontrol", "squeue", "sinfo")
@@ -53,7 +55,22 @@ def queue(*states: str) -> list[str]:
     return [line.split()[0] for line in told.splitlines() if line.split()[1] in wanted]
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Whatever hangs within this context ends with TimeoutError; for the main thread."""
+    def ring(number: int, frame: object) -> NoReturn:
+        raise TimeoutError(f"not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until a condition holds.
 
     Raises

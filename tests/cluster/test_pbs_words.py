@@ -10,7 +10,7 @@ import pytest
 
 from romflow.core.schema import ClusterConfig
 from romflow.tasks.executor import DaskExecutor
-from tests.cluster.slurm import until
+from tests.cluster.slurm import at_most, until
 from tests.toy_study import ToyStudy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,10 +61,10 @@ def test_a_deleted_job_is_replaced(tmp_path, pbs):
             first.extend(running(pbs))
             subprocess.run(["qdel", first[0]], check=True)
 
-    with DaskExecutor(ClusterConfig(kind="pbs", workers=1, options={"memory": "1GB"})) as executor:
+    with at_most(100), DaskExecutor(ClusterConfig(kind="pbs", workers=1, options={"memory": "1GB"})) as executor:
         records = study.solve(executor, range(12), delete)
         assert running(pbs) and running(pbs) != first
     assert {record.status for record in records} <= {"solved", "stored"} and len(records) == 12
     script = (pbs / "0.job").read_text(encoding="utf-8")
     assert "#PBS -l select=1:ncpus=1:mem=954MB" in script and "--tls-key" in script
-    until(lambda: not running(pbs), 20.0)
+    until(lambda: not running(pbs))
