@@ -25,7 +25,7 @@ __all__ = ["COARSE", "SchwarzSolver"]
 
 COARSE = ("geneo", "nicolaides", "none")
 EIGENSOLVERS = ("aggregated", "exact")
-THRESHOLD = 0.5
+THRESHOLD = 0.7
 # A set-up costs about as much as so many iterations, in two and three dimensions (measured: 60 to 140).
 _SETUP_ITERATIONS = 80
 _REMEMBERED = 32
@@ -54,7 +54,7 @@ class SchwarzSolver:
         "auto" is "ras", which needs the fewest iterations and one exchange less than "asm".
     coarse : {"geneo", "nicolaides", "none"}
     threshold : float, optional
-        GenEO keeps the modes with lambda below it, 0.5 by default: more of them mean fewer iterations and a larger
+        GenEO keeps the modes with lambda below it, 0.7 by default: more of them mean fewer iterations and a larger
         coarse operator.
     tolerance : float
         Relative residual, Euclidean, computed anew in the end.
