@@ -12,14 +12,23 @@ from romflow.core.errors import ConfigError, InputError, RomflowError, ShapeErro
 from romflow.dd.communicator import agreed, gathered
 from romflow.dd.layout import Layout
 from romflow.dd.petsc_library import OptionSet, check_options, library, reason_text, spoken
-from romflow.dd.petsc_matrix import RowEntries, block_size, communicator, orthonormal_modes, same_everywhere
+from romflow.dd.petsc_matrix import (
+    Product,
+    RowEntries,
+    block_size,
+    communicator,
+    orthonormal_modes,
+    same_everywhere,
+)
+from romflow.dd.recycling import EarlierSolutions
 
 __all__ = ["PetscSolver", "default_options"]
 
 _THRESHOLD = 0.02
 _PASSES = 4
 _AIM = 0.9
-_GROWTH, _SLACK = 1.5, 5
+_GROWTH, _SLACK = 1.5, 10
+_REMEMBERED = 32
 _RIGHT = ("gmres", "fgmres", "lgmres", "dgmres", "gcr", "bcgs", "bcgsl", "fbcgs")
 _LEFT = ("cg", "fcg", "pipecg", "groppcg", "pipefcg", "richardson")
 
@@ -60,8 +69,9 @@ class PetscSolver:
         KSP and PC options without hyphen and prefix: {"ksp_type": "cg", "pc_type": "gamg"}. What is left out is
         `default_options`; PETSc's own defaults hold for everything else, and for all of a `pc_type` that is named.
     reuse : bool
-        Let PETSc keep what it can when `update` brings new numbers (the prolongations of its multigrid). They are made
-        anew where the iterations have grown to over 1.5 times those after the last set-up and 5 more.
+        Let PETSc keep what it can when `update` brings new numbers (the prolongations of its multigrid), and begin with
+        the best combination of the last 32 solutions. Prolongations are made anew where the iterations have grown to
+        over 1.5 times those after the last set-up and 10 more.
 
     Attributes
     ----------
@@ -103,6 +113,7 @@ class PetscSolver:
         self._ksp: Any = None
         self._fresh: int | None = None
         self._last = 0
+        self._earlier = EarlierSolutions(layout, _REMEMBERED)
         self.report: dict[str, Any] = {}
         self._setup_facts: dict[str, Any] = {}
 
@@ -159,6 +170,8 @@ class PetscSolver:
         rebuilt, why = self._rule()
         with spoken(self._petsc, "updating"):
             self._matrix.setValuesCOO(values, addv=self._petsc.InsertMode.INSERT_VALUES)
+            self._describe(self._matrix)
+            self._earlier.forget_images()
             if rebuilt:
                 self._ksp.reset()
                 self._fresh = None
@@ -175,6 +188,7 @@ class PetscSolver:
         ----------
         B : (owned, j)
         guess : (owned, j), optional
+            By default the best combination of earlier solutions, where there are any and `reuse` is on.
 
         Raises
         ------
@@ -186,6 +200,8 @@ class PetscSolver:
         started = time.process_time()
         with agreed(self.layout.comm, "reading its right-hand sides"):
             self._check(B, guess)
+        if guess is None and self.reuse:
+            guess = self._earlier.guess(self._product, B)
         X = np.zeros(B.shape)
         iterations, residuals = np.zeros(B.shape[1], dtype=int), np.zeros(B.shape[1])
         for column in range(B.shape[1]):
@@ -199,6 +215,8 @@ class PetscSolver:
                        "iterations": self._last, "relative_residual": float(residuals.max(initial=0.0)),
                        "coarse_size": None, "subdomains": self.layout.comm.size, **self._setup_facts,
                        "solve_seconds": time.process_time() - started}
+        if self.reuse:
+            self._earlier.add(X)
         return X
 
     def destroy(self) -> None:
@@ -207,6 +225,7 @@ class PetscSolver:
             one.destroy()
         self._objects = []
         self._ksp, self._fresh = None, None
+        self._earlier.forget_images()
         if self._options is not None:
             self._options.remove()
             self._options = None
@@ -233,18 +252,19 @@ class PetscSolver:
         A.setType(PETSc.Mat.Type.AIJ)
         A.setPreallocationCOO(self._entries.rows.astype(integer), self._entries.columns.astype(integer))
         A.setValuesCOO(values, addv=PETSc.InsertMode.INSERT_VALUES)
-        if self.symmetric:
-            A.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-            A.setOption(PETSc.Mat.Option.SYMMETRY_ETERNAL, True)
-        if self.symmetric and self.definite:
-            A.setOption(PETSc.Mat.Option.SPD, True)
-            A.setOption(PETSc.Mat.Option.SPD_ETERNAL, True)
+        self._describe(A)
         if self._modes is not None:
             A.setNearNullSpace(PETSc.NullSpace().create(vectors=[self._vector(A, mode) for mode in self._modes.T],
                                                         comm=self._comm))
         self._matrix, self._x, self._b = A, *A.createVecs()
         self._residual = self._b.duplicate()
-        self._objects += [self._x, self._b, self._residual]
+        self._product = Product(A)
+        self._objects += [self._x, self._b, self._residual, self._product]
+
+    def _describe(self, A: Any) -> None:
+        """What is known of A, which new values make PETSc forget."""
+        A.setOption(self._petsc.Mat.Option.SYMMETRIC, self.symmetric)
+        A.setOption(self._petsc.Mat.Option.SPD, self.symmetric and self.definite)
 
     def _vector(self, A: Any, values: np.ndarray) -> Any:
         vector = A.createVecLeft()
@@ -267,7 +287,9 @@ class PetscSolver:
 
     def _refuse_unused(self) -> None:
         """Raise on all ranks where an option of the study was asked for on none."""
-        left = set(self._options.unused()) if self._options else set()
+        if not self.asked or self._options is None:
+            return
+        left = set(self._options.unused())
         mine = np.array([[key in left for key in self.asked]], dtype=np.int64)
         idle = np.concatenate(gathered(self.layout.comm, mine)).all(axis=0)
         names = [key for key, unused in zip(self.asked, idle, strict=True) if unused]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -51,7 +52,7 @@ def missing() -> str:
         import petsc4py
 
         # Neither the command line of the job nor a file in the user's home may change a study.
-        petsc4py.init(["romflow", "-skip_petscrc", "-no_signal_handler"])
+        petsc4py.init(["romflow", "-skip_petscrc", "-no_signal_handler", "-options_left", "no"])
         from petsc4py import PETSc
     except (ImportError, OSError, RuntimeError) as error:
         return f"petsc4py is installed and does not load ({' '.join(str(error).split())[:160]}): {_HOW}"
@@ -112,24 +113,31 @@ class OptionSet:
     PETSc : module
     options : mapping
         Without prefix.
+
+    Attributes
+    ----------
+    prefix : str
+    remove : callable
+        Takes the options out of the database; that happens too when nobody holds this object any more.
     """
 
     def __init__(self, PETSc: Any, options: Mapping[str, Any]) -> None:
         self.prefix = f"romflow_{next(_NUMBERS)}_"
-        self._options = dict(options)
+        self._names = list(options)
         self._database = PETSc.Options()
-        for key, value in self._options.items():
+        for key, value in options.items():
             self._database.setValue(self.prefix + key, value)
+        self.remove = weakref.finalize(self, _removed, self._database, [self.prefix + key for key in options])
+        self.remove.atexit = False
 
     def unused(self) -> list[str]:
         """Names that no object of this rank has asked for."""
-        return [key for key in self._options if not self._database.used(self.prefix + key)]
+        return [key for key in self._names if not self._database.used(self.prefix + key)]
 
-    def remove(self) -> None:
-        """Take the options out of the database."""
-        for key in self._options:
-            self._database.delValue(self.prefix + key)
-        self._options = {}
+
+def _removed(database: Any, names: list[str]) -> None:
+    for name in names:
+        database.delValue(name)
 
 
 @contextmanager

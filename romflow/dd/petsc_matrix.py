@@ -12,7 +12,7 @@ from romflow.core.errors import InputError, ShapeError
 from romflow.dd.communicator import agreed, gathered
 from romflow.dd.layout import Layout
 
-__all__ = ["RowEntries", "block_size", "communicator", "orthonormal_modes", "same_everywhere"]
+__all__ = ["Product", "RowEntries", "block_size", "communicator", "orthonormal_modes", "same_everywhere"]
 
 
 class RowEntries:
@@ -100,6 +100,26 @@ class RowEntries:
         if K.shape != (count, width, width):
             raise ShapeError(f"the matrices of this rank's cells have the shape {K.shape}; the rule is "
                              f"{(count, width, width)}, one for each of Layout.cells")
+
+
+class Product:
+    """``Product(A) @ X`` for a matrix of PETSc and the owned rows X (owned, j), one column after the other."""
+
+    def __init__(self, A: Any) -> None:
+        self._A, (self._x, self._y) = A, A.createVecs()
+
+    def __matmul__(self, X: np.ndarray) -> np.ndarray:
+        Y = np.empty(X.shape)
+        for column in range(X.shape[1]):
+            self._x.setArray(X[:, column])
+            self._A.mult(self._x, self._y)
+            Y[:, column] = self._y.getArray()
+        return Y
+
+    def destroy(self) -> None:
+        """Free the two vectors."""
+        self._x.destroy()
+        self._y.destroy()
 
 
 def communicator(PETSc: Any, comm: Any) -> Any:
