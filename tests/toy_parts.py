@@ -11,7 +11,6 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from romflow.core.snapshot import Snapshot
 from romflow.fom.affine import AffineModel, AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.distributed.part import PartOperators
 from romflow.parameters.distributions import Uniform
@@ -142,13 +141,15 @@ class ToyWorkers:
         return self._factor.solve(C + noise)
 
 
-def toy_study(folder: Path, mu: np.ndarray, monkeypatch: Any, **options: Any) -> tuple[SplitToy, SnapshotStore,
-                                                                                      PartRunner]:
-    """A split toy with its snapshots at mu (k, p) stored, and a runner on it."""
+def toy_study(folder: Path, mu: np.ndarray, ranks: int = 2,
+              **options: Any) -> tuple[SplitToy, SnapshotStore, PartRunner]:
+    """A split toy, its snapshots at mu (k, p) stored as so many ranks store them, and a runner on it."""
     toy = SplitToy(**options)
     store = SnapshotStore(folder, {"spec": toy.spec}, toy.parameters.columns)
+    starts = [0, *np.cumsum([toy.part_operators(None, part).owned for part in range(toy.parts)])]
     for row in mu:
-        store.put(row, Snapshot(toy.model.solve(row).state))
-    monkeypatch.setattr(SnapshotStore, "part_matrix", lambda self, rows, part: self.matrix(rows)[toy.dofs(part)],
-                        raising=False)
+        state = toy.model.solve(row).state
+        receipts = [store.put_part(row, rank, {int(part): state[toy.dofs(part)] for part in parts}, "0a")
+                    for rank, parts in enumerate(np.array_split(np.arange(toy.parts), ranks))]
+        store.put_split(row, receipts, starts)
     return toy, store, PartRunner(ToyWorkers(toy), {}, folder, toy.parts)

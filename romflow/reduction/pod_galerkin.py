@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from romflow.reduction.compression import SnapshotCompression
-from romflow.reduction.distributed.modes import pod_by_parts
+from romflow.reduction.distributed.modes import ROUTES, pod_by_parts
 from romflow.reduction.distributed.projection import DistributedProjection
+from romflow.reduction.distributed.runner import is_split
 from romflow.reduction.projection import AffineProjection
 from romflow.reduction.reduced_basis import AffineReductor
 from romflow.rom.affine import AffineReducedModel
@@ -38,6 +39,13 @@ class PodGalerkin(AffineReductor):
                  sketch_rows: int = 0, epsilon: float = EPSILON, delta: float = DELTA) -> None:
         super().__init__(tolerance, max_size, estimator, projection, seed, sketch, sketch_rows, epsilon, delta)
         self.compression = SnapshotCompression(compression, seed)
+
+    def accepts(self, fom: Any) -> str | None:
+        """None for affine models with an inner product, else the reason and what to use."""
+        if is_split(fom) and self.compression.route not in ROUTES:
+            return (f"compression = \"{self.compression.route}\" needs whole snapshots, and those of a model on MPI "
+                    f"ranks stay in parts; use {', '.join(ROUTES)}, or leave out [cluster] ranks")
+        return super().accepts(fom)
 
     def reduce(self, fom: Any, store: SnapshotStore, mu: np.ndarray) -> AffineReducedModel:
         """The reduced model from the snapshots at mu (k, p), of size at most `max_size`."""

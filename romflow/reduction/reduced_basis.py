@@ -13,6 +13,7 @@ from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
 from romflow.reduction.distributed.projection import DistributedProjection
 from romflow.reduction.distributed.runner import PartRunner, is_split, runner_of
+from romflow.reduction.distributed.stability import stability_by_weights
 from romflow.reduction.projection import AffineProjection
 from romflow.reduction.residual_columns import Sketch, SketchedColumns
 from romflow.reduction.stability import stability_bound
@@ -74,13 +75,21 @@ class AffineReductor:
     def accepts(self, fom: Any) -> str | None:
         """None for affine models with an inner product, else the reason and what to use."""
         if is_split(fom):
-            return None if self.estimator != "sketched" else (
-                "estimator = \"sketched\" needs whole snapshots, and those of a model on MPI ranks stay in parts. Use "
-                "estimator = \"orthonormal\", or leave out [cluster] ranks")
+            return self._accepts_split(fom)
         if all(hasattr(fom, name) for name in ("operator", "rhs", "inner_product", "symmetric")):
             return None
         return (f"{self.method} needs an affine model; {type(fom).__name__} has no operators. "
                 "Use method = \"pod-regression\", or give the model operator, rhs and inner_product")
+
+    def _accepts_split(self, fom: Any) -> str | None:
+        if self.estimator == "sketched":
+            return ("estimator = \"sketched\" needs whole snapshots, and those of a model on MPI ranks stay in parts. "
+                    "Use estimator = \"orthonormal\", or leave out [cluster] ranks")
+        try:
+            stability_by_weights(fom.problem)
+        except NotSupported as error:
+            return str(error)
+        return None
 
     def start(self, fom: Any) -> AffineProjection | DistributedProjection:
         """An empty projection of the model.

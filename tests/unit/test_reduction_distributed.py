@@ -44,8 +44,8 @@ def _written(runner: PartRunner, toy: SplitToy, values: np.ndarray) -> Blocks:
     return ((name, values.shape[1]),)
 
 
-def test_layout_counts_every_unknown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy, _, runner = toy_study(tmp_path, MU[:0], monkeypatch)
+def test_layout_counts_every_unknown_once(tmp_path: Path) -> None:
+    toy, _, runner = toy_study(tmp_path, MU[:0])
     assert runner.layout.n == toy.n
     assert runner.layout.terms == (2, 1, 1, 2)
     np.testing.assert_array_equal(runner.layout.starts, np.cumsum(runner.layout.owned) - runner.layout.owned)
@@ -54,9 +54,8 @@ def test_layout_counts_every_unknown_once(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-12])
 def test_pod_by_parts_is_that_of_the_whole_with_its_scale(tolerance: float, tmp_path: Path,
-                                                          monkeypatch: pytest.MonkeyPatch,
                                                           must_fail: Callable[..., None]) -> None:
-    toy, store, runner = toy_study(tmp_path, MU, monkeypatch, kind="wind")
+    toy, store, runner = toy_study(tmp_path, MU, kind="wind")
     X = InnerProduct(toy.model.inner_product)
     whole = pod(store.matrix(MU), X, tolerance, route="gram" if tolerance > 1e-7 else "two-pass")
     found = pod_by_parts(runner, MU, tolerance)
@@ -76,10 +75,10 @@ def test_pod_by_parts_is_that_of_the_whole_with_its_scale(tolerance: float, tmp_
               (found.pod.singular_values, turned))
 
 
-def test_interfaces_counted_twice_would_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+def test_interfaces_counted_twice_would_be_found(tmp_path: Path,
                                                  must_fail: Callable[..., None]) -> None:
     """The inner product that is assembled over the interfaces, summed over parts, gives another scale."""
-    toy, store, runner = toy_study(tmp_path, MU, monkeypatch)
+    toy, store, runner = toy_study(tmp_path, MU)
     S = store.matrix(MU)
     right = S.T @ toy.model.inner_product @ S
 
@@ -91,31 +90,38 @@ def test_interfaces_counted_twice_would_be_found(tmp_path: Path, monkeypatch: py
     must_fail(same, sum(S[d].T @ X[d][:, d] @ S[d] for d in pieces))
 
 
-def test_the_order_of_workers_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy, _, runner = toy_study(tmp_path, MU, monkeypatch, kind="wind")
+def test_ranks_that_wrote_the_snapshots_change_no_bit(tmp_path: Path) -> None:
+    studies = [toy_study(tmp_path / str(ranks), MU[:4], ranks, kind="wind") for ranks in (1, 2, 3)]
+    first, *others = (_whole(runner, pod_by_parts(runner, MU[:4], 1e-6).basis) for _, _, runner in studies)
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+
+
+def test_the_order_of_workers_changes_no_bit(tmp_path: Path) -> None:
+    toy, _, runner = toy_study(tmp_path, MU, kind="wind")
     other = PartRunner(ToyWorkers(toy, "backward"), {}, tmp_path, toy.parts)
     first, second = (_whole(run, pod_by_parts(run, MU, 1e-6).basis) for run in (runner, other))
     np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("rows, size", [(MU[:0], 0), (np.repeat(MU[:1], 3, axis=0), 1)])
-def test_pod_of_nothing_and_of_one_snapshot_thrice(rows: np.ndarray, size: int, tmp_path: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, runner = toy_study(tmp_path, rows, monkeypatch)
+def test_pod_of_nothing_and_of_one_snapshot_thrice(rows: np.ndarray, size: int, tmp_path: Path) -> None:
+    _, _, runner = toy_study(tmp_path, rows)
     assert sum(count for _, count in pod_by_parts(runner, rows, 1e-6).basis) == size
 
 
-def test_routes_that_need_whole_snapshots_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, runner = toy_study(tmp_path, MU, monkeypatch)
+def test_routes_that_need_whole_snapshots_are_refused(tmp_path: Path) -> None:
+    _, _, runner = toy_study(tmp_path, MU)
     with pytest.raises(NotSupported, match="\"hapod\" needs whole snapshots"):
         pod_by_parts(runner, MU, 1e-3, route="hapod")
+    assert "\"hapod\" needs whole snapshots" in str(PodGalerkin(compression="hapod").accepts(SplitToy()))
     with pytest.raises(InputError, match="below 1e-07"):
         pod_by_parts(runner, MU, 1e-9, route="gram")
 
 
-def _both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str,
+def _both(tmp_path: Path, kind: str,
           tolerance: float = 1e-6) -> tuple[Any, Any, SplitToy, PartRunner]:
-    toy, _, runner = toy_study(tmp_path, MU, monkeypatch, kind=kind)
+    toy, _, runner = toy_study(tmp_path, MU, kind=kind)
     X = InnerProduct(toy.model.inner_product, toy.norm)
     parts = DistributedProjection(toy, runner, "auto", tolerance)
     for row in MU[:3]:
@@ -126,9 +132,9 @@ def _both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str,
 
 
 @pytest.mark.parametrize("kind", ["block", "wind"])
-def test_the_projection_is_that_of_the_whole(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+def test_the_projection_is_that_of_the_whole(kind: str, tmp_path: Path,
                                              must_fail: Callable[..., None]) -> None:
-    parts, whole, _, _ = _both(tmp_path, monkeypatch, kind)
+    parts, whole, _, _ = _both(tmp_path, kind)
     here, there = parts.solve(NEW), whole.solve(NEW)
 
     def same(model: Any) -> None:
@@ -150,10 +156,9 @@ def test_the_projection_is_that_of_the_whole(kind: str, tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-6])
 def test_the_bound_is_one_however_badly_representatives_are_solved(tolerance: float, tmp_path: Path,
-                                                                   monkeypatch: pytest.MonkeyPatch,
                                                                    must_fail: Callable[..., None]) -> None:
     """Against the dual norm with a factorised X; the factor without the rows of the errors is below it."""
-    toy, _, runner = toy_study(tmp_path, MU, monkeypatch)
+    toy, _, runner = toy_study(tmp_path, MU)
     X = InnerProduct(toy.model.inner_product)
     C = np.random.default_rng(3).standard_normal((toy.n, 6))
     C[:, 3:] = C[:, :3] + 1e-3 * C[:, 3:]
@@ -173,9 +178,9 @@ def test_the_bound_is_one_however_badly_representatives_are_solved(tolerance: fl
     must_fail(above, grown.T)
 
 
-def test_the_range_keeps_all_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_range_keeps_all_digits(tmp_path: Path) -> None:
     """||T c|| of nearly dependent representatives to rounding, where their Gram matrix knows half of it."""
-    toy, _, runner = toy_study(tmp_path, MU[:0], monkeypatch)
+    toy, _, runner = toy_study(tmp_path, MU[:0])
     X = InnerProduct(toy.model.inner_product)
     random = np.random.default_rng(1)
     base = random.standard_normal((toy.n, 3))
@@ -192,8 +197,8 @@ def test_the_range_keeps_all_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert grown.eps.max() <= 1e-12 * size
 
 
-def test_representatives_say_how_wrong_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy, _, runner = toy_study(tmp_path, MU[:0], monkeypatch)
+def test_representatives_say_how_wrong_they_are(tmp_path: Path) -> None:
+    toy, _, runner = toy_study(tmp_path, MU[:0])
     X = InnerProduct(toy.model.inner_product)
     name = runner.fresh("columns")
     runner.each("functionals", outputs=[1], out=name)
@@ -203,9 +208,9 @@ def test_representatives_say_how_wrong_they_are(tmp_path: Path, monkeypatch: pyt
     assert (wrong <= found.eps).all() and (found.eps <= 1e-3 * X.dual_norm(F)).all() and (found.eps > 0.0).all()
 
 
-def test_one_term_is_solved_less_than_the_operator_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_term_is_solved_less_than_the_operator_has(tmp_path: Path) -> None:
     """Two terms and X their sum: one column a vector; the right-hand side and one output too."""
-    _, _, _, runner = _both(tmp_path, monkeypatch, "block")
+    _, _, _, runner = _both(tmp_path, "block")
     assert runner.workers.solves == 2 + 3  # type: ignore[attr-defined]
 
 
@@ -216,6 +221,7 @@ def test_stability_needs_terms_of_the_product_or_skew_ones() -> None:
     toy.problem.terms[1].form.symmetry = 0
     with pytest.raises(NotSupported, match="operator term 1 is neither"):
         stability_by_weights(toy.problem)
+    assert "operator term 1" in str(PodGalerkin().accepts(toy))
     toy.problem.stability = {"kind": "expression", "expression": "a / 2"}
     np.testing.assert_allclose(stability_by_weights(toy.problem)(NEW), NEW[:, 0] / 2)
     toy.problem.stability = None
@@ -223,8 +229,8 @@ def test_stability_needs_terms_of_the_product_or_skew_ones() -> None:
 
 
 @pytest.mark.parametrize("kind", [ReducedBasisReductor, PodGalerkin])
-def test_reductors_take_split_models(kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy, store, runner = toy_study(tmp_path, MU, monkeypatch, kind="wind")
+def test_reductors_take_split_models(kind: Any, tmp_path: Path) -> None:
+    toy, store, runner = toy_study(tmp_path, MU, kind="wind")
     reductor = kind(tolerance=1e-4, max_size=4)
     assert reductor.accepts(toy) is None
     with pytest.raises(NotSupported, match="need the workers of a run"):
@@ -238,8 +244,8 @@ def test_reductors_take_split_models(kind: Any, tmp_path: Path, monkeypatch: pyt
     assert "whole snapshots" in kind(estimator="sketched").accepts(toy)
 
 
-def test_the_model_file_shows_the_basis_to_h5py_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts, whole, _, _ = _both(tmp_path / "store", monkeypatch, "block")
+def test_the_model_file_shows_the_basis_to_h5py_alone(tmp_path: Path) -> None:
+    parts, whole, _, _ = _both(tmp_path / "store", "block")
     V, file = np.asarray(parts.basis), tmp_path / "model.h5"
     whole.save(file)
     parts.save(file)
@@ -271,7 +277,7 @@ def test_the_model_file_shows_the_basis_to_h5py_alone(tmp_path: Path, monkeypatc
 
 
 def test_a_basis_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts, _, _, _ = _both(tmp_path, monkeypatch, "block")
+    parts, _, _, _ = _both(tmp_path, "block")
     monkeypatch.setattr("romflow.store.split_array.LIMIT", 100)
     with pytest.raises(NotSupported, match="too large to be read as a whole"):
         np.asarray(parts.basis)

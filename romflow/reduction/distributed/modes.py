@@ -75,8 +75,8 @@ def pod_by_parts(runner: PartRunner, mu: np.ndarray, tolerance: float, max_size:
 def _route(route: str, tolerance: float) -> tuple[str, str]:
     check_route(route)
     if route not in ROUTES:
-        raise NotSupported(f"[reduction] compression = \"{route}\" needs whole snapshots, and those of a model on MPI "
-                           "ranks stay in parts; use \"gram\", \"two-pass\" or \"auto\"")
+        raise NotSupported(f"compression = \"{route}\" needs whole snapshots, and those of a model on MPI ranks stay "
+                           f"in parts; use one of {', '.join(ROUTES)}")
     if not 0.0 <= tolerance < 1.0:
         raise InputError(f"the POD tolerance is {tolerance}; the rule is 0 <= tolerance < 1")
     if route == "gram" and tolerance < GRAM_LIMIT:
