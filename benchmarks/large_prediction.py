@@ -82,12 +82,22 @@ def rank_main(file: str) -> None:
                           "again_iterations": reports[1]["iterations"]}), flush=True)
 
 
+def cut_main(file: str) -> None:
+    """Cut the mesh, say seconds and memory."""
+    job = json.loads(Path(file).read_text(encoding="utf-8"))
+    model = distributed_model(job["request"])
+    started = time.process_time()
+    model.decompose(job["store"])
+    print(json.dumps({"seconds": time.process_time() - started,
+                      "memory": 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}), flush=True)
+
+
 def measured(case: str, ranks: int, folder: Path) -> dict[str, float]:
-    """What a real job took."""
+    """What a real job took; on 0 ranks: what cutting the mesh takes."""
     file = folder / f"job-{ranks}.json"
-    file.write_text(json.dumps({"request": request_of(case, ranks), "store": str(folder)}), encoding="utf-8")
-    command = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks), sys.executable, "-m", "mpi4py",
-               __file__, "--rank", str(file)]
+    file.write_text(json.dumps({"request": request_of(case, max(ranks, 1)), "store": str(folder)}), encoding="utf-8")
+    own = [sys.executable, "-m", "mpi4py", __file__, "--rank" if ranks else "--cut", str(file)]
+    command = [str(Path(sys.executable).parent / "mpiexec"), "-n", str(ranks), *own] if ranks else own
     crowded = {"MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"} if ranks > len(os.sched_getaffinity(0)) else {}
     answer = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False,
                             env={**os.environ, **crowded})
@@ -118,21 +128,21 @@ def row(case: str, ranks: int, found: Prediction, real: dict[str, float]) -> Non
 def figures(quick: bool, only: list[str] | None = None) -> dict[str, Figure]:
     """Measure and print."""
     print("predicted, tuned (real iterations and coarse vectors), measured")
-    seconds, memory = [], []
+    seconds, memory, resident = [], [], 0.0
     for case in only or (QUICK if quick else CASES):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            model = distributed_model(request_of(case, 1))
-            started = time.process_time()
-            model.decompose(folder)
-            cut = time.process_time() - started
+            cut = measured(case, 0, folder)
             for ranks in (1, 2):
                 found = predicted(distributed_model(request_of(case, ranks)), 1, 1, local=False)
+                resident = resident or found.rates.resident
+                found = predict(found.size, found.plan, replace(found.rates, resident=resident))
                 real = measured(case, ranks, folder)
                 row(case, ranks, found, real)
                 seconds.append(found.seconds / real["first"])
                 memory.append(found.memory_rank / real["memory"])
-            print(f"{case:15}    | cutting the mesh {found.decomposition:.1f} {cut:.1f} s")
+            print(f"{case:15}    | cutting the mesh {found.decomposition:.1f} {cut['seconds']:.1f} s, "
+                  f"{found.memory_decomposition / 1e6:.0f} {cut['memory'] / 1e6:.0f} MB", flush=True)
     worst = [max(max(ratio, 1.0 / ratio) for ratio in ratios) for ratios in (seconds, memory)]
     return {"prediction_time_factor": Figure(worst[0], 2.0, False, "x"),
             "prediction_memory_factor": Figure(worst[1], 1.5, False, "x")}
@@ -140,8 +150,8 @@ def figures(quick: bool, only: list[str] | None = None) -> dict[str, Figure]:
 
 def main() -> None:
     """Measure and print."""
-    if sys.argv[1:2] == ["--rank"]:
-        rank_main(sys.argv[2])
+    if sys.argv[1:2] in (["--rank"], ["--cut"]):
+        (rank_main if sys.argv[1] == "--rank" else cut_main)(sys.argv[2])
         return
     options = arguments(__doc__ or "", CASES)
     show(figures(options.quick, options.only), options.json)

@@ -65,7 +65,7 @@ def _sizes(found: Prediction) -> list[tuple[str, str]]:
                       f"{found.subdomain:,.0f} unknowns ({found.overlapped:,.0f} with overlap), "
                       f"{found.ghosts:,.0f} ghosts a rank"),
             ("matrix", f"{size.cells:,} cells, {found.entries:.3g} entries, {found.factors:.3g} in the local factors; "
-                       f"about {found.coarse:,} coarse vectors (assumed)")]
+                       f"about {found.coarse:,} coarse vectors")]
 
 
 def _rates(found: Prediction) -> str:

@@ -12,6 +12,12 @@ __all__ = ["LocalRates", "MeshSize", "Prediction", "SplitPlan", "box_piece", "fa
 _ROUGH = 1.25
 _INDEX, _FLOAT = 4, 8
 _GMRES_BASIS = 80
+# Bytes an entry of the matrix: the terms, their sum on one pattern, and what the sum of chunks takes at its peak.
+_MATRIX = 50.0
+# Bytes an entry of the coarse vectors: they, their image, their transpose, and the Galerkin product at its peak.
+_COLUMNS = 60.0
+# Peak over what stays, of arrays of cells.
+_PASSING = 1.8
 # Columns up to which the coarse operator is dense.
 _DENSE = 2000
 
@@ -91,6 +97,8 @@ class LocalRates:
         Matrix entries a second in a product.
     assembly : float
         Entries of element matrices a second: integration and sum.
+    galerkin : float
+        Products a second of a sparse matrix and sparse columns.
     spectral : float
         Matrix entries a second in the local eigenproblem of the coarse space.
     dense : float
@@ -105,6 +113,8 @@ class LocalRates:
         Bytes a second between two ranks.
     resident : float
         Bytes of a process with all its libraries.
+    modes : float
+        Coarse vectors that a subdomain has, from those of the model subdomain.
     exchange_measured : bool
         Whether latency and bandwidth were measured between two ranks here.
     """
@@ -112,6 +122,7 @@ class LocalRates:
     factorisation: float
     substitution: float
     product: float
+    galerkin: float
     assembly: float
     spectral: float
     dense: float
@@ -120,6 +131,7 @@ class LocalRates:
     latency: float
     bandwidth: float
     resident: float
+    modes: float
     exchange_measured: bool = True
 
 
@@ -318,8 +330,8 @@ def predict(size: MeshSize, plan: SplitPlan, rates: LocalRates) -> Prediction:
            + coarse_solve + 2.0 * basis * size.n / R / rates.vectors)
     sent, messages = _traffic(size, plan, ghosts, coarse)
     exchange = plan.iterations * (messages * rates.latency + sent / R / rates.bandwidth) if R > 1 else 0.0
-    memory = (rates.resident + 24.0 * local_entries + 12.0 * factors / R + 2.0 * _FLOAT * basis * size.n / R
-              + coarse_bytes)
+    memory = (rates.resident + _MATRIX * local_entries + 11.0 * factors / R + coarse_bytes
+              + _FLOAT * (2.0 * _GMRES_BASIS + 8.0) * size.n / R + _piece_bytes(size, plan) * local / points)
     return Prediction(size, plan, rates, size.n / S, outer * c, ghosts if R > 1 else 0.0, coarse, entries, factors,
                       assembly, operations / R / rates.factorisation, spectral + coarse_setup, plan.iterations * one,
                       exchange, coarse_setup, size.cells / rates.partition, sent, sent * plan.iterations, memory,
@@ -334,15 +346,15 @@ def _coarse(coarse: int, size: MeshSize, plan: SplitPlan, unknowns: float,
     """
     K = plan.coarse_vectors
     columns = plan.subdomains / plan.ranks * unknowns * K
-    galerkin = 2.0 * columns * size.row_points * size.components / rates.product
+    galerkin = 2.0 * columns * size.row_points * size.components / rates.galerkin
     transfer = 2.0 * columns / rates.product
     if coarse <= _DENSE:
         return (galerkin + coarse ** 3 / rates.dense, transfer + 2.0 * coarse ** 2 / rates.vectors,
-                12.0 * columns + 24.0 * coarse ** 2)
+                _COLUMNS * columns + 24.0 * coarse ** 2)
     entries = K ** 2 * factor_entries(plan.subdomains, size.dimension)
     operations = K ** 3 * factor_operations(plan.subdomains, size.dimension)
     return (galerkin + operations / rates.factorisation, transfer + entries / rates.substitution,
-            12.0 * columns + 20.0 * entries)
+            _COLUMNS * columns + 20.0 * entries)
 
 
 def _traffic(size: MeshSize, plan: SplitPlan, ghosts: float, coarse: int) -> tuple[float, float]:
@@ -359,4 +371,12 @@ def _mesh_bytes(size: MeshSize) -> float:
     """The mesh with its unknowns, the graph of its cells and the numbering."""
     neighbours = {2: 3, 3: 4}[size.dimension]
     cell = size.vertices * (_FLOAT + _INDEX * size.components) + 2 * (_FLOAT + _INDEX) * neighbours + 6 * _FLOAT
-    return 2.0 * size.cells * cell + 6.0 * _FLOAT * size.n
+    return _PASSING * 2.0 * size.cells * cell + 6.0 * _FLOAT * size.n
+
+
+def _piece_bytes(size: MeshSize, plan: SplitPlan) -> float:
+    """All cells as the parts keep them, layers around the parts included, and as the ranks number them."""
+    points = size.n / size.components
+    grown = _grown(box_piece(size.extents, plan.parts), size.extents, plan.overlap + 1.5) * plan.parts / points
+    w = size.vertices * size.components
+    return size.cells * ((_FLOAT * size.vertices + _INDEX * w + 5 * _FLOAT) * grown + _INDEX * w + _FLOAT) * _PASSING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from romflow.core.errors import RomflowError
@@ -17,9 +18,8 @@ from romflow.tasks.mpi import Launch, run_ranks
 
 __all__ = ["predicted"]
 
-# Iterations to a residual of 1e-9 and coarse vectors of a subdomain, by the near-null space of the operator.
+# Iterations to a residual of 1e-9 that are assumed.
 _ITERATIONS = {"geneo": 30, "nicolaides": 80, "none": 200}
-_VECTORS = {1: 10.0, 3: 16.0, 6: 32.0}
 _PING = "romflow.dd.ping"
 _LIMIT = 60.0
 
@@ -50,11 +50,11 @@ def predicted(model: Any, workers: int, solves: int, *, launcher: str = "auto", 
     parts, subdomains = default_counts(size.n, size.cells, options["parts"], options["subdomains"])
     parts_of_rank(parts, ranks, 0)
     coarse = options["coarse"]
-    vectors = {"geneo": _VECTORS.get(size.modes, 8.0), "nicolaides": float(size.modes), "none": 0.0}[coarse]
     plan = SplitPlan(ranks, workers, parts, subdomains, options["overlap"],
-                     min(_ITERATIONS[coarse], options["max_iterations"]), vectors, solves,
+                     min(_ITERATIONS[coarse], options["max_iterations"]), 0.0, solves,
                      len(os.sched_getaffinity(0)) if local else 0)
     rates = measure_rates(model.problem, size, plan, spectral=coarse == "geneo", backend=options["backend"])
+    plan = replace(plan, coarse_vectors=0.0 if coarse == "none" else rates.modes)
     return predict(size, plan, _exchange(rates, launcher) if ranks > 1 else rates)
 
 

@@ -36,7 +36,7 @@ from romflow.parameters.distributions import Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.study import Study
 
-RATES = LocalRates(1e9, 5e8, 5e8, 1e7, 1e6, 1e9, 5e8, 1e5, 1e-6, 1e9, 2e8)
+RATES = LocalRates(1e9, 5e8, 5e8, 5e7, 1e7, 1e6, 1e9, 5e8, 1e5, 1e-6, 1e9, 2e8, 10.0)
 
 
 def space(*names: str, size: int = 1) -> ParameterSpace:
