@@ -26,7 +26,7 @@ __all__ = ["COARSE", "SchwarzSolver"]
 COARSE = ("geneo", "nicolaides", "none")
 EIGENSOLVERS = ("aggregated", "exact")
 THRESHOLD = 0.7
-# A set-up costs about as much as so many iterations, in two and three dimensions (measured: 60 to 140).
+# The eigenproblems cost about as much as so many iterations, in two and three dimensions (measured: 60 to 140).
 _SETUP_ITERATIONS = 80
 _REMEMBERED = 32
 
@@ -39,11 +39,11 @@ class SchwarzSolver:
     Conjugate gradients for one_level = "asm" on symmetric positive definite matrices, flexible GMRES otherwise; the two
     levels are combined by A-DEF2 (see `romflow.dd.two_level`).
 
-    Along a sweep the local factors and the columns of the coarse space are kept, and only E = Z^T A Z is made anew. The
-    excess of iterations over those after the last set-up is added up; where it has reached what a set-up costs (80
-    iterations), everything is built anew, so that a sweep never takes more than about twice the best choice. A solve
-    that exceeds this limit by itself is stopped, and tried again with everything new. Counts and not times decide, so
-    that every number of ranks takes the same steps.
+    Along a sweep the columns Z of the coarse space are kept, because their eigenproblems are most of a set-up; the local
+    factors and E = Z^T A Z are made anew. The excess of iterations over those after the last set-up is added up; where
+    it has reached what the eigenproblems cost (80 iterations), they are solved again, so that a sweep never takes more
+    than about twice the best choice. A solve that exceeds this limit by itself is stopped, and tried again with a new
+    coarse space. Counts and not times decide, so that every number of ranks takes the same steps.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class SchwarzSolver:
     near_nullspace : (local, j) array, optional
         Rigid-body modes at the rank's unknowns; constants by default.
     reuse : bool
-        Keep factors, coarse space and solutions from one matrix to the next.
+        Keep coarse space and solutions from one matrix to the next.
     eigensolver : {"aggregated", "exact"}
         Of GenEO: on a smoothed aggregation of each subdomain, or on the subdomain itself.
 
@@ -129,14 +129,14 @@ class SchwarzSolver:
         self._build(A, neumann, "first set-up")
 
     def update(self, A: sp.csr_array, neumann: Neumann) -> None:
-        """Take another parameter's matrix: the coarse operator anew, everything else where the rule above says so."""
+        """Take another parameter's matrix: factors and coarse operator anew, the coarse space where the rule says so."""
         if self._matrix is None:
             self._build(A, neumann, "first set-up")
         elif not self._reuse:
             self._build(A, neumann, "reuse is off")
         elif self._excess >= _SETUP_ITERATIONS:
             self._build(A, neumann, f"{self._excess} iterations above those after the last set-up had gathered, as "
-                                    "many as a set-up costs")
+                                    "many as a new coarse space costs")
         else:
             self._keep(A, neumann)
 
@@ -192,12 +192,13 @@ class SchwarzSolver:
     def _keep(self, A: sp.csr_array, neumann: Neumann) -> None:
         started = time.process_time()
         self._take(A, neumann)
+        self._one.setup(A, neumann)
         if self._space is not None:
             self._space.update(A)
         self._kept = True
         self._facts = {"setup_seconds": time.process_time() - started, "rebuilt": False,
-                       "why": f"local factors and coarse space kept: {self._excess} of {_SETUP_ITERATIONS} iterations "
-                              "above those after the last set-up"}
+                       "why": f"coarse space kept: {self._excess} of {_SETUP_ITERATIONS} iterations above those "
+                              "after the last set-up"}
 
     def _take(self, A: sp.csr_array, neumann: Neumann) -> None:
         with agreed(self.layout.comm, "reading its matrix"):
