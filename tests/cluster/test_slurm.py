@@ -19,6 +19,7 @@ from romflow.cli.status import read_status
 from romflow.cli.submission import submit_run
 from romflow.core.errors import ConfigError, RomflowError
 from romflow.core.schema import ClusterConfig
+from romflow.rom.loading import load
 from romflow.study import Study
 from romflow.tasks.clusters import watch
 from romflow.tasks.executor import DaskExecutor
@@ -39,10 +40,21 @@ STUDY = """
     high = 1.0
     size = 2
     [sampling]
-    method = "greedy"
-    pool = 10
+    method = "sobol"
+    size = 2
     [validation]
-    size = 4
+    size = 0
+"""
+QUEUE = """
+    [cluster]
+    kind = "slurm"
+    workers = 2
+    ranks = 2
+    memory = "600MB"
+    walltime = "00:05:00"
+    job_script_prologue = ["export MPIR_CVAR_ENABLE_HEAVY_YIELD=1"]  # the nodes share their cores
+    [solver]
+    parts = 4
 """
 
 
@@ -67,7 +79,7 @@ def slurm(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def empty_queue(slurm):
     """Each test leaves no job behind, and none takes for ever."""
-    with at_most(170):
+    with at_most(240):
         yield
         until(lambda: not queue())
 
@@ -78,7 +90,7 @@ def config(**changes):
 
 def romflow(folder, *words, **options):
     return subprocess.run([sys.executable, "-m", "romflow", *words], cwd=folder, capture_output=True, text=True,
-                          timeout=100, check=False, **options)
+                          timeout=200, check=False, **options)
 
 
 def solved(study, values):
@@ -88,18 +100,19 @@ def solved(study, values):
     assert np.array_equal(study.store.matrix(values[:, None]), np.outer(np.arange(1.0, 51.0), values))
 
 
-def test_a_study_with_two_jobs_gives_what_one_process_gives(tmp_path):
-    text = textwrap.dedent(STUDY)
-    (tmp_path / "study.toml").write_text(
-        text + '[cluster]\nkind = "slurm"\nmemory = "300MB"\nwalltime = "00:05:00"\n', encoding="utf-8")
+def test_a_study_with_two_jobs_of_two_ranks_gives_what_one_process_gives(tmp_path):
+    (tmp_path / "study.toml").write_text(textwrap.dedent(STUDY + QUEUE), encoding="utf-8")
     answer = romflow(tmp_path, "run", "study.toml", "--out", "run")
     assert answer.returncode == 0, answer.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
-    (tmp_path / "alone.toml").write_text(text + '[cluster]\nkind = "serial"\n', encoding="utf-8")
+    (tmp_path / "alone.toml").write_text(textwrap.dedent(STUDY) + '[cluster]\nkind = "serial"\n', encoding="utf-8")
     alone = Study.from_file(tmp_path / "alone.toml").run(tmp_path / "alone")
-    assert summary["validation"] == alone.summary["validation"]
-    for key in ("snapshots_solved", "snapshots_failed", "basis_size", "training_error"):
-        assert summary["offline"][key] == alone.summary["offline"][key]
+    assert summary["offline"]["snapshots_solved"] == 2 and summary["offline"]["basis_size"] == alone.rom.size
+    mu = np.array([[0.2, 0.9], [0.5, 0.3], [1.0, 1.0]])
+    answer, expected = load(tmp_path / "run" / "model.h5").solve(mu), alone.rom.solve(mu)
+    assert answer.output == pytest.approx(expected.output, rel=1e-7)
+    assert np.all(answer.error >= expected.error * (1 - 1e-6))  # a bound that knows the tolerance of its solves
+    assert np.all(answer.error <= expected.error * 1.02)
 
 
 def test_a_cancelled_job_is_replaced_and_nothing_stored_is_lost(tmp_path):
@@ -115,7 +128,7 @@ def test_a_cancelled_job_is_replaced_and_nothing_stored_is_lost(tmp_path):
         records = study.solve(executor, range(40), cancel)
         until(lambda: len(queue("RUNNING")) == 2)
         assert set(queue("RUNNING")) - set(first)
-    assert [record.status for record in records] == ["solved"] * 40
+    assert len(records) == 40 and {record.status for record in records} <= {"solved", "stored"}
     assert first[1] in seen
     solved(study, range(40))
     begun = study.log()
