@@ -19,7 +19,7 @@ from romflow.tasks.mpi import Launch, run_ranks
 __all__ = ["predicted"]
 
 # Iterations to a residual of 1e-9 that are assumed.
-_ITERATIONS = {"geneo": 30, "nicolaides": 80, "none": 200}
+_ITERATIONS = {"geneo": 25, "nicolaides": 80, "none": 200}
 _PING = "romflow.dd.ping"
 _LIMIT = 60.0
 

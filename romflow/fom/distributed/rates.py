@@ -31,8 +31,9 @@ _THRESHOLD = 0.5
 _ELEMENT = {3: "P1", 4: "Q1", 8: "hex"}
 # What a rank loads after its start: kernels of the factorisation, aggregation (measured).
 _LIBRARIES = 80e6
-# Subdomains of a real mesh are less regular than a box and have so many more modes (measured: 1.0 to 1.6).
-_ROUGHER = 1.25
+# Subdomains of a real mesh are less regular than a box, have layers and corners, and so many times more modes (measured
+# at contrasts up to 100), by dimension.
+_ROUGHER = {2: 1.4, 3: 2.4}
 
 
 def measure_rates(problem: CellProblem, size: MeshSize, plan: SplitPlan, *, spectral: bool = True,
@@ -80,7 +81,7 @@ def measure_rates(problem: CellProblem, size: MeshSize, plan: SplitPlan, *, spec
     if spectral:
         nodes = np.repeat(np.arange(len(model.mesh.points)), c)
         seconds, found = _timed(lambda: aggregated_modes(model.weighted, A, A, _THRESHOLD, model.modes, nodes), 1)
-        rate, modes = A.nnz / seconds, _ROUGHER * found.shape[1]
+        rate, modes = A.nnz / seconds, _ROUGHER[d] * found.shape[1]
         columns = sp.csr_array(found)
         galerkin = A.nnz * max(found.shape[1], 1) / _timed(lambda: A @ columns, 2)[0]
     return LocalRates(factorisation, substitution, product, galerkin, assembly, rate, _dense(), _vectors(),
