@@ -7,11 +7,16 @@ import scipy.sparse as sp
 
 from romflow.core.errors import SolveFailed
 from romflow.linalg.solvers.direct import BACKENDS, default_backend
+from romflow.linalg.solvers.pardiso import Pardiso
 from romflow.linalg.solvers.protocol import DirectBackend, Kind
+from romflow.linalg.solvers.superlu import SuperLUBackend
 
 __all__ = ["LocalFactor"]
 
 _ORDER: tuple[Kind, ...] = ("definite", "symmetric", "general")
+_SINGLE = {"pardiso": Pardiso, "superlu": SuperLUBackend}
+# A solve in single precision that is worse than this is not worth its memory.
+_TRUST = 1e-3
 
 
 class LocalFactor:
@@ -20,16 +25,23 @@ class LocalFactor:
     Parameters
     ----------
     A : csr (m, m)
-        May have no rows.
+        May have no rows; its diagonal is scaled to 1 in size first.
     kind : {"definite", "symmetric", "general"}
         The least general kind; the others follow where the factorisation refuses it.
     backend : str
         "auto" or a name of `romflow.linalg.solvers.direct.BACKENDS`.
+    single : bool
+        Factors in single precision, where the back end can and one solve is right to 1e-3; else in double.
 
     Raises
     ------
     SolveFailed
         The matrix is singular.
+
+    Notes
+    -----
+    Only the factors are kept. After a failure inside the library `solve` answers NaN, so that all ranks see it in
+    their next sum.
 
     Examples
     --------
@@ -37,35 +49,47 @@ class LocalFactor:
     array([0.5 , 0.25])
     """
 
-    def __init__(self, A: sp.csr_array, kind: Kind, backend: str = "auto") -> None:
-        self.kind, self._asked, self._engine = kind, backend, None
-        self.update(A)
-
-    def update(self, A: sp.csr_array) -> None:
-        """Factorise other numbers; the analysis is kept where the pattern is the same."""
-        if A.shape[0] == 0:
+    def __init__(self, A: sp.csr_array, kind: Kind, backend: str = "auto", single: bool = False) -> None:
+        self._rows = A.shape[0]
+        if self._rows == 0:
             return
-        pattern = (A.shape[0], A.nnz)
-        for kind in _ORDER[_ORDER.index(self.kind):]:
-            try:
-                self._factorise(A, kind, pattern)
-            except SolveFailed as error:
-                failure = error
-                self._engine = None
-                continue
-            return
-        raise failure
-
-    def _factorise(self, A: sp.csr_array, kind: Kind, pattern: tuple[int, int]) -> None:
-        if self._engine is None or self.kind != kind or pattern != self._pattern:
-            name = default_backend(*pattern, kind == "definite") if self._asked == "auto" else self._asked
-            engine: DirectBackend = BACKENDS[name](kind)
-            engine.analyse(A)
-            self._engine, self.kind, self._pattern = engine, kind, pattern
-        self._engine.factorise(A)
+        diagonal = np.abs(A.diagonal())
+        self._scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))[:, None]
+        rows = np.repeat(self._scale[:, 0], np.diff(A.indptr))
+        A = sp.csr_array((A.data * rows * self._scale[A.indices, 0], A.indices, A.indptr), shape=A.shape)
+        failure: SolveFailed | None = None
+        for precision in ((True, False) if single else (False,)):
+            for self.kind in _ORDER[_ORDER.index(kind):]:
+                try:
+                    self._engine = _factorised(A, self.kind, backend, precision)
+                except SolveFailed as error:
+                    failure = error
+                    continue
+                if not precision or self._right(A):
+                    return
+        raise SolveFailed("a local matrix is singular") if failure is None else failure
 
     def solve(self, B: np.ndarray) -> np.ndarray:
         """X (m, j) of A X = B (m, j)."""
-        if B.shape[0] == 0 or self._engine is None:
+        if self._rows == 0:
             return np.zeros(B.shape)
-        return np.asarray(self._engine.solve(B)).reshape(B.shape)
+        try:
+            return self._scale * np.asarray(self._engine.solve(self._scale * B)).reshape(B.shape)
+        except SolveFailed:
+            return np.full(B.shape, np.nan)
+
+    def _right(self, A: sp.csr_array) -> bool:
+        """Whether one solve with a known solution, which is rough, comes out right."""
+        x = np.random.default_rng(0).standard_normal((self._rows, 1))
+        error = np.asarray(self._engine.solve(A @ x)).reshape(x.shape) - x
+        return bool(np.linalg.norm(error) <= _TRUST * np.linalg.norm(x))
+
+
+def _factorised(A: sp.csr_array, kind: Kind, backend: str, single: bool) -> DirectBackend:
+    name = default_backend(A.shape[0], A.nnz, kind == "definite") if backend == "auto" else backend
+    engine: DirectBackend = _SINGLE[name](kind, single=True) if single and name in _SINGLE else BACKENDS[name](kind)
+    engine.analyse(A)
+    engine.factorise(A)
+    if isinstance(engine, Pardiso | SuperLUBackend):
+        engine.forget_matrix()
+    return engine

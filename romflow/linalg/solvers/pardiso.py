@@ -21,6 +21,7 @@ __all__ = ["Pardiso"]
 _MATRIX_TYPE = {"definite": 2, "symmetric": -2, "general": 11}
 _ANALYSE, _FACTORISE, _SOLVE, _RELEASE = 11, 22, 33, -1
 _BLOCK = 8
+_PRECISION = 27
 # Values of `iparm` by their zero-based position: own values, METIS, no refinement, indices from zero.
 _OPTIONS = {0: 1, 1: 2, 7: 0, 34: 1}
 _PIVOTING = {"definite": {}, "symmetric": {9: 13, 10: 1, 12: 1, 20: 1}, "general": {9: 13, 10: 1, 12: 1}}
@@ -33,6 +34,8 @@ class Pardiso:
     ----------
     kind : {"definite", "symmetric", "general"}
         Cholesky and Bunch-Kaufman factorisations read the upper triangle only.
+    single : bool
+        Factorise and solve in single precision: half of the memory, for preconditioners.
 
     Raises
     ------
@@ -60,14 +63,15 @@ class Pardiso:
 
     name = "pardiso"
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, single: bool = False) -> None:
         # Every new solver of pypardiso searches the disk for MKL; the one that it makes on import has found it.
         self._library = load("pardiso").scipy_aliases.pypardiso_solver.libmkl
         self._call = self._library["pardiso"]
         self._kind = kind
         self._state, self._options = np.zeros(64, dtype=np.int64), np.zeros(64, dtype=np.int32)
-        for position, value in (_OPTIONS | _PIVOTING[kind]).items():
+        for position, value in (_OPTIONS | _PIVOTING[kind] | {_PRECISION: int(single)}).items():
             self._options[position] = value
+        self._number = np.float32 if single else np.float64
         self._upper: np.ndarray | None = None
         self._analysed = False
         self._threads: int | None = None
@@ -96,13 +100,17 @@ class Pardiso:
 
     def solve(self, B: np.ndarray) -> np.ndarray:
         """Phase 33 for B (n, j), column by column where there are few: MKL is slower on thin blocks."""
-        B = np.asfortranarray(B, dtype=float)
+        B = np.asfortranarray(B, dtype=self._number)
         if B.shape[1] >= _BLOCK:
             return self._run(_SOLVE, B)
         X = np.empty_like(B)
         for column in range(B.shape[1]):
             X[:, column] = self._run(_SOLVE, B[:, column])
         return X
+
+    def forget_matrix(self) -> None:
+        """Keep the factors and what MKL reads to solve; `factorise` needs `analyse` again."""
+        self._upper = None
 
     @property
     def perturbed_pivots(self) -> int:
@@ -120,13 +128,13 @@ class Pardiso:
             self.release()
 
     def _operand(self, A: sp.csr_array) -> sp.csr_array:
-        if self._upper is None:
-            return _int32(A)
-        return _int32(sp.csr_array((A.data[self._upper], self._indices, self._indptr), shape=A.shape))
+        if self._upper is not None:
+            A = sp.csr_array((A.data[self._upper], self._indices, self._indptr), shape=A.shape)
+        return _int32(A if A.dtype == self._number else A.astype(self._number))
 
     def _run(self, phase: int, B: np.ndarray | None = None) -> np.ndarray:
         """One call of PARDISO on the matrix at hand; B (n,) or (n, j) in Fortran order for the phase that solves."""
-        A, B = self._matrix, np.zeros(0) if B is None else B
+        A, B = self._matrix, np.zeros(0, dtype=self._number) if B is None else B
         X, error = np.empty_like(B, order="F"), ctypes.c_int32(0)
         columns = B.shape[1] if B.ndim == 2 else 1
         numbers = [ctypes.byref(ctypes.c_int32(value)) for value in (1, 1, _MATRIX_TYPE[self._kind], phase, A.shape[0])]

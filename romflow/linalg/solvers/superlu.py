@@ -52,8 +52,12 @@ class SuperLUFactor:
     Made by `SuperLU`; serves any number of right-hand sides.
     """
 
-    def __init__(self, A: sp.csc_array, lu: Any, order: np.ndarray, symmetric: bool) -> None:
-        self._A, self._lu, self._order, self._symmetric = A, lu, order, symmetric
+    def __init__(self, A: sp.csc_array, lu: Any, order: np.ndarray, symmetric: bool, number: Any = np.float64) -> None:
+        self._A, self._lu, self._order, self._symmetric, self._number = A, lu, order, symmetric, number
+
+    def forget_matrix(self) -> None:
+        """Keep the factors only: from now on solve without refinement."""
+        self._A = None
 
     def solve(self, B: np.ndarray, refine: int = 1) -> np.ndarray:
         """Solution X of A X = B after `refine` steps of iterative refinement.
@@ -83,7 +87,7 @@ class SuperLUFactor:
 
     def _raw(self, B: np.ndarray) -> np.ndarray:
         X = np.empty_like(B, dtype=float)
-        X[self._order] = self._lu.solve(np.asfortranarray(B[self._order], dtype=float))
+        X[self._order] = self._lu.solve(np.asfortranarray(B[self._order], dtype=self._number))
         return X
 
     @property
@@ -148,6 +152,8 @@ class SuperLU:
         No pivoting (A must be symmetric; with positive definite A this is stable and the inertia can be read).
     panel : int
         Columns that SuperLU works on together: 1 for meshes of the plane, 8 halves the time on meshes of space.
+    single : bool
+        Factors in single precision.
 
     Examples
     --------
@@ -157,8 +163,8 @@ class SuperLU:
     array([1., 1.])
     """
 
-    def __init__(self, symmetric: bool, panel: int = PANEL["panel_size"]) -> None:
-        self.symmetric, self.panel = symmetric, panel
+    def __init__(self, symmetric: bool, panel: int = PANEL["panel_size"], single: bool = False) -> None:
+        self.symmetric, self.panel, self._number = symmetric, panel, np.float32 if single else np.float64
         self._pattern: tuple[np.ndarray, np.ndarray] | None = None
 
     def setup(self, A: sp.sparray) -> SuperLUFactor:
@@ -177,7 +183,8 @@ class SuperLU:
         A = _square(A)
         if self._pattern is None or not self._same_pattern(A):
             return self.setup(A)
-        permuted = sp.csc_array((A.data[self._gather], self._indices, self._indptr), shape=A.shape)
+        permuted = sp.csc_array((A.data[self._gather].astype(self._number, copy=False), self._indices, self._indptr),
+                                shape=A.shape)
         # Non-symmetric: a diagonal entry is kept as pivot while it is at least 1 % of its column.
         threshold = 0.0 if self.symmetric else 0.01
         try:
@@ -186,7 +193,7 @@ class SuperLU:
         except RuntimeError as error:
             raise SolveFailed(f"the factorisation of a {A.shape[0]} x {A.shape[0]} matrix failed ({error}): "
                               "the matrix is singular; check the boundary conditions and the coefficients") from None
-        return SuperLUFactor(A, lu, self._order, self.symmetric)
+        return SuperLUFactor(A, lu, self._order, self.symmetric, self._number)
 
     def _same_pattern(self, A: sp.csc_array) -> bool:
         indptr, indices = self._pattern  # type: ignore[misc]
@@ -212,12 +219,14 @@ class SuperLUBackend:
     ----------
     kind : {"definite", "symmetric", "general"}
         "definite" takes the diagonal as pivots; the other two keep a diagonal pivot of at least 1 % of its column.
+    single : bool
+        Factorise and solve in single precision: half of the memory, for preconditioners.
     """
 
     name = "superlu"
 
-    def __init__(self, kind: Kind) -> None:
-        self._solver = SuperLU(symmetric=kind == "definite")
+    def __init__(self, kind: Kind, single: bool = False) -> None:
+        self._solver = SuperLU(symmetric=kind == "definite", single=single)
         self._fresh: SuperLUFactor | None = None
 
     def analyse(self, A: sp.csr_array) -> None:
@@ -236,3 +245,9 @@ class SuperLUBackend:
     def solve(self, B: np.ndarray) -> np.ndarray:
         """Substitutions for B (n, j)."""
         return self._factor.solve(B, refine=0)
+
+    def forget_matrix(self) -> None:
+        """Keep the factors only; `factorise` needs `analyse` again."""
+        self._factor.forget_matrix()
+        self._solver = SuperLU(self._solver.symmetric)
+        self._fresh = None
