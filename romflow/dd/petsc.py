@@ -25,7 +25,7 @@ from romflow.dd.recycling import EarlierSolutions
 __all__ = ["PetscSolver", "default_options"]
 
 _THRESHOLD = 0.02
-_PASSES = 4
+_PROGRESS, _LIMIT = 0.5, -3
 _AIM = 0.9
 _GROWTH, _SLACK = 1.5, 10
 _REMEMBERED = 32
@@ -325,22 +325,23 @@ class PetscSolver:
         if size == 0.0:
             return np.zeros(b.size), 0, 0.0
         self._x.setArray(np.zeros(b.size) if guess is None else guess)
-        aim, steps, warm = _AIM * self.tolerance, 0, guess is not None
-        residual = self._true_residual(size) if warm else 1.0
-        for _ in range(_PASSES):
-            if residual <= self.tolerance or steps >= self.max_iterations:
-                break
+        self._ksp.setInitialGuessNonzero(True)
+        aim, steps = _AIM * self.tolerance, 0
+        residual = 1.0 if guess is None else self._true_residual(size)
+        while not residual <= self.tolerance:
             self._ksp.setTolerances(rtol=aim, atol=0.0, divtol=1e12, max_it=self.max_iterations - steps)
-            self._ksp.setInitialGuessNonzero(warm or steps > 0)
             self._ksp.solve(self._b, self._x)
-            steps += self._ksp.getIterationNumber()
-            residual = self._true_residual(size)
+            taken, before = self._ksp.getIterationNumber(), residual
+            steps, residual = steps + taken, self._true_residual(size)
             reason = int(self._ksp.getConvergedReason())
-            if reason < 0 and residual > self.tolerance:
-                self._fail(reason_text(reason), steps, residual, reason)
-            aim *= 0.5 * min(1.0, self.tolerance / max(residual, self.tolerance * 1e-6))
-        if not residual <= self.tolerance:
-            self._fail("the residual that it watches is not the true one; take another ksp_type", steps, residual, 0)
+            if residual <= self.tolerance:
+                break
+            if reason < 0 or steps >= self.max_iterations:
+                self._fail(reason_text(reason if reason < 0 else _LIMIT), steps, residual, reason)
+            if taken == 0 or residual > _PROGRESS * before:
+                self._fail("the true residual stagnates: rounding, where coefficients jump far, or a method that watches "
+                           "another residual", steps, residual, reason)
+            aim *= max(0.1, 0.5 * self.tolerance / residual)
         return np.array(self._x.getArray()), steps, residual
 
     def _true_residual(self, size: float) -> float:
@@ -352,6 +353,6 @@ class PetscSolver:
         kind = f"{self._ksp.getType()} with {self._ksp.getPC().getType()}"
         shown = residual if np.isfinite(residual) else None
         raise SolveFailed(f"PETSc's {kind} stopped after {steps} iterations at the relative residual {residual:.2e} "
-                          f"(asked for {self.tolerance:.1e}): {words}; raise [solver] max_iterations, change [solver] "
+                          f"(asked for {self.tolerance:.1e}): {words}; change [solver] max_iterations, tolerance or "
                           "petsc, or take method = \"schwarz\"",
                           {"iterations": steps, "relative_residual": shown, "reason": reason})
