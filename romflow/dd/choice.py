@@ -21,7 +21,8 @@ def choose(method: str, comm: Any, *, components: int, symmetric: bool) -> tuple
     Schwarz everywhere else. Measured on one rank, to 1e-8, processor seconds of set-up and iterations together, PETSc
     (GAMG, threshold .02) against Schwarz: bars of contrast 1e4 with 115,248 unknowns 2.6 (14 iterations) and 7.8 (23);
     elasticity of 55,488 unknowns in layers of contrast 1e4 5.7 (44) and 18.7 (46); elasticity of 24,336 unknowns with
-    scattered stiff balls 100 and 36 iterations at contrast 1e3, 304 and 77 at 1e4. Imports the class that it returns, and nothing of the other.
+    scattered stiff balls 100 and 36 iterations at contrast 1e3, 304 and 77 at 1e4. Imports the class
+    that it returns, and nothing of the other.
 
     Parameters
     ----------
@@ -55,9 +56,9 @@ def choose(method: str, comm: Any, *, components: int, symmetric: bool) -> tuple
     if method == "schwarz":
         return _schwarz(), "\"schwarz\" was asked for"
     if components > 1:
-        return _schwarz(), (f"two-level Schwarz, because the problem has {components} unknowns a node, where multigrid may "
-                            "need hundreds of iterations for scattered stiff pieces; method = \"petsc\" is the faster "
-                            "one for smooth or layered coefficients")
+        return _schwarz(), (f"two-level Schwarz, because the problem has {components} unknowns a node, where multigrid "
+                            "may need hundreds of iterations for scattered stiff pieces; method = \"petsc\" is faster "
+                            "for smooth or layered coefficients")
     if not symmetric:
         return _schwarz(), ("two-level Schwarz, because the problem is not symmetric: multigrid promises "
                             "nothing there")

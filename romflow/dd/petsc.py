@@ -339,8 +339,8 @@ class PetscSolver:
             if reason < 0 or steps >= self.max_iterations:
                 self._fail(reason_text(reason if reason < 0 else _LIMIT), steps, residual, reason)
             if taken == 0 or residual > _PROGRESS * before:
-                self._fail("the true residual stagnates: rounding, where coefficients jump far, or a method that watches "
-                           "another residual", steps, residual, reason)
+                self._fail("the true residual stagnates: rounding, where coefficients jump far, or a method that "
+                           "watches another residual", steps, residual, reason)
             aim *= max(0.1, 0.5 * self.tolerance / residual)
         return np.array(self._x.getArray()), steps, residual
 
