@@ -79,7 +79,7 @@ def figures(quick: bool) -> dict[str, Figure]:
         wall = time.monotonic() - started
         facts = SnapshotStore.open(folder).facts([LAYERS], "solver")[0] if record.status == "solved" else {}
     print(f"{index.n} unknowns, {index.parts} parts: {record.status} {record.message}")
-    print(f"  decomposition {decomposed:.0f} s; all {wall:.0f} s wall, {record.seconds:.0f} s processor time of the ranks")
+    print(f"  decomposition {decomposed:.0f} s; all {wall:.0f} s wall, {record.seconds:.0f} s of processors")
     print(f"  {facts}")
     print(f"  peak memory {memory.peak:.1f} GB")
     if record.status != "solved":

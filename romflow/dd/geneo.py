@@ -58,7 +58,7 @@ def exact_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, threshold
 
 def aggregated_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, threshold: float,
                      near_nullspace: np.ndarray | None, nodes: np.ndarray) -> np.ndarray:
-    """As `exact_modes`, with the eigenproblem projected on a smoothed aggregation of N: P^T N P y = lambda P^T D B D P y.
+    """As `exact_modes`, projected on a smoothed aggregation of N: P^T N P y = lambda P^T D B D P y.
 
     The modes of small lambda have little energy, and the range of P holds such vectors well; the Ritz values lie above
     the eigenvalues, so that a few modes near the threshold are missed, which a larger threshold makes up for. P has

@@ -25,7 +25,8 @@ __all__ = ["COARSE", "SchwarzSolver"]
 
 COARSE = ("geneo", "nicolaides", "none")
 EIGENSOLVERS = ("aggregated", "exact")
-THRESHOLD = 0.7
+# Of GenEO: vector problems have many more modes below it, and a coarse operator that grows with them.
+SCALAR, VECTOR = 0.7, 0.5
 # The eigenproblems cost about as much as so many iterations, in two and three dimensions (measured: 60 to 140).
 _SETUP_ITERATIONS = 80
 _REMEMBERED = 32
@@ -39,7 +40,7 @@ class SchwarzSolver:
     Conjugate gradients for one_level = "asm" on symmetric positive definite matrices, flexible GMRES otherwise; the two
     levels are combined by A-DEF2 (see `romflow.dd.two_level`).
 
-    Along a sweep the columns Z of the coarse space are kept, because their eigenproblems are most of a set-up; the local
+    Along a sweep the columns Z of the coarse space are kept, because their eigenproblems are most of a set-up; local
     factors and E = Z^T A Z are made anew. The excess of iterations over those after the last set-up is added up; where
     it has reached what the eigenproblems cost (80 iterations), they are solved again, so that a sweep never takes more
     than about twice the best choice. A solve that exceeds this limit by itself is stopped, and tried again with a new
@@ -54,8 +55,8 @@ class SchwarzSolver:
         "auto" is "ras", which needs the fewest iterations and one exchange less than "asm".
     coarse : {"geneo", "nicolaides", "none"}
     threshold : float, optional
-        GenEO keeps the modes with lambda below it, 0.7 by default: more of them mean fewer iterations and a larger
-        coarse operator.
+        GenEO keeps the modes with lambda below it, by default 0.7, and 0.5 with a near-null space: more of them mean
+        fewer iterations and a larger coarse operator.
     tolerance : float
         Relative residual, Euclidean, computed anew in the end.
     max_iterations : int
@@ -91,13 +92,15 @@ class SchwarzSolver:
         _check_names(one_level=(one_level, ("auto", *ONE_LEVEL)), coarse=(coarse, COARSE),
                      eigensolver=(eigensolver, EIGENSOLVERS))
         if not 0.0 < tolerance < 1.0 or max_iterations < 1 or (threshold is not None and not 0.0 < threshold):
-            raise InputError(f"tolerance = {tolerance}, max_iterations = {max_iterations}, threshold = {threshold}; the "
-                             "rule is 0 < tolerance < 1, at least one iteration, and a threshold above 0")
+            raise InputError(f"tolerance = {tolerance}, max_iterations = {max_iterations}, threshold = {threshold}; "
+                             "the rule is 0 < tolerance < 1, at least one iteration, and a threshold above 0")
         self.layout, self.tolerance, self.max_iterations = layout, tolerance, max_iterations
         self._definite, self._symmetric = symmetric and definite, symmetric
         self._kind: Any = "definite" if self._definite else "symmetric" if symmetric else "general"
         self._name = "ras" if one_level == "auto" else one_level
-        self._coarse, self._threshold = coarse, THRESHOLD if threshold is None else threshold
+        self._coarse = coarse
+        default = SCALAR if near_nullspace is None else VECTOR
+        self._threshold = default if threshold is None else threshold
         self._backend, self._modes, self._reuse, self._eigensolver = backend, near_nullspace, reuse, eigensolver
         self._subdomains: list[Weighted] | None = None
         self._matrix: Any = None
@@ -129,7 +132,7 @@ class SchwarzSolver:
         self._build(A, neumann, "first set-up")
 
     def update(self, A: sp.csr_array, neumann: Neumann) -> None:
-        """Take another parameter's matrix: factors and coarse operator anew, the coarse space where the rule says so."""
+        """Take another matrix: factors and coarse operator anew, the coarse space where the rule says so."""
         if self._matrix is None:
             self._build(A, neumann, "first set-up")
         elif not self._reuse:

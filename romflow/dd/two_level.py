@@ -35,5 +35,5 @@ class TwoLevel:
         return Z if self._Q is None else Z + self._Q(R - self._A @ Z)
 
     def start(self, B: np.ndarray, X: np.ndarray) -> np.ndarray:
-        """X + Q (B - A X): conjugate gradients with A-DEF2 need a first residual with Z^T r = 0 (ibid., Theorem 3.4)."""
+        """X + Q (B - A X): conjugate gradients need a first residual with Z^T r = 0 (ibid., Theorem 3.4)."""
         return X if self._Q is None else X + self._Q(B - self._A @ X)

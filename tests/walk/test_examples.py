@@ -52,3 +52,12 @@ def test_sweep(tmp_path):
     assert found["gap"] <= 1e-6
     # Without PARDISO the direct strategy is the one that the other run takes.
     assert found["speedup"] > 0.7
+
+
+def test_mesh_over_ranks(tmp_path):
+    pytest.importorskip("mpi4py")
+    found = run("06_mesh_over_ranks.py", tmp_path)
+    assert found["solved"] == 6 and found["rank_files"] == 2 * 6
+    assert found["gap"] <= 1e-9
+    # The representatives' own error is part of the bound, and makes it a little larger.
+    assert 1.0 <= found["min_ratio"] <= found["max_ratio"] <= 1.02
