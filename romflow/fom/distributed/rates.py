@@ -80,7 +80,7 @@ def measure_rates(problem: CellProblem, size: MeshSize, plan: SplitPlan, *, spec
     rate, modes, galerkin = product, float(size.modes), 0.1 * product
     if spectral:
         nodes = np.repeat(np.arange(len(model.mesh.points)), c)
-        seconds, found = _timed(lambda: aggregated_modes(model.weighted, A, A, _THRESHOLD, model.modes, nodes), 1)
+        seconds, found = _timed(lambda: aggregated_modes(model.weighted, A, A, _THRESHOLD, model.modes, nodes), 2)
         rate, modes = A.nnz / seconds, _ROUGHER[d] * found.shape[1]
         columns = sp.csr_array(found)
         galerkin = A.nnz * max(found.shape[1], 1) / _timed(lambda: A @ columns, 2)[0]
