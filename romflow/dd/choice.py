@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest
-from romflow.dd.petsc_library import library, missing
+from romflow.dd.petsc_library import absent, check_options, library, missing
 from romflow.dd.petsc_matrix import same_everywhere
 
-__all__ = ["METHODS", "choose"]
+__all__ = ["METHODS", "check", "choose"]
 
 METHODS = ("auto", "schwarz", "petsc")
+
+
+def check(method: str, options: Mapping[str, Any]) -> None:
+    """Refuse before any rank starts what every rank would refuse; loads neither MPI nor PETSc.
+
+    Parameters
+    ----------
+    method : str
+    options : mapping
+        Of PETSc.
+
+    Raises
+    ------
+    ConfigError
+        Another method; "petsc" where petsc4py is not installed; options that `check_options` refuses.
+
+    Examples
+    --------
+    >>> check("auto", {"pc_type": "gamg"})
+    >>> check("auto", {"ksp_rtol": 0.1})
+    Traceback (most recent call last):
+    romflow.core.errors.ConfigError: [solver] petsc has the key 'ksp_rtol'; write [solver] tolerance instead
+    """
+    if method not in METHODS:
+        raise ConfigError(f"no solver over ranks is called {method!r}" + nearest(method, list(METHODS)))
+    check_options(options)
+    if method == "petsc" and (reason := absent()):
+        raise ConfigError(f"[solver] method = \"petsc\" was asked for, and {reason}")
 
 
 def choose(method: str, comm: Any, *, components: int, symmetric: bool) -> tuple[type, str]:
@@ -48,8 +77,7 @@ def choose(method: str, comm: Any, *, components: int, symmetric: bool) -> tuple
     Traceback (most recent call last):
     romflow.core.errors.ConfigError: no solver over ranks is called 'petsk'; known: auto, schwarz, petsc. ...
     """
-    if method not in METHODS:
-        raise ConfigError(f"no solver over ranks is called {method!r}" + nearest(method, list(METHODS)))
+    check(method, {})
     if method == "petsc":
         library()
         return _petsc(), "\"petsc\" was asked for"
@@ -62,9 +90,9 @@ def choose(method: str, comm: Any, *, components: int, symmetric: bool) -> tuple
     if not symmetric:
         return _schwarz(), ("two-level Schwarz, because the problem is not symmetric: multigrid promises "
                             "nothing there")
-    absent = missing()
-    if not same_everywhere(comm, not absent):
-        told = absent or "it does not load on another rank"
+    reason = missing()
+    if not same_everywhere(comm, not reason):
+        told = reason or "it does not load on another rank"
         return _schwarz(), f"two-level Schwarz; PETSc is often faster on scalar problems, but {told}"
     return _petsc(), ("PETSc, because it is installed and the problem is scalar and symmetric: its algebraic multigrid "
                       "needs least time there")

@@ -12,7 +12,7 @@ from typing import Any
 
 from romflow.core.errors import ConfigError, SolveFailed
 
-__all__ = ["OptionSet", "check_options", "library", "missing", "reason_text", "spoken"]
+__all__ = ["OptionSet", "absent", "check_options", "library", "missing", "reason_text", "spoken"]
 
 _LEAST = (3, 20)
 _HOW = ("pip install romflow[petsc] builds it in half an hour, conda-forge and module systems ship it; or take "
@@ -37,6 +37,11 @@ _WORDS = {
 }
 
 
+def absent() -> str:
+    """Why PETSc is not installed, in one clause; empty where it is. Nothing is loaded."""
+    return "" if find_spec("petsc4py") else f"petsc4py is not installed: {_HOW}"
+
+
 @cache
 def missing() -> str:
     """Why PETSc cannot be used here, in one clause; empty where it can, and then it is loaded.
@@ -46,8 +51,8 @@ def missing() -> str:
     >>> isinstance(missing(), str)
     True
     """
-    if find_spec("petsc4py") is None:
-        return f"petsc4py is not installed: {_HOW}"
+    if reason := absent():
+        return reason
     try:
         import petsc4py
 

@@ -23,6 +23,7 @@ def loads(monkeypatch):
     monkeypatch.setattr(choice, "_petsc", lambda: _Petsc)
 
     def install(reason):
+        monkeypatch.setattr(choice, "absent", lambda: reason)
         monkeypatch.setattr(choice, "missing", lambda: reason)
         monkeypatch.setattr(petsc_library, "missing", lambda: reason)
 
@@ -51,6 +52,7 @@ def test_a_method_that_is_named_is_taken(loads, monkeypatch):
 def test_without_petsc4py_the_reason_names_the_extra(monkeypatch):
     monkeypatch.setattr(petsc_library, "find_spec", lambda name: None)
     assert "romflow[petsc]" in petsc_library.missing.__wrapped__()
+    choice.check("auto", {"pc_type": "gamg"})
 
 
 @pytest.mark.parametrize(("options", "word"), [
