@@ -15,7 +15,7 @@ from romflow.linalg.aggregation import aggregated
 __all__ = ["aggregated_modes", "exact_modes"]
 
 _DENSE = 300
-_SCALAR, _VECTOR = 700, 900
+_SCALAR, _VECTOR = 700, 1500
 _SHIFT = 0.02
 _FIRST, _MOST = 12, 80
 
@@ -62,7 +62,7 @@ def aggregated_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, thre
 
     The modes of small lambda have little energy, and the range of P holds such vectors well; the Ritz values lie above
     the eigenvalues, so that a few modes near the threshold are missed, which a larger threshold makes up for. P has
-    at most 700 columns for one candidate and 900 for several, or is the identity.
+    at most 700 columns for one candidate and 1500 for several, or is the identity.
 
     Parameters
     ----------
@@ -118,10 +118,25 @@ def _dense(N: np.ndarray, B: np.ndarray, threshold: float) -> tuple[np.ndarray, 
     regular = regular[np.ix_(used, used)] * scale[:, None] * scale
     regular[np.diag_indices_from(regular)] += 1e-11
     right = B[np.ix_(used, used)] * scale[:, None] * scale
-    values, vectors = sl.eigh(right, regular, subset_by_value=(1.0 / (threshold + shift), np.inf), check_finite=False)
+    values, vectors = _largest(right, regular, 1.0 / (threshold + shift))
     full = np.zeros((N.shape[0], values.size))
     full[used] = scale[:, None] * vectors[:, ::-1]
     return 1.0 / values[::-1] - shift, full
+
+
+def _largest(B: np.ndarray, N: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs of B y = mu N y with mu above `least`, rising.
+
+    Where N is not definite (the symmetric part of a transport term, cut off at the rim of a subdomain), its directions
+    of negative energy count as such of almost none.
+    """
+    try:
+        return sl.eigh(B, N, subset_by_value=(least, np.inf), check_finite=False)
+    except sl.LinAlgError:
+        energies, U = sl.eigh(N, check_finite=False)
+        U /= np.sqrt(np.maximum(energies, 1e-8 * energies[-1]))
+        values, Y = sl.eigh(U.T @ B @ U, subset_by_value=(least, np.inf), check_finite=False)
+        return values, U @ Y
 
 
 def _lanczos(N: sp.csr_array, B: sp.csr_array, threshold: float,
