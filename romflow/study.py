@@ -234,7 +234,8 @@ class Study:
         for key, number in changed.items():
             if number < 1:
                 raise ConfigError(f"{key} = {number}; the rule is a whole number from 1")
-        cluster, solver = self.config.cluster.model_copy(update=changed), self.config.solver
+        written = self.config.cluster.model_dump(exclude_unset=True)
+        cluster, solver = type(self.config.cluster).model_validate({**written, **changed}), self.config.solver
         if cluster.ranks is not None and "method" not in solver.model_fields_set:
             solver = solver.model_copy(update={"method": "auto"})
         try:

@@ -15,8 +15,9 @@ def aggregated(A: sp.csr_array, candidates: np.ndarray, most: int, groups: np.nd
                strength: float = _STRENGTH) -> sp.csr_array:
     """P (n, c) of smoothed aggregation, level by level until c <= `most` or a level no longer shrinks.
 
-    P = (I - w D^{-1} A) T with T from aggregates of strongly coupled groups of rows that holds the candidates exactly, w = 4 / (3 rho(D^{-1} A)): Vanek, Mandel and Brezina (1996). The range of P is rich in the
-    modes of small energy, also where coefficients jump.
+    P = (I - w D^{-1} A) T with T from aggregates of strongly coupled groups of rows that holds the candidates exactly,
+    w = 4 / (3 rho(D^{-1} A)): Vanek, Mandel and Brezina (1996). The range of P is rich in the modes of small energy,
+    also where coefficients jump.
 
     Parameters
     ----------

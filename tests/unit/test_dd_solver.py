@@ -22,7 +22,7 @@ Cut = tuple[Layout, Callable[[np.ndarray], tuple[sp.csr_array, Callable[[int], s
 
 
 def _cut(cells: int = 10, subdomains: int = 6, wind: float = 0.0, fixed: bool = True) -> Cut:
-    """Diffusion (with wind) in the unit cube by bars along x, cut into subdomains; coefficient of the bars -> system."""
+    """Diffusion (with wind) in the unit cube by bars along x, cut into subdomains; contrast of the bars -> system."""
     line = np.linspace(0.0, 1.0, cells + 1)
     mesh = skfem.MeshTet.init_tensor(line, line, line)
     basis = skfem.Basis(mesh, skfem.ElementTetP1(), intorder=1)
