@@ -215,17 +215,31 @@ class Decomposition:
         return np.flatnonzero(pieces(self._graph, self.cell_subdomain) > 1)
 
     def part(self, i: int) -> PartData:
-        """The data of part i. Cost: (overlap + 2) passes over the vertices of the cells of the whole mesh."""
+        """The data of part i. Cost: sorts of what the part has, and one pass over flags of the whole mesh."""
         if not 0 <= i < self.parts:
             raise InputError(f"there is no part {i}; the rule is 0 <= part < {self.parts}")
-        own = self._part_of_cell == i
-        region = _grown(own, self._cells, self.overlap + 1)
-        numbers = np.concatenate([np.flatnonzero(own), np.flatnonzero(region & ~own)])
-        own_cells = int(own.sum())
-        dofs, closure, cell_dofs = self._unknowns(numbers, own_cells, i)
+        own = np.flatnonzero(self._part_of_cell == i)
+        region = own
+        for _ in range(self.overlap + 1):
+            region = self._with_neighbours(region)
+        numbers = np.concatenate([own, region[self._part_of_cell[region] != i]])
+        dofs, closure, cell_dofs = self._unknowns(numbers, own.size, i)
         arrays = self._overlapped(numbers, cell_dofs, dofs, i)
-        return PartData(i, self.starts, self.subdomain_starts, self.overlap, numbers, own_cells, cell_dofs, dofs,
+        return PartData(i, self.starts, self.subdomain_starts, self.overlap, numbers, own.size, cell_dofs, dofs,
                         closure, self.natural[dofs], **arrays)
+
+    @cached_property
+    def _cells_of_vertices(self) -> sp.csr_array:
+        count, width = self._cells.shape
+        incidence = sp.csr_array((np.ones(self._cells.size, dtype=np.int8), self._cells.reshape(-1),
+                                  np.arange(0, self._cells.size + 1, width)),
+                                 shape=(count, int(self._cells.max()) + 1))
+        return sp.csr_array(incidence.T)
+
+    def _with_neighbours(self, numbers: np.ndarray) -> np.ndarray:
+        """The cells with all cells that share a vertex with them, rising."""
+        vertices = _marked(self._cells[numbers], self._cells_of_vertices.shape[0])
+        return _marked(self._cells_of_vertices[vertices].indices, self._cells.shape[0])
 
     def _unknowns(self, numbers: np.ndarray, own_cells: int, i: int) -> tuple[np.ndarray, int, np.ndarray]:
         """Global numbers of the part's unknowns, how many its own cells touch, and the places of all its cells."""
@@ -233,13 +247,15 @@ class Decomposition:
         free = natural >= 0
         wide = np.where(free, self.number[np.where(free, natural, 0)] if self.n else 0, -1)
         owned = np.arange(self.starts[i], self.starts[i + 1])
-        near = np.setdiff1d(wide[:own_cells][free[:own_cells]], owned)
-        far = np.setdiff1d(wide[free], np.concatenate([owned, near]))
-        dofs = np.concatenate([owned, near, far])
-        order = np.argsort(dofs)
-        places = np.full(wide.shape, -1, dtype=np.int32)
-        places[free] = order[np.searchsorted(dofs, wide[free], sorter=order)]
-        return dofs, owned.size + near.size, places
+        place = np.full(self.n, -1, dtype=np.int32)
+        place[owned] = 0
+        near = _marked(wide[:own_cells][free[:own_cells]], self.n)
+        near = near[place[near] < 0]
+        place[near] = 0
+        far = _marked(wide[free], self.n)
+        dofs = np.concatenate([owned, near, far[place[far] < 0]])
+        place[dofs] = np.arange(dofs.size, dtype=np.int32)
+        return dofs, owned.size + near.size, np.where(free, place[np.where(free, wide, 0)], np.int32(-1))
 
     def _overlapped(self, numbers: np.ndarray, cell_dofs: np.ndarray, dofs: np.ndarray, i: int) -> dict[str, Any]:
         """The arrays of all subdomains of a part, one after the other, with their starts."""
@@ -341,9 +357,13 @@ def _check(cell_dofs: np.ndarray, cells: np.ndarray, centroids: np.ndarray, over
 
 def _owners(cell_dofs: np.ndarray, cell_subdomain: np.ndarray, n: int, subdomains: int) -> np.ndarray:
     owner = np.full(n, subdomains, dtype=np.int64)
+    # Of repeated places the last value stays: the lowest subdomain.
+    order = np.argsort(-cell_subdomain, kind="stable")
     for column in range(cell_dofs.shape[1]):
-        free = cell_dofs[:, column] >= 0
-        np.minimum.at(owner, cell_dofs[free, column], cell_subdomain[free])
+        dofs, first = cell_dofs[order, column], cell_subdomain[order]
+        owner_here = np.full(n, subdomains, dtype=np.int64)
+        owner_here[dofs[dofs >= 0]] = first[dofs >= 0]
+        np.minimum(owner, owner_here, out=owner)
     lost = np.flatnonzero(owner == subdomains)
     if lost.size:
         raise InputError(f"the unknown {lost[0]} belongs to no cell ({lost.size} such); the rule is that unknowns are "
@@ -358,3 +378,10 @@ def _grown(marked: np.ndarray, vertices: np.ndarray, layers: int) -> np.ndarray:
         touched[vertices[marked]] = True
         marked = touched[vertices].any(axis=1)
     return marked
+
+
+def _marked(numbers: np.ndarray, size: int) -> np.ndarray:
+    """The distinct numbers 0 .. size - 1, rising."""
+    flags = np.zeros(size, dtype=bool)
+    flags[numbers] = True
+    return np.flatnonzero(flags)

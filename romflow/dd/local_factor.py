@@ -57,7 +57,7 @@ class LocalFactor:
         self._scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))[:, None]
         rows = np.repeat(self._scale[:, 0], np.diff(A.indptr))
         A = sp.csr_array((A.data * rows * self._scale[A.indices, 0], A.indices, A.indptr), shape=A.shape)
-        A.sort_indices()
+        A = A if A.has_sorted_indices else sp.csr_array(A.sorted_indices())
         failure: SolveFailed | None = None
         for precision in ((True, False) if single else (False,)):
             for self.kind in _ORDER[_ORDER.index(kind):]:

@@ -70,16 +70,36 @@ def split(cells: np.ndarray, centroids: np.ndarray, parts: int, method: str = "m
 def cell_graph(cells: np.ndarray, dimension: int) -> sp.csr_array:
     """Cells that share at least `dimension` vertices (in space a facet, in the plane an edge): (E, E), no diagonal.
 
-    Cost: one sparse product by chunks of rows.
+    Cost: one sort of the facets for simplices; else one sparse product by chunks of rows.
     """
     count, width = cells.shape
-    _, vertices = np.unique(cells, return_inverse=True)
+    number, vertices = np.unique(cells, return_inverse=True)
+    vertices = vertices.reshape(cells.shape)
+    if width == dimension + 1 and number.size < 2_000_000:
+        return _by_facets(np.sort(vertices, axis=1), number.size)
     incidence = sp.csr_array((np.ones(cells.size, dtype=np.int8), vertices.reshape(-1).astype(np.int32),
-                              np.arange(0, cells.size + 1, width)), shape=(count, int(vertices.max()) + 1))
+                              np.arange(0, cells.size + 1, width)), shape=(count, number.size))
     transposed = sp.csr_array(incidence.T)
     rows = [_neighbours(incidence[start:start + _CHUNK], transposed, start, min(dimension, width - 1))
             for start in range(0, count, _CHUNK)]
     return sp.csr_array(sp.vstack(rows, format="csr"))
+
+
+def _by_facets(vertices: np.ndarray, number: int) -> sp.csr_array:
+    """Pairs of simplices with a common facet, from equal keys; the vertices (E, v) of each are rising."""
+    count, width = vertices.shape
+    keys = np.empty((width, count), dtype=np.int64)
+    for left_out in range(width):
+        keys[left_out] = 0
+        for column in range(width):
+            if column != left_out:
+                keys[left_out] = keys[left_out] * number + vertices[:, column]
+    order = np.argsort(keys.ravel(), kind="stable")
+    ordered = keys.ravel()[order]
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    one, other = order[same] % count, order[same + 1] % count
+    ones = np.ones(2 * one.size, dtype=np.int8)
+    return sp.csr_array((ones, (np.concatenate([one, other]), np.concatenate([other, one]))), shape=(count, count))
 
 
 def _neighbours(some: sp.csr_array, transposed: sp.csr_array, start: int, least: int) -> sp.csr_array:
