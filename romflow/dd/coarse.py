@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import scipy.linalg as sl
@@ -18,7 +19,7 @@ from romflow.dd.schwarz import Weighted
 __all__ = ["CoarseSpace", "nicolaides"]
 
 _DENSE = 2000
-_DEPENDENT = 1e-10
+_DEPENDENT, _VANISHING = 1e-10, 1e-13
 
 
 def nicolaides(one: Weighted, A: sp.csr_array, near_nullspace: np.ndarray | None) -> np.ndarray:
@@ -88,9 +89,9 @@ class CoarseSpace:
         each = gathered(layout.comm, widths)
         self.size = int(sum(width.sum() for width in each))
         first = int(sum(width.sum() for width in each[:layout.comm.rank]))
-        self._mine = _columns(layout.local, self.size, first, subdomains, blocks)
-        self._Z = layout.exchange.add_rows(self._mine)
-        self._Zt = sp.csr_array(self._Z.T) if layout.comm.size == 1 else self._Z.T
+        mine = _columns(layout.local, self.size, first, subdomains, blocks)
+        self._all = layout.exchange.forward_rows(layout.exchange.add_rows(mine))
+        self._Z = row_block(self._all, 0, layout.owned)
 
     def update(self, A: sp.csr_array) -> None:
         """E = Z^T A Z for another matrix (local, local), exact in all rows and columns of the overlapped unknowns.
@@ -102,10 +103,14 @@ class CoarseSpace:
         """
         if self.size == 0:
             return
-        image = self._layout.exchange.add_rows(sp.csr_array(A @ self._mine))
-        part = sp.coo_array(self._Z.T @ image)
+        mine = sp.csr_array((self.size, self.size))
+        for part in self._layout.part_slices:
+            # Part by part: the image A Z of all rows at once would be larger than everything else.
+            image = row_block(A, part.start, part.stop) @ self._all
+            mine = mine + sp.csr_array(row_block(self._Z, part.start, part.stop).T) @ image
+        mine = sp.coo_array(mine)
         rows, columns, values = (np.concatenate(gathered(self._layout.comm, array)) for array in (
-            part.row.astype(np.int64), part.col.astype(np.int64), part.data))
+            mine.row.astype(np.int32), mine.col.astype(np.int32), mine.data))
         E = sp.csr_array((values, (rows, columns)), shape=(self.size, self.size))
         if self._symmetric:
             E = sp.csr_array(0.5 * (E + E.T))
@@ -114,7 +119,7 @@ class CoarseSpace:
 
     def restrict(self, R: np.ndarray) -> np.ndarray:
         """Z^T R (m, j) of R (owned, j), the same on every rank."""
-        mine = np.asarray(self._Zt @ R)[None]
+        mine = np.asarray(self._Z.T @ R)[None]
         return np.sum(np.concatenate(gathered(self._layout.comm, mine)), axis=0)
 
     def __call__(self, R: np.ndarray) -> np.ndarray:
@@ -132,20 +137,33 @@ class CoarseSpace:
         E = sp.csr_array(sp.diags_array(self._scale[:, 0]) @ E @ sp.diags_array(self._scale[:, 0]))
         self._sparse = LocalFactor(E, "definite" if self._symmetric else "general",
                                    self._backend) if self.size > _DENSE else None
-        self._inverse = None if self._sparse is not None else _dense_inverse(E.toarray(), self._symmetric)
+        self._dense = None if self._sparse is not None else _dense_inverse(E.toarray(), self._symmetric)
 
     def _solve(self, F: np.ndarray) -> np.ndarray:
         F = self._scale * F
-        return self._scale * (self._inverse @ F if self._sparse is None else self._sparse.solve(F))
+        return self._scale * (self._sparse.solve(F) if self._dense is None else self._dense(F))
 
 
-def _dense_inverse(E: np.ndarray, symmetric: bool) -> np.ndarray:
-    """The inverse, in which combinations of columns that vanish are left out."""
+def row_block(A: sp.csr_array, first: int, last: int) -> sp.csr_array:
+    """The rows first .. last - 1 of A, as a view of its values."""
+    begin, end = A.indptr[first], A.indptr[last]
+    return sp.csr_array((A.data[begin:end], A.indices[begin:end], A.indptr[first:last + 1] - begin),
+                        shape=(last - first, A.shape[1]))
+
+
+def _dense_inverse(E: np.ndarray, symmetric: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """F -> E^{-1} F; combinations of columns that vanish are left out."""
     if symmetric:
+        with suppress(sl.LinAlgError):
+            factor = sl.cho_factor(E, lower=True, check_finite=False)
+            if float(np.diag(factor[0]).min()) ** 2 > _VANISHING:
+                return lambda F: np.asarray(sl.cho_solve(factor, F, check_finite=False))
         values, vectors = sl.eigh(E)
-        keep = values > 1e-13 * values[-1]
-        return (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
-    return sl.pinv(E, rtol=1e-13)
+        keep = values > _VANISHING * values[-1]
+        inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
+    else:
+        inverse = sl.pinv(E, rtol=_VANISHING)
+    return lambda F: np.asarray(inverse @ F)
 
 
 def _columns(local: int, size: int, first: int, subdomains: Sequence[Weighted],

@@ -85,9 +85,8 @@ def aggregated_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, thre
         return np.zeros((m, 0))
     candidates = np.ones((m, 1)) if near_nullspace is None else near_nullspace[one.dofs]
     groups = np.unique(nodes[one.dofs], return_inverse=True)[1]
-    P = aggregated(N, candidates, _SCALAR if candidates.shape[1] == 1 else _VECTOR, groups)
-    Pt = sp.csr_array(P.T)
-    _, vectors = _dense((Pt @ (N @ P)).toarray(), (Pt @ (B @ P)).toarray(), threshold)
+    P, coarse = aggregated(N, candidates, _SCALAR if candidates.shape[1] == 1 else _VECTOR, groups)
+    _, vectors = _dense(coarse.toarray(), (sp.csr_array(P.T) @ (B @ P)).toarray(), threshold)
     return _normalised(one, P @ vectors)
 
 

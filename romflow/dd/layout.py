@@ -300,14 +300,29 @@ class Exchange:
         """The owned rows (owned, m) of sparse Z (local, m) after the ghost rows of all ranks were added to them."""
         if self.comm.size == 1:
             return Z
-        empty = sp.csr_array((0, Z.shape[1]))
-        out = [sp.coo_array(Z[dict(self._into)[r]] if r in dict(self._into) else empty)
-               for r in range(self.comm.size)]
-        rows = swapped(self.comm, [piece.row.astype(np.int64) for piece in out])
-        columns = swapped(self.comm, [piece.col.astype(np.int64) for piece in out])
-        values = swapped(self.comm, [piece.data for piece in out])
-        own = Z[:self.owned].tocoo()
-        targets = dict(self._out)
-        places = [targets[r][rows[r]] if r in targets else rows[r] for r in range(self.comm.size)]
+        ghosts = dict(self._into)
+        rows, columns, values = self._swapped_entries({r: Z[rows] for r, rows in ghosts.items()}, Z.shape[1])
+        own, targets = sp.coo_array(Z[:self.owned]), dict(self._out)
+        places = [targets[r][piece] if r in targets else piece for r, piece in enumerate(rows)]
         return sp.csr_array((np.concatenate([own.data, *values]), (np.concatenate([own.row, *places]),
                             np.concatenate([own.col, *columns]))), shape=(self.owned, Z.shape[1]))
+
+    def forward_rows(self, Z: sp.csr_array) -> sp.csr_array:
+        """The local rows (local, m) of the matrix whose owned rows are sparse Z (owned, m)."""
+        if self.comm.size == 1:
+            return Z
+        rows, columns, values = self._swapped_entries({r: Z[rows] for r, rows in self._out}, Z.shape[1])
+        starts = {r: place.start - self.owned for r, place in self._into}
+        places = [piece + starts.get(r, 0) for r, piece in enumerate(rows)]
+        ghosts = sp.csr_array((np.concatenate(values), (np.concatenate(places), np.concatenate(columns))),
+                              shape=(self.local - self.owned, Z.shape[1]))
+        return sp.csr_array(sp.vstack([Z, ghosts], format="csr"))
+
+    def _swapped_entries(self, pieces: dict[int, sp.csr_array],
+                         width: int) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+        """Rows, columns and values of the sparse pieces that the other ranks send to this one, by rank."""
+        empty = sp.csr_array((0, width))
+        out = [sp.coo_array(pieces.get(r, empty)) for r in range(self.comm.size)]
+        return (swapped(self.comm, [piece.row.astype(np.int64) for piece in out]),
+                swapped(self.comm, [piece.col.astype(np.int64) for piece in out]),
+                swapped(self.comm, [piece.data for piece in out]))

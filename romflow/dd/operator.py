@@ -40,7 +40,7 @@ class SplitMatrix:
         if A.shape != (layout.local, layout.local):
             raise ShapeError(f"the matrix of this rank has the shape {A.shape}; the rule is (local, local) = "
                              f"{(layout.local, layout.local)} with rows and columns in the order of Layout.dofs")
-        self._layout = layout
+        self._layout, self._A = layout, A
         end = A.indptr[layout.owned]
         self._rows = sp.csr_array((A.data[:end], A.indices[:end], A.indptr[:layout.owned + 1]),
                                   shape=(layout.owned, layout.local))
@@ -50,6 +50,11 @@ class SplitMatrix:
     def nnz(self) -> int:
         """Entries of the owned rows."""
         return int(self._rows.nnz)
+
+    def rounding(self, X: np.ndarray) -> np.ndarray:
+        """Norms (j,) of eps |A| |X|: about what the rounding of X alone does to A X. Collective; one copy of A."""
+        size = SplitMatrix(self._layout, abs(self._A))
+        return self._layout.norm(np.finfo(float).eps * (size @ np.abs(X)))
 
     def __matmul__(self, X: np.ndarray) -> np.ndarray:
         if self._strip is None:

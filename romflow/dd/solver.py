@@ -37,6 +37,9 @@ Neumann = Callable[[int], sp.csr_array]
 class SchwarzSolver:
     """||b - A x|| <= tolerance ||b|| for each column, by a Krylov method with a two-level Schwarz preconditioner.
 
+    Where x rounded to 64 bits cannot have such a small residual, because ||eps |A| |x||| is larger, a residual below
+    that is accepted, and the report says so under "rounding".
+
     Conjugate gradients for one_level = "asm" on symmetric positive definite matrices, flexible GMRES otherwise; the two
     levels are combined by A-DEF2 (see `romflow.dd.two_level`).
 
@@ -72,7 +75,7 @@ class SchwarzSolver:
     Attributes
     ----------
     report : dict
-        Of the last `solve`: method, iterations (the largest of its columns), relative_residual, coarse_size,
+        Of the last `solve`: method, iterations (the largest of its columns), relative_residual, rounding, coarse_size,
         subdomains, setup_seconds and solve_seconds (processor seconds of this rank), rebuilt, why.
 
     Raises
@@ -250,6 +253,7 @@ class SchwarzSolver:
         self.report = {
             "method": f"{'CG' if self._with_cg else 'GMRES'} + {names.get(self._name, self._name)} + {self._coarse}",
             "iterations": count, "relative_residual": 0.0 if answer is None else float(answer.residuals.max()),
+            "rounding": None if answer is None else answer.rounding,
             "coarse_size": 0 if self._space is None else self._space.size,
             "subdomains": int(self.layout.subdomain_count), **self._facts, "solve_seconds": seconds}
 

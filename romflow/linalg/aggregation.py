@@ -12,8 +12,8 @@ _POWER_STEPS = 8
 
 
 def aggregated(A: sp.csr_array, candidates: np.ndarray, most: int, groups: np.ndarray | None = None,
-               strength: float = _STRENGTH) -> sp.csr_array:
-    """P (n, c) of smoothed aggregation, level by level until c <= `most` or a level no longer shrinks.
+               strength: float = _STRENGTH) -> tuple[sp.csr_array, sp.csr_array]:
+    """P (n, c) and P^T A P of smoothed aggregation, level by level until c <= `most` or a level no longer shrinks.
 
     P = (I - w D^{-1} A) T with T from aggregates of strongly coupled groups of rows that holds the candidates exactly,
     w = 4 / (3 rho(D^{-1} A)): Vanek, Mandel and Brezina (1996). The range of P is rich in the modes of small energy,
@@ -34,7 +34,7 @@ def aggregated(A: sp.csr_array, candidates: np.ndarray, most: int, groups: np.nd
 
     Returns
     -------
-    csr (n, c)
+    csr (n, c), csr (c, c)
 
     Notes
     -----
@@ -43,8 +43,9 @@ def aggregated(A: sp.csr_array, candidates: np.ndarray, most: int, groups: np.nd
     Examples
     --------
     >>> A = sp.csr_array(sp.diags_array([-np.ones(99), 2 * np.ones(100), -np.ones(99)], offsets=[-1, 0, 1]))
-    >>> aggregated(A, np.ones((100, 1)), 40).shape
-    (100, 34)
+    >>> P, coarse = aggregated(A, np.ones((100, 1)), 40)
+    >>> P.shape, coarse.shape
+    ((100, 34), (34, 34))
     """
     groups = np.arange(A.shape[0]) if groups is None else groups
     P: sp.csr_array | None = None
@@ -54,7 +55,7 @@ def aggregated(A: sp.csr_array, candidates: np.ndarray, most: int, groups: np.nd
             break
         T = _smoothed(A, T)
         A, P = sp.csr_array(sp.csr_array(T.T) @ (A @ T)), T if P is None else P @ T
-    return sp.csr_array(sp.eye_array(A.shape[0])) if P is None else P
+    return sp.csr_array(sp.eye_array(A.shape[0])) if P is None else P, A
 
 
 def _tentative(A: sp.csr_array, groups: np.ndarray, candidates: np.ndarray,

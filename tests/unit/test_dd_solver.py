@@ -193,3 +193,21 @@ def test_too_few_iterations_and_singular_matrices_are_failures(bars: Cut) -> Non
     with pytest.raises(SolveFailed):
         floating.setup(*system(1.0))
         floating.solve(b)
+
+
+def test_the_rounding_of_the_solution_is_no_failure(bars: Cut) -> None:
+    layout, system, b = bars
+    A, neumann = system(1e6)
+    right = A @ np.random.default_rng(0).standard_normal(b.shape)
+    solver = SchwarzSolver(layout, symmetric=True, tolerance=1e-17)
+    solver.setup(A, neumann)
+    x = solver.solve(right)
+    floor = solver.report["rounding"]
+    assert floor == pytest.approx(
+        np.linalg.norm(np.finfo(float).eps * (abs(A) @ np.abs(x))) / np.linalg.norm(right), rel=1e-6)
+    assert 1e-17 < _residual(A, x, right) <= floor
+    assert _residual(A, x * (1.0 + 1e-13), right) > floor
+    solver = SchwarzSolver(layout, symmetric=True, tolerance=1e-9)
+    solver.setup(A, neumann)
+    solver.solve(right)
+    assert solver.report["rounding"] is None
