@@ -15,7 +15,7 @@ from romflow.core.errors import ConfigError, SolveFailed
 __all__ = ["OptionSet", "absent", "check_options", "library", "missing", "reason_text", "spoken"]
 
 _LEAST = (3, 20)
-_HOW = ("pip install romflow[petsc] builds it in half an hour, conda-forge and module systems ship it; or take "
+_HOW = ("pip install romflow[petsc] builds it (40 minutes), conda-forge and module systems ship it; or take "
         "method = \"schwarz\"")
 _OWN = {"ksp_rtol": "tolerance", "ksp_atol": "tolerance", "ksp_divtol": "tolerance", "ksp_max_it": "max_iterations",
         "ksp_norm_type": "tolerance", "ksp_initial_guess_nonzero": "tolerance"}
