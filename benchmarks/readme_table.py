@@ -48,6 +48,21 @@ WORDS = {
     "powers_logdet_error": "log-determinant from the same points: error over its spread",
     "powers_preconditioner_iterations": "the same as preconditioner: iterations over those of Jacobi-CG, the worse",
     "zahm_nouy_inverse_error_11": "inverse from 11 points, one parameter, Zahm-Nouy weights: relative error",
+    "max_iterations": "Poisson with bars, 115,248 unknowns, contrasts 1 to 1e6, 2 to 64 subdomains, to 1e-8: most "
+                      "iterations",
+    "iterations_growth_with_subdomains": "the same: iterations with 64 subdomains over those with 8",
+    "time_vs_naive_geneo": "the same, 16 subdomains: set-up and solve over those with exact eigenproblems, the worst",
+    "elasticity_iterations": "elasticity in layers of contrast 1e4, 24,336 and 55,488 unknowns: most iterations",
+    "rank_invariance": "1, 2 and 4 MPI ranks: largest relative difference of states, singular values, outputs",
+    "repeat_solve_cost_ratio": "ten parameters of layered elasticity, 313,200 unknowns, 2 ranks through Dask: later "
+                               "solves over the first",
+    "million_wall_minutes": "layered elasticity, 1,069,200 unknowns, 2 ranks, to 1e-8: minutes, with everything",
+    "million_memory_gb": "its peak memory over all processes (GB)",
+    "million_residual": "its relative residual",
+    "million_iterations": "its iterations",
+    "splitting_guess_poisson": "domain splitting, 255 x 255, ratio 16, Poisson: relative error of the guess",
+    "splitting_guess_advection": "the same for advection-diffusion, the worse",
+    "splitting_iterations_saved": "the same as preconditioner and guess: iterations saved, the worst",
     "auto_vs_best": "time of the solver that \"auto\" takes over the fastest installed one, six problems, the worst",
 }
 
