@@ -25,7 +25,7 @@ def test_a_pipeline_is_a_study_with_a_page(path: Path) -> None:
 def test_the_layered_beam_runs_in_parts(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")
     content = tomllib.loads((PIPELINES / "layered_beam.toml").read_text(encoding="utf-8"))
-    content["model"]["cells"], content["cluster"]["kind"] = [8, 2, 4], "serial"
+    content["model"]["cells"], content["cluster"] = [8, 2, 4], {"kind": "serial", "ranks": 1}
     content["sampling"]["size"], content["solver"]["parts"] = 4, 2
     del content["validation"]
     study = romflow.Study.from_dict(content)
