@@ -3,8 +3,8 @@
     python benchmarks/large_million.py [--quick] [--json FILE]
 
 A beam of 176 x 44 x 44 boxes of six tetrahedra (1,069,200 unknowns), seven layers, contrast 1e3, relative residual
-1e-8 (at contrast 1e4 the rounding of the solution to 64 bits alone leaves 1.3e-8). Wall-clock time of all, with decomposition, files, assembly and set-up; largest sum of the resident memory of the
-ranks.
+1e-8 (at contrast 1e4 the rounding of the solution to 64 bits alone leaves 1.3e-8). Wall-clock time of all, with
+decomposition, files, assembly and set-up; largest sum of the resident memory of the ranks.
 """
 
 from __future__ import annotations

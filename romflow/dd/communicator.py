@@ -42,7 +42,7 @@ def world() -> Any:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         raise InputError(f"MPI ranks need mpi4py and an MPI library ({' '.join(str(error).split())[:160]}): "
-                         "pip install romflow[mpi], or load the MPI of this machine") from None
+                         "pip install mpi4py mpich, or load the MPI of this machine") from None
     return MPI.COMM_WORLD
 
 

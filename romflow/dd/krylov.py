@@ -23,8 +23,8 @@ _AIM = 0.9
 class Answer:
     """Solutions X (owned, j), iterations of each column (j,), and the true relative residuals (j,).
 
-    `rounding` is None, or ||eps |A| |x||| / ||b|| where no vector of 64-bit numbers is sure to reach the tolerance: then
-    the residuals are below this and perhaps above the tolerance.
+    `rounding` is None, or ||eps |A| |x||| / ||b|| where no vector of 64-bit numbers is sure to reach the tolerance:
+    then the residuals are below this and perhaps above the tolerance.
     """
 
     X: np.ndarray
