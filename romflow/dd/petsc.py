@@ -18,6 +18,7 @@ from romflow.dd.petsc_matrix import (
     block_size,
     communicator,
     orthonormal_modes,
+    rounding,
     same_everywhere,
 )
 from romflow.dd.recycling import EarlierSolutions
@@ -76,8 +77,8 @@ class PetscSolver:
     Attributes
     ----------
     report : dict
-        Of the last `solve`: method, iterations, relative_residual, coarse_size (None), subdomains (ranks),
-        setup_seconds and solve_seconds (processor seconds of this rank), rebuilt, why.
+        Of the last `solve`: method, iterations, relative_residual, rounding (None, or the ||eps |A| |x||| / ||b|| below
+        which a residual above the tolerance was accepted), coarse_size (None), subdomains (ranks), setup_seconds and solve_seconds (processor seconds of this rank), rebuilt, why.
 
     Raises
     ------
@@ -180,7 +181,7 @@ class PetscSolver:
         self._note(started, rebuilt, why)
 
     def solve(self, B: np.ndarray, guess: np.ndarray | None = None) -> np.ndarray:
-        """X (owned, j) with ||b - A x|| <= tolerance ||b|| for each column.
+        """X (owned, j) with ||b - A x|| <= tolerance ||b|| for each column, or below the rounding of A x.
 
         The iteration starts again from its answer where its own idea of the residual was not the true one.
 
@@ -203,6 +204,7 @@ class PetscSolver:
         if guess is None and self.reuse:
             guess = self._earlier.guess(self._product, B)
         X = np.zeros(B.shape)
+        self._floor: float | None = None
         iterations, residuals = np.zeros(B.shape[1], dtype=int), np.zeros(B.shape[1])
         for column in range(B.shape[1]):
             start = None if guess is None else guess[:, column]
@@ -213,7 +215,7 @@ class PetscSolver:
             self._fresh = self._last
         self.report = {"method": f"petsc {self._ksp.getType()} + {self._ksp.getPC().getType()}",
                        "iterations": self._last, "relative_residual": float(residuals.max(initial=0.0)),
-                       "coarse_size": None, "subdomains": self.layout.comm.size, **self._setup_facts,
+                       "rounding": self._floor, "coarse_size": None, "subdomains": self.layout.comm.size, **self._setup_facts,
                        "solve_seconds": time.process_time() - started}
         if self.reuse:
             self._earlier.add(X)
@@ -336,13 +338,21 @@ class PetscSolver:
             reason = int(self._ksp.getConvergedReason())
             if residual <= self.tolerance:
                 break
-            if reason < 0 or steps >= self.max_iterations:
-                self._fail(reason_text(reason if reason < 0 else _LIMIT), steps, residual, reason)
-            if taken == 0 or residual > _PROGRESS * before:
-                self._fail("the true residual stagnates: rounding, where coefficients jump far, or a method that "
-                           "watches another residual", steps, residual, reason)
+            stuck = taken == 0 or residual > _PROGRESS * before
+            if reason < 0 or stuck or steps >= self.max_iterations:
+                self._excuse(size, steps, residual, reason if steps < self.max_iterations else _LIMIT)
+                break
             aim *= max(0.1, 0.5 * self.tolerance / residual)
         return np.array(self._x.getArray()), steps, residual
+
+    def _excuse(self, size: float, steps: int, residual: float, reason: int) -> None:
+        """Accept a residual below the rounding of A x, and note it; else say why there is none that is small enough."""
+        floor = rounding(self.layout, self._matrix, np.array(self._x.getArray())) / size
+        if residual <= floor:
+            self._floor = max(self._floor or 0.0, floor)
+            return
+        self._fail(reason_text(reason) if reason < 0 else "the true residual stagnates, and the method watches another "
+                   "one", steps, residual, reason)
 
     def _true_residual(self, size: float) -> float:
         self._matrix.mult(self._x, self._residual)

@@ -12,7 +12,7 @@ from romflow.core.errors import InputError, ShapeError
 from romflow.dd.communicator import agreed, gathered
 from romflow.dd.layout import Layout
 
-__all__ = ["Product", "RowEntries", "block_size", "communicator", "orthonormal_modes", "same_everywhere"]
+__all__ = ["Product", "RowEntries", "block_size", "communicator", "orthonormal_modes", "rounding", "same_everywhere"]
 
 
 class RowEntries:
@@ -120,6 +120,14 @@ class Product:
         """Free the two vectors."""
         self._x.destroy()
         self._y.destroy()
+
+
+def rounding(layout: Layout, A: Any, x: np.ndarray) -> float:
+    """||eps |A| |x||| for x (owned,): about what the rounding of x alone does to A x. Collective; one copy of A."""
+    indptr, columns, values = A.getValuesCSR()
+    size = sp.csr_array((np.abs(values), layout.places(columns.astype(np.int64)), indptr),
+                        shape=(layout.owned, layout.local))
+    return float(layout.norm(np.finfo(float).eps * (size @ layout.exchange.forward(np.abs(x[:, None]))))[0])
 
 
 def communicator(PETSc: Any, comm: Any) -> Any:
