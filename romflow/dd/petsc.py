@@ -78,7 +78,8 @@ class PetscSolver:
     ----------
     report : dict
         Of the last `solve`: method, iterations, relative_residual, rounding (None, or the ||eps |A| |x||| / ||b|| below
-        which a residual above the tolerance was accepted), coarse_size (None), subdomains (ranks), setup_seconds and solve_seconds (processor seconds of this rank), rebuilt, why.
+        which a residual above the tolerance was accepted), coarse_size (None), subdomains (ranks), setup_seconds and
+        solve_seconds (processor seconds of this rank), rebuilt, why.
 
     Raises
     ------
@@ -215,8 +216,8 @@ class PetscSolver:
             self._fresh = self._last
         self.report = {"method": f"petsc {self._ksp.getType()} + {self._ksp.getPC().getType()}",
                        "iterations": self._last, "relative_residual": float(residuals.max(initial=0.0)),
-                       "rounding": self._floor, "coarse_size": None, "subdomains": self.layout.comm.size, **self._setup_facts,
-                       "solve_seconds": time.process_time() - started}
+                       "rounding": self._floor, "coarse_size": None, "subdomains": self.layout.comm.size,
+                       **self._setup_facts, "solve_seconds": time.process_time() - started}
         if self.reuse:
             self._earlier.add(X)
         return X
