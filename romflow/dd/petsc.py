@@ -37,9 +37,9 @@ _LEFT = ("cg", "fcg", "pipecg", "groppcg", "pipefcg", "richardson")
 def default_options(symmetric: bool, definite: bool) -> dict[str, Any]:
     """What [solver] petsc leaves out: a Krylov method that fits, and smoothed aggregation that drops weak couplings.
 
-    The threshold .02 of the aggregation costs half as much set-up again, and makes the iterations independent of jumps
-    of the coefficient: 13 .. 15 instead of 13 .. 36 on a cube with bars of contrast 1 .. 1e6, 39 instead of 364 on
-    layered elasticity of contrast 1e4.
+    The threshold .02 of the aggregation costs two to ten times the set-up where coefficients jump, and makes the
+    iterations independent of jumps: 13 .. 15 instead of 13 .. 36 on a cube with bars of contrast 1 .. 1e6, 39 instead
+    of 364 on layered elasticity of contrast 1e4.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from romflow.core.errors import StoreError
 from romflow.core.mesh import Mesh
 from romflow.core.snapshot import Snapshot
 from romflow.core.work_sections import SolverConfig
+from romflow.dd.choice import check
 from romflow.dd.communicator import Single
 from romflow.dd.decomposition import Decomposition, default_counts
 from romflow.dd.layout import parts_of_rank
@@ -77,6 +78,7 @@ class DistributedModel:
     def __init__(self, problem: CellProblem, ranks: int, solver: Mapping[str, Any] | None = None) -> None:
         self.problem, self.ranks = problem, ranks
         self.options = {**SolverConfig(method="auto").wishes(), **(solver or {})}
+        check(self.options["method"], self.options["petsc"])
         self.parameters = problem.parameters
         self.operator_theta, self.rhs_theta = problem.theta, problem.rhs_theta
         self.output_theta, self.output_names = problem.output_theta, problem.output_names
