@@ -15,7 +15,7 @@ from romflow.linalg.aggregation import aggregated
 __all__ = ["aggregated_modes", "exact_modes"]
 
 _DENSE = 300
-_SCALAR, _VECTOR = 700, 1500
+_SCALAR, _VECTOR = 400, 1500
 _SHIFT = 0.02
 _FIRST, _MOST = 12, 80
 
@@ -62,7 +62,7 @@ def aggregated_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, thre
 
     The modes of small lambda have little energy, and the range of P holds such vectors well; the Ritz values lie above
     the eigenvalues, so that a few modes near the threshold are missed, which a larger threshold makes up for. P has
-    at most 700 columns for one candidate and 1500 for several, or is the identity.
+    at most 400 columns for one candidate and 1500 for several, or is the identity.
 
     Parameters
     ----------
