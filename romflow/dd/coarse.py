@@ -104,13 +104,14 @@ class CoarseSpace:
         if self.size == 0:
             return
         mine = sp.csr_array((self.size, self.size))
-        for part in self._layout.part_slices:
-            # Part by part: the image A Z of all rows at once would be larger than everything else.
-            image = row_block(A, part.start, part.stop) @ self._all
-            mine = mine + sp.csr_array(row_block(self._Z, part.start, part.stop).T) @ image
-        mine = sp.coo_array(mine)
+        with agreed(self._layout.comm, "forming the coarse operator"):
+            for part in self._layout.part_slices:
+                # Part by part: the image A Z of all rows at once would be larger than everything else.
+                image = row_block(A, part.start, part.stop) @ self._all
+                mine = mine + sp.csr_array(row_block(self._Z, part.start, part.stop).T) @ image
+        entries = sp.coo_array(mine)
         rows, columns, values = (np.concatenate(gathered(self._layout.comm, array)) for array in (
-            mine.row.astype(np.int32), mine.col.astype(np.int32), mine.data))
+            entries.row.astype(np.int32), entries.col.astype(np.int32), entries.data))
         E = sp.csr_array((values, (rows, columns)), shape=(self.size, self.size))
         if self._symmetric:
             E = sp.csr_array(0.5 * (E + E.T))

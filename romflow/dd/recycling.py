@@ -36,12 +36,17 @@ class EarlierSolutions:
         """The matrix is another one from now on."""
         self._image = None
 
-    def add(self, X: np.ndarray) -> None:
-        """Keep solutions (owned, j), each at unit length; zero ones are of no use."""
+    def add(self, X: np.ndarray, A: Any = None) -> None:
+        """Keep solutions (owned, j), each at unit length; zero ones are of no use.
+
+        With the matrix A of the kept products only those of the new solutions are made.
+        """
         norms = self._layout.norm(X)
         fresh = X[:, norms > 0.0] / norms[norms > 0.0]
         self._U = np.concatenate([self._U, fresh], axis=1)[:, -self._most:]
-        self._image = None
+        if self._image is not None:
+            new = None if A is None else np.concatenate([self._image, A @ fresh], axis=1)[:, -self._most:]
+            self._image = new
 
     def guess(self, A: Any, B: np.ndarray) -> np.ndarray:
         """U y (owned, j) for the right-hand sides B (owned, j); zero where nothing is kept."""

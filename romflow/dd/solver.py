@@ -30,6 +30,9 @@ SCALAR, VECTOR = 0.7, 0.5
 # The eigenproblems cost about as much as so many iterations, in two and three dimensions (measured: 60 to 140).
 _SETUP_ITERATIONS = 80
 _REMEMBERED = 32
+# Right-hand sides that are solved together: at most 16, and so that their bases take about 4 GB over all ranks, with
+# two times 40 vectors a column.
+_BASIS_BYTES, _BYTES_A_COLUMN, _WIDEST = 4e9, 640.0, 16
 
 Neumann = Callable[[int], sp.csr_array]
 
@@ -167,14 +170,16 @@ class SchwarzSolver:
             self._check(B, guess)
         active = np.flatnonzero(self.layout.norm(B) > 0.0)
         X = np.zeros(B.shape)
-        answer = None
-        if active.size:
-            start = self._start(B[:, active]) if guess is None else guess[:, active]
-            answer = self._solved(B[:, active], start)
-            X[:, active] = answer.X
-        self._note(answer, time.process_time() - started)
-        if self._reuse:
-            self._earlier.add(X)
+        answers = []
+        width = int(np.clip(_BASIS_BYTES / (self.layout.n * _BYTES_A_COLUMN), 1, _WIDEST))
+        for first in range(0, active.size, width):
+            some = active[first:first + width]
+            start = self._start(B[:, some]) if guess is None else guess[:, some]
+            answers.append(self._solved(B[:, some], start))
+            X[:, some] = answers[-1].X
+            if self._reuse:
+                self._earlier.add(X[:, some], self._matrix)
+        self._note(answers, time.process_time() - started)
         return X
 
     # -- parts --------------------------------------------------------------------------------------------------------
@@ -243,8 +248,8 @@ class SchwarzSolver:
     def _with_cg(self) -> bool:
         return self._definite and self._name in ("asm", "none")
 
-    def _note(self, answer: Answer | None, seconds: float) -> None:
-        count = 0 if answer is None else int(answer.iterations.max())
+    def _note(self, answers: list[Answer], seconds: float) -> None:
+        count = max((int(answer.iterations.max()) for answer in answers), default=0)
         if not self._kept:
             self._fresh = max(count, self._fresh or 0)
         elif self._fresh is not None:
@@ -252,8 +257,9 @@ class SchwarzSolver:
         names = {"none": "diagonal"}
         self.report = {
             "method": f"{'CG' if self._with_cg else 'GMRES'} + {names.get(self._name, self._name)} + {self._coarse}",
-            "iterations": count, "relative_residual": 0.0 if answer is None else float(answer.residuals.max()),
-            "rounding": None if answer is None else answer.rounding,
+            "iterations": count,
+            "relative_residual": max((float(answer.residuals.max()) for answer in answers), default=0.0),
+            "rounding": max((answer.rounding for answer in answers if answer.rounding is not None), default=None),
             "coarse_size": 0 if self._space is None else self._space.size,
             "subdomains": int(self.layout.subdomain_count), **self._facts, "solve_seconds": seconds}
 

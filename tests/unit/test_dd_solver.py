@@ -146,6 +146,9 @@ def test_the_guess_is_the_best_combination(bars: Cut) -> None:
     kept.add(U)
     right = A @ (U[:, 1:] @ np.array([[1.0], [2.0], [-1.0]]))
     assert np.linalg.norm(right - A @ kept.guess(A, right)) <= 1e-10 * np.linalg.norm(right)
+    more = rng.standard_normal((layout.owned, 1))
+    kept.add(more, A)
+    assert np.linalg.norm(A @ (more - kept.guess(A, A @ more))) <= 1e-10 * np.linalg.norm(A @ more)
     oldest = A @ U[:, :1]
     assert np.linalg.norm(oldest - A @ kept.guess(A, oldest)) > 0.5 * np.linalg.norm(oldest)
 
@@ -159,6 +162,20 @@ def test_columns_are_solved_together_and_zero_ones_stay_zero(bars: Cut) -> None:
     X = solver.solve(B)
     assert not X[:, 1].any()
     assert _residual(A, X[:, [0, 2]], B[:, [0, 2]]) <= 1e-9
+
+
+def test_many_columns_are_solved_in_blocks(bars: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, system, b = bars
+    monkeypatch.setattr("romflow.dd.solver._WIDEST", 2)
+    A, neumann = system(10.0)
+    solver = SchwarzSolver(layout, symmetric=True, tolerance=1e-9)
+    solver.setup(A, neumann)
+    B = np.random.default_rng(0).standard_normal((layout.owned, 5))
+    X = solver.solve(B)
+    assert _residual(A, X, B) <= 1e-9
+    assert solver.report["relative_residual"] == pytest.approx(_residual(A, X, B), rel=1e-3)
+    solver.solve(B[:, :3] @ np.ones((3, 1)))
+    assert solver.report["iterations"] <= 2
 
 
 def test_what_is_wrong_is_refused(bars: Cut) -> None:
