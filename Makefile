@@ -1,11 +1,11 @@
 # make run     from nothing to a certified reduced model: installs into .venv, then runs pipelines/thermal_block.toml
-# make test    the default tests            make lint    ruff, mypy, import-linter
+# make test    the default tests (test-all: the long ones too)            make lint    ruff, mypy, import-linter
 # make bench   the benchmarks beside peers  make clean   removes .venv, caches and runs
 # make test-petsc   builds PETSc from PyPI into .venv (about 40 minutes, once), then the tests of PETSc
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run test lint bench test-petsc clean
+.PHONY: run test test-all lint bench test-petsc clean
 
 # The first of these that really runs, is 3.11 or newer and can make an environment (a shim may exist and not run).
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
@@ -21,8 +21,11 @@ run: .venv/.installed
 	$(BIN)/romflow run pipelines/thermal_block.toml --out runs/thermal-block
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone' $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone and not long' $(PYTEST_OPTIONS)
 	$(BIN)/python -m pytest -m alone tests $(PYTEST_OPTIONS)
+
+test-all: test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long tests $(PYTEST_OPTIONS)
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

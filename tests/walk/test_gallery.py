@@ -8,7 +8,8 @@ WIND = {"diffusion": {"distribution": "log-uniform", "low": 0.05, "high": 1.0}, 
 LAYERS = {"modulus": {"low": 1.0, "high": 10.0, "size": 2}}
 CASES = [
     ({"kind": "advection-diffusion", "cells": 24}, WIND, {}),
-    ({"kind": "advection-diffusion", "cells": 24, "stability": "inf-sup"}, WIND, {}),
+    pytest.param({"kind": "advection-diffusion", "cells": 24, "stability": "inf-sup"}, WIND, {},
+                 marks=pytest.mark.long),
     ({"kind": "advection-diffusion", "cells": 24, "stability": "min-theta"}, WIND, {"projection": "galerkin"}),
     ({"kind": "linear-elasticity", "cells": [8, 2, 2]}, LAYERS, {}),
     ({"kind": "thermal-block", "blocks": [2, 2], "cells": 12, "element": "P1"},

@@ -75,7 +75,10 @@ def straight(tmp_path_factory):
     return study, (folder / "run" / "model.h5").read_bytes(), time.monotonic() - started
 
 
-@pytest.mark.parametrize("moment", range(10))
+MOMENTS = [*range(3), *(pytest.param(moment, marks=pytest.mark.long) for moment in range(3, 10))]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_run_resumes_to_the_same_bits(straight, tmp_path, moment):
     study, expected, seconds = straight
     process = start("run", study, "--out", tmp_path / "run")

@@ -31,7 +31,7 @@ def plain(tmp_path_factory):
     return finished(study(folder, 'method = "direct"\nbackend = "superlu"\n'), folder / "run")[1]
 
 
-@pytest.mark.parametrize("cluster", ["serial", "local"])
+@pytest.mark.parametrize("cluster", [pytest.param("serial", marks=pytest.mark.long), "local"])
 def test_a_sweep_gives_the_model_of_the_direct_solves(tmp_path, plain, cluster):
     done, summary = finished(study(tmp_path, 'method = "sweep"\ntolerance = 1e-9\n', cluster), tmp_path / "run")
     assert "solved with" in done.stdout
@@ -45,6 +45,7 @@ def test_a_sweep_gives_the_model_of_the_direct_solves(tmp_path, plain, cluster):
     assert (tmp_path / "run" / "store" / "solver.json").is_file()
 
 
+@pytest.mark.long
 def test_a_second_run_solves_nothing_and_a_damaged_memory_is_learnt_again(tmp_path):
     path = study(tmp_path, 'method = "sweep"\nstrategy = "learned"\n')
     finished(path, tmp_path / "run")
