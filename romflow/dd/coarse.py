@@ -16,10 +16,10 @@ from romflow.dd.layout import Layout
 from romflow.dd.local_factor import LocalFactor
 from romflow.dd.schwarz import Weighted
 
-__all__ = ["CoarseSpace", "nicolaides"]
+__all__ = ["CoarseSpace", "joined", "nicolaides"]
 
 _DENSE = 2000
-_DEPENDENT, _VANISHING = 1e-10, 1e-13
+_DEPENDENT, _VANISHING, _HELD = 1e-10, 1e-13, 0.02
 
 
 def nicolaides(one: Weighted, A: sp.csr_array, near_nullspace: np.ndarray | None) -> np.ndarray:
@@ -59,6 +59,24 @@ def _independent(V: np.ndarray) -> np.ndarray:
     return Q[:, :int(np.count_nonzero(diagonal > _DEPENDENT * diagonal[0]))]
 
 
+def joined(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """The columns of `new` (m, k) and, at most k of them, orthonormal ones of what `old` (m, l) adds to their span.
+
+    What is shorter than 2 % of a column of `old` counts as held by `new`.
+
+    Examples
+    --------
+    >>> joined(np.array([[1.0], [0.0], [0.0]]), np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])).shape
+    (3, 2)
+    """
+    Q = sl.qr(new, mode="economic")[0] if new.shape[1] else new
+    rest = old / np.maximum(np.linalg.norm(old, axis=0), np.finfo(float).tiny)
+    for _ in range(2):
+        rest = rest - Q @ (Q.T @ rest)
+    U, lengths, _ = sl.svd(rest, full_matrices=False)
+    return np.concatenate([new, U[:, lengths > _HELD][:, :new.shape[1]]], axis=1)
+
+
 class CoarseSpace:
     """Z (n, m) with columns R_i^T W_i of all subdomains, E = Z^T A Z, and Q = Z E^{-1} Z^T. Collective throughout.
 
@@ -89,6 +107,7 @@ class CoarseSpace:
         each = gathered(layout.comm, widths)
         self.size = int(sum(width.sum() for width in each))
         first = int(sum(width.sum() for width in each[:layout.comm.rank]))
+        self._edges = first + np.concatenate([[0], np.cumsum(widths)])
         mine = _columns(layout.local, self.size, first, subdomains, blocks)
         self._all = layout.exchange.forward_rows(layout.exchange.add_rows(mine))
         self._Z = row_block(self._all, 0, layout.owned)
@@ -117,6 +136,10 @@ class CoarseSpace:
             E = sp.csr_array(0.5 * (E + E.T))
         with agreed(self._layout.comm, "factorising the coarse operator"):
             self._factorise(E)
+
+    def block(self, one: Weighted, i: int) -> np.ndarray:
+        """The columns (m, k) of the rank's i-th subdomain `one`, with their partition of unity."""
+        return self._all[one.dofs][:, self._edges[i]:self._edges[i + 1]].toarray()
 
     def restrict(self, R: np.ndarray) -> np.ndarray:
         """Z^T R (m, j) of R (owned, j), the same on every rank."""

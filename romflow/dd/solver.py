@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from romflow.core.errors import ConfigError, InputError, ShapeError, SolveFailed
 from romflow.core.names import nearest
-from romflow.dd.coarse import CoarseSpace, nicolaides
+from romflow.dd.coarse import CoarseSpace, joined, nicolaides
 from romflow.dd.communicator import agreed
 from romflow.dd.geneo import aggregated_modes, exact_modes
 from romflow.dd.krylov import Answer, conjugate_gradients, flexible_gmres
@@ -27,8 +27,8 @@ COARSE = ("geneo", "nicolaides", "none")
 EIGENSOLVERS = ("aggregated", "exact")
 # Of GenEO: vector problems have many more modes below it, and a coarse operator that grows with them.
 SCALAR, VECTOR = 0.7, 0.5
-# The eigenproblems cost about as much as so many iterations, in two and three dimensions (measured: 60 to 140).
-_SETUP_ITERATIONS = 80
+# The eigenproblems cost about as much as so many iterations (measured: 30 for bars, 60 for elasticity).
+_SETUP_ITERATIONS = 40
 _REMEMBERED = 32
 # Right-hand sides that are solved together: at most 16, and so that their bases take about 4 GB over all ranks, with
 # two times 40 vectors a column.
@@ -48,9 +48,10 @@ class SchwarzSolver:
 
     Along a sweep the columns Z of the coarse space are kept, because their eigenproblems are most of a set-up; local
     factors and E = Z^T A Z are made anew. The excess of iterations over those after the last set-up is added up; where
-    it has reached what the eigenproblems cost (80 iterations), they are solved again, so that a sweep never takes more
-    than about twice the best choice. A solve that exceeds this limit by itself is stopped, and tried again with a new
-    coarse space. Counts and not times decide, so that every number of ranks takes the same steps.
+    it has reached what the eigenproblems cost (40 iterations), they are solved again, so that a sweep never takes more
+    than about twice the best choice. A solve that exceeds this limit by itself is stopped, and goes on from there with
+    a new coarse space. The new columns are joined by what the old ones add to them, so that the space comes to serve
+    the whole sweep. Counts and not times decide, so that every number of ranks takes the same steps.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ class SchwarzSolver:
         SolveFailed
             On all ranks: the tolerance is not reached.
         """
-        started = time.process_time()
+        started, self._lost = time.process_time(), 0
         with agreed(self.layout.comm, "reading its right-hand sides"):
             self._check(B, guess)
         active = np.flatnonzero(self.layout.norm(B) > 0.0)
@@ -191,10 +192,13 @@ class SchwarzSolver:
             self._subdomains = weighted_subdomains(self.layout)
             self._one = OneLevel(self.layout, self._subdomains, self._name, self._kind, self._backend)
         self._one.setup(A, neumann)
-        self._space = None
+        old, self._space = self._space if self._reuse and self._coarse == "geneo" else None, None
         if self._coarse != "none":
             with agreed(self.layout.comm, "building its coarse space"):
                 blocks = [self._block(one, A, neumann, i) for i, one in enumerate(self._subdomains)]
+                if old is not None:
+                    blocks = [joined(block, old.block(one, i)) for i, (one, block) in
+                              enumerate(zip(self._subdomains, blocks, strict=True))]
             self._space = CoarseSpace(self.layout, self._subdomains, blocks, self._symmetric, self._backend)
             self._space.update(A)
         self._fresh, self._excess, self._kept = None, 0, False
@@ -232,17 +236,23 @@ class SchwarzSolver:
     def _solved(self, B: np.ndarray, start: np.ndarray) -> Answer:
         """The answer; with what was kept first, and with everything new where that takes too long."""
         if self._kept and self._fresh is not None:
-            limit = min(self.max_iterations, self._fresh + _SETUP_ITERATIONS)
+            fresh, limit = self._fresh, min(self.max_iterations, self._fresh + _SETUP_ITERATIONS)
             try:
-                return self._iterated(B, start, limit)
+                answer = self._iterated(B, start, limit, strict=False)
             except SolveFailed:
-                self._build(self._A, self._neumann, f"no answer within {limit} iterations with what was kept")
+                limit = 0
+            else:
+                if answer.rounding is not None or answer.residuals.max() <= self.tolerance:
+                    return answer
+                start = answer.X
+            self._build(self._A, self._neumann, f"no answer within {limit} iterations with what was kept")
+            self._fresh, self._lost = fresh, limit
         return self._iterated(B, start, self.max_iterations)
 
-    def _iterated(self, B: np.ndarray, start: np.ndarray, limit: int) -> Answer:
+    def _iterated(self, B: np.ndarray, start: np.ndarray, limit: int, strict: bool = True) -> Answer:
         both = TwoLevel(self._matrix, self._one, self._space)
         krylov = conjugate_gradients if self._with_cg else flexible_gmres
-        return krylov(self.layout, self._matrix, B, both, self.tolerance, limit, both.start(B, start))
+        return krylov(self.layout, self._matrix, B, both, self.tolerance, limit, both.start(B, start), strict)
 
     @property
     def _with_cg(self) -> bool:
@@ -257,7 +267,7 @@ class SchwarzSolver:
         names = {"none": "diagonal"}
         self.report = {
             "method": f"{'CG' if self._with_cg else 'GMRES'} + {names.get(self._name, self._name)} + {self._coarse}",
-            "iterations": count,
+            "iterations": count + self._lost,
             "relative_residual": max((float(answer.residuals.max()) for answer in answers), default=0.0),
             "rounding": max((answer.rounding for answer in answers if answer.rounding is not None), default=None),
             "coarse_size": 0 if self._space is None else self._space.size,

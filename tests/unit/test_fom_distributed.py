@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from romflow.core.snapshot import Snapshot
 from romflow.dd.communicator import Single
 from romflow.dd.layout import Layout
 from romflow.fom.build import build_model, model_identity
-from romflow.fom.distributed.folder import read_numbering, read_piece
+from romflow.fom.cells import CellMesh
+from romflow.fom.distributed.folder import floating_pieces, read_numbering, read_piece
 from romflow.fom.distributed.model import DistributedModel
 from romflow.fom.distributed.terms import RankTerms, term_matrix
 from romflow.fom.protocol import SupportsAffine, SupportsParts
@@ -269,3 +271,13 @@ def test_nothing_is_made_before_it_is_asked_for():
     model = DistributedModel(watched, 2)
     assert model.spec and model.operator_theta.expressions and made == []
     assert model.n == problem.n and made == [1]
+
+
+def test_a_piece_of_the_mesh_that_floats_is_named() -> None:
+    mesh = CellMesh(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 0.0], [6.0, 0.0], [5.0, 1.0]]),
+                    np.array([[0, 1, 2], [3, 4, 5]], dtype=np.int32), "triangle", np.zeros(2, dtype=np.int64),
+                    np.array([True, False, False, False, False, False]))
+    problem = SimpleNamespace(mesh=mesh, cell_dofs=np.array([[-1, 0, 1], [2, 3, 4]]))
+    assert floating_pieces(problem) == ["1 cells around [5.333, 0.333]"]
+    problem.cell_dofs = np.array([[-1, 0, 1], [-1, 2, 3]])
+    assert floating_pieces(problem) == []

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from romflow.core.errors import StoreError
 from romflow.core.files import read_json, refused, write_json
@@ -44,6 +46,8 @@ class DecompositionIndex:
         Unknowns that the cells of each part touch.
     disconnected : int
         Subdomains that consist of several pieces.
+    floating : tuple of str
+        Connected pieces of the mesh in which no value is fixed, in words.
     """
 
     fingerprint: str
@@ -52,6 +56,7 @@ class DecompositionIndex:
     starts: np.ndarray
     closures: np.ndarray
     disconnected: int
+    floating: tuple[str, ...] = ()
 
     @property
     def parts(self) -> int:
@@ -104,6 +109,20 @@ def pieces(problem: CellProblem, whole: Decomposition) -> Iterator[PartPiece]:
         yield PartPiece(data, mesh, nodal, rhs[mine], outputs[:, :, mine])
 
 
+def floating_pieces(problem: CellProblem) -> list[str]:
+    """Connected pieces of the mesh in which no value is fixed, in words: size and centre."""
+    cells = problem.mesh.cells
+    edges = (np.repeat(cells[:, 0], cells.shape[1] - 1), cells[:, 1:].ravel())
+    P = len(problem.mesh.points)
+    count, piece = connected_components(sp.coo_array((np.ones(edges[0].size, dtype=np.int8), edges), shape=(P, P)),
+                                        directed=False)
+    of_cell = piece[cells[:, 0]]
+    held = np.zeros(count, dtype=bool)
+    held[of_cell[(problem.cell_dofs < 0).any(axis=1)]] = True
+    return [f"{inside.size} cells around {np.round(problem.mesh.centroids[inside].mean(axis=0), 3).tolist()}"
+            for number in np.flatnonzero(~held) if (inside := np.flatnonzero(of_cell == number)).size]
+
+
 def write_decomposition(problem: CellProblem, options: Mapping[str, Any], folder: str | Path) -> DecompositionIndex:
     """Decompose a problem and write ``folder/decomposition``, all of it or nothing, unless it is there.
 
@@ -127,7 +146,8 @@ def write_decomposition(problem: CellProblem, options: Mapping[str, Any], folder
         write_json(aside / "index.json", {
             "format": FORMAT, "version": VERSION, "identity": _identity(problem, options),
             "fingerprint": whole.fingerprint, "n": whole.n, "subdomains": whole.subdomains,
-            "starts": whole.starts.tolist(), "closures": closures, "disconnected": int(whole.disconnected.size)})
+            "starts": whole.starts.tolist(), "closures": closures, "disconnected": int(whole.disconnected.size),
+            "floating": floating_pieces(problem)})
         os.rename(aside, target)
     except OSError as error:
         if not target.is_dir():
@@ -156,7 +176,7 @@ def read_index(problem: CellProblem, options: Mapping[str, Any], folder: str | P
                          "partition or overlap in [solver]; choose another --out folder.")
     return DecompositionIndex(str(found["fingerprint"]), int(found["n"]), int(found["subdomains"]),
                               np.array(found["starts"], dtype=np.int64), np.array(found["closures"], dtype=np.int64),
-                              int(found["disconnected"]))
+                              int(found["disconnected"]), tuple(found["floating"]))
 
 
 def read_numbering(folder: str | Path) -> np.ndarray:

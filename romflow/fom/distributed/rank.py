@@ -89,7 +89,9 @@ class RankModel:
             u = self._solver.solve(b[:, None])[:, 0]
         except SolveFailed as error:
             self._forget()
-            raise SolveFailed(f"no solution for mu = {row[0].tolist()}: {error}",
+            loose = "; ".join(self.index.floating)
+            reason = f" (nothing is fixed in a piece of {loose}, so its values are not determined)" if loose else ""
+            raise SolveFailed(f"no solution for mu = {row[0].tolist()}{reason}: {error}",
                               {**error.report, "mu": row[0].tolist()}) from error
         report = dict(self._solver.report)
         facts = {"with": report.get("method"), "choice": self._why, **report,
