@@ -124,6 +124,25 @@ def test_a_coarse_space_that_no_longer_serves_is_built_anew(bars: Cut, monkeypat
     assert _residual(A, x, right) <= 1e-9
 
 
+def test_a_new_coarse_space_keeps_what_the_old_one_adds(bars: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, system, b = bars
+    monkeypatch.setattr("romflow.dd.solver._SETUP_ITERATIONS", 1)
+    sizes = {}
+    for together in (True, False):
+        if not together:
+            monkeypatch.setattr("romflow.dd.solver.joined", lambda new, old: new)
+        solver = SchwarzSolver(layout, symmetric=True, tolerance=1e-9)
+        for contrast in (1.0, 1e6):
+            A, neumann = system(contrast)
+            solver.update(A, neumann)
+            right = np.random.default_rng(0).standard_normal(b.shape)
+            x = solver.solve(right)
+        assert solver.report["rebuilt"]
+        assert _residual(A, x, right) <= 1e-9
+        sizes[together] = solver.report["coarse_size"]
+    assert sizes[False] < sizes[True] <= 2 * sizes[False]
+
+
 def test_earlier_solutions_shorten_the_next_solve(bars: Cut) -> None:
     layout, system, b = bars
     counts = {}

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import skfem
 
 from romflow.core.errors import ConfigError, SolveFailed
-from romflow.dd.coarse import CoarseSpace, nicolaides
+from romflow.dd.coarse import CoarseSpace, joined, nicolaides
 from romflow.dd.communicator import Single
 from romflow.dd.decomposition import Decomposition, decompose
 from romflow.dd.geneo import aggregated_modes, exact_modes
@@ -177,6 +177,20 @@ def test_the_coarse_solve_is_its_formula(channels: Problem, must_fail: Callable[
     monkeypatch.setattr("romflow.dd.coarse._DENSE", 2000)
     check(channels.coarse([np.hstack([block, block[:, :1]]) for block in blocks])(channels.b))
     assert not channels.coarse([block[:, :0] for block in blocks])(channels.b).any()
+
+
+def test_joined_columns_span_both(channels: Problem) -> None:
+    rng = np.random.default_rng(0)
+    new, old = rng.standard_normal((50, 4)), rng.standard_normal((50, 3))
+    both = joined(new, np.concatenate([old, new[:, :2] + 1e-3 * old[:, :1]], axis=1))
+    assert both.shape == (50, 7)
+    assert _distance(both, np.concatenate([new, old], axis=1)) < 1e-10
+    assert _distance(new, old) > 0.5
+    assert joined(new[:, :1], old).shape == (50, 2)
+    assert joined(new[:, :0], old).shape == (50, 0)
+    space = channels.coarse([_dense_modes(channels, i, 0.3) for i in range(4)])
+    for i, one in enumerate(channels.subdomains):
+        assert np.allclose(space.block(one, i), _dense_modes(channels, i, 0.3), atol=1e-14)
 
 
 def test_nicolaides_takes_each_piece_of_a_subdomain(channels: Problem) -> None:
