@@ -84,10 +84,18 @@ def aggregated_modes(one: Weighted, A: sp.csr_array, neumann: sp.csr_array, thre
     if m == 0 or B.nnz == 0:
         return np.zeros((m, 0))
     candidates = np.ones((m, 1)) if near_nullspace is None else near_nullspace[one.dofs]
-    groups = np.unique(nodes[one.dofs], return_inverse=True)[1]
+    groups = _by_appearance(nodes[one.dofs])
     P, coarse = aggregated(N, candidates, _SCALAR if candidates.shape[1] == 1 else _VECTOR, groups)
     _, vectors = _dense(coarse.toarray(), (sp.csr_array(P.T) @ (B @ P)).toarray(), threshold)
     return _normalised(one, P @ vectors)
+
+
+def _by_appearance(labels: np.ndarray) -> np.ndarray:
+    """The labels numbered 0, 1, .. in the order in which they appear, which does not depend on the ranks."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    number = np.empty(first.size, dtype=np.int64)
+    number[np.argsort(first)] = np.arange(first.size)
+    return number[inverse.reshape(-1)]
 
 
 def _pencil(one: Weighted, A: sp.csr_array, neumann: sp.csr_array) -> tuple[sp.csr_array, sp.csr_array]:
