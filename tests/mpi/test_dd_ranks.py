@@ -24,6 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 import skfem
 from romflow.core.errors import InputError, RomflowError
+from romflow.dd import geneo
 from romflow.dd.communicator import agreed, check_size, gathered, swapped, world
 from romflow.dd.decomposition import decompose
 from romflow.dd.layout import Layout, assemble, parts_of_rank
@@ -31,6 +32,7 @@ from romflow.dd.operator import SplitMatrix
 from romflow.dd.solver import SchwarzSolver
 
 comm, folder = world(), Path(sys.argv[1])
+geneo._SCALAR = 40  # so that subdomains of this size are aggregated
 line = np.linspace(0.0, 1.0, 7)
 mesh = skfem.MeshTet.init_tensor(line, line, line)
 free = mesh.p[0] > 1e-12
@@ -79,9 +81,9 @@ arrays = {"natural": whole(layout.natural[:layout.owned, None].astype(float)), "
           "dot": layout.dot(own, product), "norm": layout.norm(own)}
 b = np.stack([np.ones(layout.owned), np.sin(layout.dofs[:layout.owned])], axis=1)
 kinds = {"ras": {}, "asm": {"one_level": "asm"}, "oras": {"one_level": "oras", "eigensolver": "exact"},
-         "nicolaides": {"coarse": "nicolaides"}}
+         "nicolaides": {"coarse": "nicolaides"}, "loose": {"tolerance": 1e-2}}
 for name, options in kinds.items():
-    solver = SchwarzSolver(layout, symmetric=True, tolerance=1e-9, **options)
+    solver = SchwarzSolver(layout, symmetric=True, **{"tolerance": 1e-9, **options})
     solver.setup(A, neumann)
     arrays[name] = whole(solver.solve(b))
     out[name] = [solver.report["iterations"], solver.report["coarse_size"], solver.report["subdomains"]]
@@ -181,14 +183,15 @@ def test_ranks_agree_with_one_process(runs, ranks: int, must_fail: Callable[...,
     assert np.array_equal(one["natural"], many["natural"])
     assert np.array_equal(one["multiplicity"], many["multiplicity"])
     assert one["multiplicity"].max() > 2
-    solutions = ("ras", "asm", "oras", "nicolaides", "sweep-1.5", "sweep-1.6")
+    # The loose solution stops long before it is unique: it tells whether all steps were the same.
+    solutions = ("ras", "asm", "oras", "nicolaides", "sweep-1.5", "sweep-1.6", "loose")
     for name in ("product", "dot", "norm", *solutions):
         def check(found: np.ndarray, name: str = name) -> None:
             assert np.linalg.norm(found - one[name]) <= 1e-10 * np.linalg.norm(one[name])
 
         check(many[name])
         must_fail(check, many[name] * (1 + 1e-9), many[name] * (1 - 1e-9))
-    for name in ("ras", "asm", "oras", "nicolaides"):
+    for name in ("ras", "asm", "oras", "nicolaides", "loose"):
         assert all(said[name] == runs[1][1][0][name] for said in runs[ranks][1])
     assert not any(said["rebuilt"] for said in runs[ranks][1])
 
@@ -199,8 +202,10 @@ def test_one_process_is_right(runs) -> None:
     assert np.allclose(arrays["norm"], np.linalg.norm(arrays["field"], axis=0), rtol=1e-12)
     for name in ("asm", "oras", "nicolaides"):
         assert np.allclose(arrays[name], arrays["ras"], rtol=1e-4, atol=1e-6 * np.abs(arrays["ras"]).max())
-    assert said[0]["ras"][0] < said[0]["nicolaides"][0]
-    assert said[0]["ras"][1] > said[0]["nicolaides"][1] == 10
+    assert np.linalg.norm(arrays["loose"] - arrays["ras"]) > 1e-6 * np.linalg.norm(arrays["ras"])
+    assert said[0]["ras"][0] <= said[0]["nicolaides"][0]
+    assert said[0]["ras"][1] >= 5
+    assert said[0]["nicolaides"][1] == 10
 
 
 @pytest.mark.parametrize("ranks", RANKS)
