@@ -54,8 +54,8 @@ WORDS = {
     "time_vs_naive_geneo": "the same, 16 subdomains: set-up and solve over those with exact eigenproblems, the worst",
     "elasticity_iterations": "elasticity in layers of contrast 1e4, 24,336 and 55,488 unknowns: most iterations",
     "rank_invariance": "1, 2 and 4 MPI ranks: largest relative difference of states, singular values, outputs",
-    "repeat_solve_cost_ratio": "ten parameters of layered elasticity (moduli within a factor of ten), 313,200 unknowns, 2 ranks: later "
-                               "solves over the first",
+    "repeat_solve_cost_ratio": "ten parameters of layered elasticity (moduli within a factor of ten), 313,200 "
+                               "unknowns, 2 ranks: later solves over the first",
     "million_wall_minutes": "layered elasticity, 1,069,200 unknowns, 2 ranks, to 1e-8: minutes, with everything",
     "million_memory_gb": "its peak memory over all processes (GB)",
     "million_residual": "its relative residual",
