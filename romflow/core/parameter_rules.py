@@ -35,7 +35,7 @@ DISTRIBUTION_KEYS: dict[str, tuple[str, ...]] = {
 OPTIONAL_KEYS: dict[str, dict[str, float]] = {"beta": {"low": 0.0, "high": 1.0}}
 
 #: Words of the theta language, which no parameter may take.
-RESERVED = ("sqrt", "exp", "log", "sin", "cos", "tan", "abs", "min", "max", "pi")
+RESERVED = ("sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "abs", "sign", "min", "max", "pi")
 
 MAX_SIZE = 100_000
 
