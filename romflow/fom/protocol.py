@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +20,8 @@ from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.parameters.space import ParameterSpace
 
 _TRACE = 4000
+#: What goes on with a march: the index of the next stored time, and the checkpoint of the piece before it.
+Resume = tuple[int, Mapping[str, np.ndarray]]
 
 
 @runtime_checkable
@@ -103,6 +107,57 @@ class SupportsParts(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive stored times of a trajectory, and what the march goes on from behind them.
+
+    Attributes
+    ----------
+    start : int
+        Index of the first of its times among the model's.
+    times : (c,)
+        c >= 1 of them.
+    states : (n, c)
+        A state a time; about 32 MB at most (:data:`romflow.store.trajectory_writer.PIECE_BYTES`).
+    series : (o, c) or None
+        Outputs at these times that the model gives itself.
+    checkpoint : mapping of str to array
+        Numbers, of any shapes: with them the march goes on bit by bit as if it had not been interrupted. Empty: it
+        cannot go on from here.
+    seconds : float
+        Processor seconds that these times took; :func:`romflow.fom.marching.checked_march` fills it in.
+    """
+
+    start: int
+    times: np.ndarray
+    states: np.ndarray
+    series: np.ndarray | None
+    checkpoint: Mapping[str, np.ndarray]
+    seconds: float = 0.0
+
+
+@runtime_checkable
+class SupportsTime(Protocol):
+    """A model whose solution is a trajectory, which it gives piece by piece.
+
+    Its `solve(mu)` gives the final state (n,) and the final outputs.
+
+    Attributes
+    ----------
+    times : (K + 1,)
+        Stored times, strictly increasing; the first is that of the initial state.
+    """
+
+    times: np.ndarray
+
+    def march(self, mu: np.ndarray, resume: Resume | None = None) -> Iterator[Piece]:
+        """Pieces of the trajectory at mu (p,), in order and without gaps, from time 0 or from `resume` on.
+
+        `resume` is (index of the next time, checkpoint of the piece before); with index K + 1 there is nothing to give.
+        """
+        ...
+
+
 def snapshot_of(fom: FullOrderModel, mu: np.ndarray) -> Snapshot:
     """Solve once and check the answer: (n,) finite real numbers, with processor seconds in ``info["seconds"]``.
 
@@ -132,7 +187,7 @@ def snapshot_of(fom: FullOrderModel, mu: np.ndarray) -> Snapshot:
     except RomflowError:
         raise
     except (Exception, SystemExit) as error:
-        raise _crashed(name, mu, error) from error
+        raise crashed(name, mu, error) from error
     seconds = time.process_time() - start
     try:
         snapshot = answer if isinstance(answer, Snapshot) else Snapshot(answer)
@@ -167,7 +222,8 @@ def _check(name: str, snapshot: Snapshot, n: int | None, mu: np.ndarray) -> None
                               {"mu": mu.tolist(), "not_finite": bad})
 
 
-def _crashed(name: str, mu: np.ndarray, error: BaseException) -> SolveFailed:
+def crashed(name: str, mu: np.ndarray, error: BaseException) -> SolveFailed:
+    """The failed solve that an error of a model's own code is; its report holds the end of the traceback."""
     trace = "".join(traceback.format_exception(error))[-_TRACE:]
     last = one_line("".join(traceback.format_exception_only(error)))
     return SolveFailed(f"{name} raised an error for mu = {short(mu)}: {last}",
