@@ -121,7 +121,9 @@ class Study:
         model = self.config.model
         request = {"kind": model.kind, "options": dict(model.options), "parameters": self.parameters.to_spec(),
                    "base": str(self.base)}
-        solver, ranks = self.config.solver, self.config.cluster.ranks
+        solver, ranks, time = self.config.solver, self.config.cluster.ranks, self.config.time
+        if time is not None:
+            request["time"] = time.wishes()
         if solver.model_fields_set:
             request["solver"] = solver.wishes()
         return request if ranks is None else {**request, "ranks": ranks}

@@ -22,6 +22,7 @@ from romflow.core.parameter_rules import (
 )
 from romflow.core.registry import check_name
 from romflow.core.sections import OpenSection, Section
+from romflow.core.time_section import TimeConfig
 from romflow.core.work_sections import (
     JOB_KEYS,
     ClusterConfig,
@@ -42,6 +43,7 @@ __all__ = [
     "SolverConfig",
     "StudyConfig",
     "StudySection",
+    "TimeConfig",
     "ValidationConfig",
     "parse_option",
     "parse_study",
@@ -176,6 +178,7 @@ class StudyConfig(Section):
 
     study: StudySection
     model: ModelConfig
+    time: TimeConfig | None = None
     parameters: dict[str, ParameterConfig] = Field(min_length=1)
     sampling: SamplingConfig
     reduction: ReductionConfig = Field(default_factory=ReductionConfig)
@@ -209,6 +212,7 @@ class StudyConfig(Section):
 _SECTIONS: dict[str, type[Section]] = {
     "study": StudySection,
     "model": ModelConfig,
+    "time": TimeConfig,
     "parameters": ParameterConfig,
     "sampling": SamplingConfig,
     "reduction": ReductionConfig,

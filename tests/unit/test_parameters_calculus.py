@@ -9,7 +9,8 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.point_function import PointFunction
 
 MU = np.array([[0.7, 2.3], [1.9, 0.4], [0.2, 1.1]])
-TEXTS = ["a * b", "a / b", "a - 3 * b", "-a ** 2", "a ** b", "b ** -a", "2 ** a", "sqrt(a + b)", "exp(-a * b)", "log(a)",
+TEXTS = ["a * b", "a / b",
+         "a - 3 * b", "-a ** 2", "a ** b", "b ** -a", "2 ** a", "sqrt(a + b)", "exp(-a * b)", "log(a)",
          "sin(a) * cos(b)", "tan(a / 3)", "tanh(a * b)", "abs(a - b)", "sign(a - b) * a", "min(a, b, 3)",
          "max(a ** 2, b)", "a", "7", "(a + b) ** 3 / (1 + exp(a))"]
 

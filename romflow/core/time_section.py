@@ -1,0 +1,61 @@
+"""The table [time] of a study: over which times a model marches, by which scheme."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from romflow.core.sections import Section
+
+__all__ = ["TimeConfig"]
+
+_MOST = 1_000_000
+
+
+class TimeConfig(Section):
+    """[time]: the stored times from 0 to `end` and how the model gets from one to the next.
+
+    Either `end` and `steps` (equal steps) or `times` (the end of each step, rising). With `tolerance` the steps are
+    divided by the local error.
+    """
+
+    end: float | None = Field(default=None, gt=0.0)
+    steps: int | None = Field(default=None, ge=1, le=_MOST)
+    times: list[float] | None = Field(default=None, min_length=1, max_length=_MOST)
+    scheme: Literal["explicit-euler", "implicit-euler", "bdf2", "dc3", "dc4"] = "implicit-euler"
+    tolerance: float | None = Field(default=None, gt=0.0, lt=1.0)
+    load: str = "1"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, content: Any) -> Any:
+        """Take whole numbers for the floating ones, as TOML writes `end = 1`."""
+        if not isinstance(content, dict):
+            return content
+        changed = dict(content)
+        if type(changed.get("end")) is int:
+            changed["end"] = float(changed["end"])
+        if isinstance(changed.get("times"), list):
+            changed["times"] = [float(value) if type(value) is int else value for value in changed["times"]]
+        return changed
+
+    @model_validator(mode="after")
+    def _one_grid(self) -> TimeConfig:
+        if self.times is None and (self.end is None or self.steps is None):
+            raise ValueError("needs end and steps (equal steps), or times (a rising list); give one of the two.")
+        if self.times is None:
+            return self
+        if self.end is not None or self.steps is not None:
+            raise ValueError("has times beside end or steps, which say the same twice; write one of the two.")
+        rising = [0.0, *self.times]
+        for before, after in pairwise(rising):
+            if not after > before:
+                raise ValueError(f"has {after:g} after {before:g} in times; the rule is rising numbers above 0, which "
+                                 "is the start.")
+        return self
+
+    def wishes(self) -> dict[str, Any]:
+        """What was written, as JSON."""
+        return self.model_dump(exclude_unset=True)
