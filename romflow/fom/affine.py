@@ -12,6 +12,7 @@ from romflow.core.mesh import Mesh
 from romflow.core.snapshot import Snapshot
 from romflow.fom.affine_solves import FactorisedSolves, Solves, SweepSolves, make_solves
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
+from romflow.fom.sensitivity import sensitivity
 from romflow.parameters.space import ParameterSpace
 
 __all__ = ["AffineModel", "AffineOperator", "AffineOutputs", "AffineVector", "checked_inner_product"]
@@ -100,6 +101,10 @@ class AffineModel:
         u, facts = self.solves.solve(row[0])
         outputs = None if self.outputs is None else self.outputs.evaluate(u[:, None], row)[:, 0]
         return Snapshot(u, outputs, facts)
+
+    def sensitivity(self, mu: np.ndarray) -> np.ndarray:
+        """Derivatives (o, p) of the outputs with respect to the parameters; see `romflow.fom.sensitivity`."""
+        return sensitivity(self, mu)
 
     def use_solver(self, options: dict[str, Any]) -> None:
         """Solve from now on as the keys of [solver] say; a tolerance of one's own becomes part of `spec`.

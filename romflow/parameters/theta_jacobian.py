@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from romflow.core.errors import ConfigError, ShapeError
-from romflow.core.names import shown
+from romflow.core.errors import ShapeError
 from romflow.parameters.calculus import derivative
 from romflow.parameters.expressions import Theta
 
-__all__ = ["ThetaJacobian"]
+__all__ = ["ThetaJacobian", "theta_jacobian"]
 
 Array = NDArray[np.float64]
-
-_NAME = re.compile(r"(?<![A-Za-z0-9_.])[A-Za-z_][A-Za-z0-9_]*")
 
 
 class ThetaJacobian:
     """d theta_q / d mu_j for the N pairs (q, j) in which it is not zero everywhere.
 
-    Where a coefficient has a kink (``abs``, ``min``, ``max``), the derivative is that of one of its sides.
+    Where a coefficient has a kink (``abs``, ``min``, ``max``), the derivative is the mean of those of both sides.
 
     Parameters
     ----------
@@ -59,13 +56,11 @@ class ThetaJacobian:
 
     def __init__(self, theta: Theta, names: Sequence[str] | None = None) -> None:
         self.names = theta.columns if names is None else tuple(names)
-        used = [set(_NAME.findall(text)) for text in theta.expressions]
+        used = [{theta.columns[value] for kind, value in program if kind == "column"} for program in theta.programs]
         terms: list[int] = []
         columns: list[int] = []
         texts: list[str] = []
         for j, name in enumerate(self.names):
-            if name not in theta.columns:
-                raise ConfigError(f"{shown(name)} is no column of these coefficients; known: {', '.join(theta.columns)}")
             found = [q for q, words in enumerate(used) if name in words]
             partial = derivative(Theta([theta.expressions[q] for q in found], theta.columns), name)
             kept = [(q, text) for q, text in zip(found, partial.expressions, strict=True) if not _is_zero(text)]
@@ -116,3 +111,20 @@ def _is_zero(text: str) -> bool:
         return float(text) == 0.0
     except ValueError:
         return False
+
+
+def theta_jacobian(theta: Theta, names: Sequence[str] | None = None) -> ThetaJacobian:
+    """`ThetaJacobian` of these coefficients, differentiated once for all who ask with the same texts and names.
+
+    Examples
+    --------
+    >>> theta = Theta(["2 * a"], ["a"])
+    >>> theta_jacobian(theta) is theta_jacobian(Theta(["2 * a"], ["a"]))
+    True
+    """
+    return _cached(theta.expressions, theta.columns, theta.columns if names is None else tuple(names))
+
+
+@lru_cache(maxsize=256)
+def _cached(expressions: tuple[str, ...], columns: tuple[str, ...], names: tuple[str, ...]) -> ThetaJacobian:
+    return ThetaJacobian(Theta(expressions, columns), names)

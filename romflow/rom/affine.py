@@ -15,6 +15,7 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.space import ParameterSpace
 from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
 from romflow.rom.residual import EimResidual, GramResidual, OrthonormalResidual, ResidualNorm, leading
+from romflow.rom.sensitivity import affine_sensitivity
 from romflow.rom.sketched_residual import SketchedResidual
 from romflow.rom.stability import StabilityBound, stability_from_arrays
 from romflow.store.split_array import SplitArray
@@ -95,6 +96,10 @@ class AffineReducedModel(BasisModel):
         output = self._output(psi, x)
         return Answer(output=output, error=error + _ROUNDING * norm, kind=self.error_kind, coefficients=x, norm=norm,
                       output_error=self._output_error(psi, error, alpha) + _ROUNDING * np.abs(output))
+
+    def sensitivity(self, mu: Any, check: bool = True) -> np.ndarray:
+        """Derivatives (o, p, b) of the outputs at mu (b, p), all at once; see `romflow.rom.sensitivity`."""
+        return affine_sensitivity(self, mu, check)
 
     def truncate(self, size: int) -> AffineReducedModel:
         """The model on the first `size` basis vectors, by slicing alone: V, A_q, f_q and T are nested."""

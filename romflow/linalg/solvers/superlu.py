@@ -85,9 +85,28 @@ class SuperLUFactor:
                               "working precision: check the boundary conditions and the coefficients")
         return X
 
-    def _raw(self, B: np.ndarray) -> np.ndarray:
+    def solve_transposed(self, B: np.ndarray) -> np.ndarray:
+        """Solution of A^T X = B by the factors of A, after one step of iterative refinement.
+
+        Parameters
+        ----------
+        B : (n,) or (n, j)
+
+        Raises
+        ------
+        SolveFailed
+            The solution is not finite.
+        """
+        X = self._raw(B, "T")
+        X = X + self._raw(B - self._A.T @ X, "T")
+        if not np.isfinite(X).all():
+            raise SolveFailed("the transposed direct solve gave values that are not finite; the matrix is singular to "
+                              "working precision: check the boundary conditions and the coefficients")
+        return X
+
+    def _raw(self, B: np.ndarray, transposed: str = "N") -> np.ndarray:
         X = np.empty_like(B, dtype=float)
-        X[self._order] = self._lu.solve(np.asfortranarray(B[self._order], dtype=self._number))
+        X[self._order] = self._lu.solve(np.asfortranarray(B[self._order], dtype=self._number), transposed)
         return X
 
     @property
