@@ -14,11 +14,12 @@ from romflow.core.errors import ConfigError
 from romflow.core.fingerprint import check_json, fingerprint
 from romflow.core.names import nearest, shown
 from romflow.fom.cells import CellProblem
+from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.protocol import FullOrderModel, check_model
 from romflow.parameters.space import ParameterSpace
 
 _KEYS = ("kind", "options", "parameters", "base")
-_MAY = ("solver", "ranks")
+_MAY = ("solver", "ranks", "time")
 _KEPT = 4
 
 _cache: OrderedDict[str, tuple[Any, FullOrderModel]] = OrderedDict()
@@ -32,8 +33,9 @@ def build_model(request: Mapping[str, Any]) -> FullOrderModel:
     ----------
     request : mapping
         JSON: "kind" (a built-in name or "path/file.py:Class"), "options" (the model's own keys), "parameters"
-        (`ParameterSpace.to_spec`), "base" (folder of the study); "solver" where the study has [solver]; "ranks" where
-        MPI ranks solve it: the model is then a `romflow.fom.distributed.model.DistributedModel`.
+        (`ParameterSpace.to_spec`), "base" (folder of the study); "solver" where the study has [solver]; "time" where it
+        has [time]; "ranks" where MPI ranks solve it: the model is then a
+        `romflow.fom.distributed.model.DistributedModel`.
 
     Returns
     -------
@@ -69,6 +71,8 @@ def distributed_model(request: Mapping[str, Any]) -> Any:
         As for `build_model`.
     """
     _check_request(request)
+    if request.get("time") is not None:
+        raise ConfigError("[time] and [cluster] ranks are both given; models on MPI ranks are stationary: remove one")
     from romflow.fom.distributed.model import DistributedModel
 
     kind, base, ranks = request["kind"], Path(request["base"]), request["ranks"]
@@ -112,6 +116,7 @@ def _built(request: Mapping[str, Any]) -> FullOrderModel:
         return split
     fom = registry.build("model", kind, base, request["options"], base=base,
                          parameters=ParameterSpace.from_spec(request["parameters"]))
+    fom = _in_time(kind, fom, request.get("time"))
     check_model(fom, kind)
     if request.get("solver") is not None:
         if not hasattr(fom, "use_solver"):
@@ -121,6 +126,18 @@ def _built(request: Mapping[str, Any]) -> FullOrderModel:
     _check_spec(kind, fom.spec)
     model: FullOrderModel = fom
     return model
+
+
+def _in_time(kind: str, fom: Any, time: Mapping[str, Any] | None) -> Any:
+    """The model over the times of the study's table [time], where there is one."""
+    if time is None:
+        if getattr(fom, "needs_time", False):
+            raise ConfigError(f"model {kind!r} moves in time: give a table [time] with end and steps")
+        return fom
+    if not hasattr(fom, "evolving"):
+        raise ConfigError(f"model {kind!r} cannot move in time: it has no mass matrix and no method evolving(time); "
+                          "remove [time], or take another model")
+    return fom.evolving(TimeGrid(**time))
 
 
 def _check_spec(kind: str, spec: Any) -> None:
