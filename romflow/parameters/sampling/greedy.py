@@ -21,7 +21,8 @@ class Greedy:
 
     The whole pool is evaluated in one batched call for each answer of `ask` (Hesthaven, Rozza and Stamm 2016,
     Algorithm 3.1). It stops when the relative estimate error / (norm - error) is at most `tolerance` on the pool, when
-    `max_size` parameters were asked for, or when the estimate no longer falls because of rounding.
+    `max_size` parameters were asked for or the basis has that many vectors, or when the estimate no longer falls
+    because of rounding.
 
     Parameters
     ----------
@@ -103,7 +104,8 @@ class Greedy:
                              "mu": self._pool[worst].tolist()})
         met = rom.size > 0 and bool(np.max(answer.relative_error) <= self.tolerance)
         self._met = self._met + 1 if met else 0
-        self._finished = self._met > int(self.adaptive) or self._stalled()
+        full = rom.size >= self.max_size
+        self._finished = self._met > int(self.adaptive) or full or self._stalled()
         if self.adaptive and not self._finished:
             self._redraw(np.zeros_like(relative, dtype=bool) if met else self._merit > np.mean(self._merit), rom)
 
