@@ -27,7 +27,8 @@ from romflow.core.fingerprint import canonical_json
 from romflow.core.snapshot import Snapshot
 from romflow.store.seal import SEAL_LENGTH, Damaged, check_seal, sealed
 
-__all__ = ["Header", "Layout", "OtherFormat", "read_header", "read_rows", "signature", "snapshot_image"]
+__all__ = ["Header", "Layout", "OtherFormat", "add_contiguous", "place_of", "read_header", "read_rows", "signature",
+           "snapshot_image"]
 
 FORMAT = "romflow-snapshot"
 VERSION = 1
@@ -157,7 +158,7 @@ def _layout(fingerprint: str, n: int, o: int | None, p: int, slot: int) -> Layou
     with h5py.File(buffer, "w", libver="v110") as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, "fingerprint": fingerprint})
         for name, (shape, kind) in shapes.items():
-            _add_contiguous(file, name, shape, kind)
+            add_contiguous(file, name, shape, kind)
     holes = {}
     with h5py.File(buffer, "r+", libver="v110") as file:
         for name, (shape, _) in shapes.items():
@@ -166,14 +167,15 @@ def _layout(fingerprint: str, n: int, o: int | None, p: int, slot: int) -> Layou
                 dataset[()] = b"0"
             elif shape[0]:
                 dataset[0] = 0.0
-            holes[name] = _place(dataset)
+            holes[name] = place_of(dataset)
     end = holes.pop("state").start
     if not 0 < end <= len(buffer.getbuffer()) <= end + 8:
         raise NotSupported(f"HDF5 {h5py.version.hdf5_version} puts a state elsewhere than last; install another h5py.")
     return Layout(fingerprint, n, buffer.getvalue()[:end].ljust(end, b"\0"), holes)
 
 
-def _add_contiguous(file: h5py.File, name: str, shape: tuple[int, ...], kind: str) -> None:
+def add_contiguous(file: h5py.File, name: str, shape: tuple[int, ...], kind: str) -> None:
+    """A dataset that gets its place when it is first written to, and whose space is not filled."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.CONTIGUOUS)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_LATE)
@@ -227,7 +229,7 @@ def _read_layout(path: Path, descriptor: int) -> Layout:
                 raise OtherFormat(str(file.attrs.get("format")))
             if (version := int(file.attrs["version"])) != VERSION:
                 raise Damaged(f"it has format version {version}, and this romflow reads version {VERSION}")
-            holes = {name: _place(dataset) for name, dataset in file.items()}
+            holes = {name: place_of(dataset) for name, dataset in file.items()}
             n, fingerprint = int(file["state"].size), str(file.attrs["fingerprint"])
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise Damaged("it is not the HDF5 file of a snapshot") from error
@@ -235,7 +237,8 @@ def _read_layout(path: Path, descriptor: int) -> Layout:
     return Layout(fingerprint, n, start, holes)
 
 
-def _place(dataset: h5py.Dataset) -> slice:
+def place_of(dataset: h5py.Dataset) -> slice:
+    """The bytes of a contiguous dataset within its file."""
     place = int(dataset.id.get_offset() or 0)
     return slice(place, place + int(dataset.nbytes))
 

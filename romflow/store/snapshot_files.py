@@ -30,6 +30,8 @@ from romflow.store.snapshot_file import (
 )
 from romflow.store.split_file import SPLIT_FORMAT, SplitHeader, parts_folder, read_split_header, split_image
 from romflow.store.split_files import SplitFiles
+from romflow.store.trajectory_files import TrajectoryFiles, pieces_folder, pieces_of
+from romflow.store.trajectory_piece import PieceHeader
 
 __all__ = ["SnapshotFiles", "is_key", "make_folder"]
 
@@ -70,6 +72,7 @@ class SnapshotFiles:
         self._headers: dict[str, Header] = {}
         self._layout: Layout | None = None
         self.splits = SplitFiles()
+        self.trajectories = TrajectoryFiles()
 
     def path(self, key: str) -> Path:
         """File of a key, which may not exist."""
@@ -90,12 +93,36 @@ class SnapshotFiles:
                 if time.time() - part.stat().st_mtime > _STALE:
                     part.unlink()
         self.splits.remove_stale(Path(self._base))
+        self.trajectories.remove_stale(Path(self._base))
 
     def write(self, key: str, mu: NDArray[np.float64], snapshot: Snapshot) -> None:
         """Write the file of a key, replacing an older one."""
         file = self.path(key)
         self._replace(file, snapshot_image(self.fingerprint, key, mu, snapshot))
         self.splits.remove(file)
+        self.trajectories.remove(file)
+
+    def write_trajectory(self, key: str, mu: NDArray[np.float64], last: Snapshot, pieces: list[str]) -> None:
+        """Write the file of a trajectory whose pieces are written, replacing an older one."""
+        self._replace(self.path(key), snapshot_image(self.fingerprint, key, mu, last))
+        self.trajectories.remove(self.path(key), pieces)
+
+    def chain_of(self, key: str) -> list[PieceHeader]:
+        """The pieces of a trajectory from which it goes on; those that do not hold are set aside."""
+        file = self.path(key)
+        try:
+            chain, bad = self.trajectories.chain(file, self.fingerprint, key)
+        except OSError as error:
+            raise refused("read", pieces_folder(file), error) from error
+        for place, reason in bad:
+            self._move_aside(place, f"{key}.{place.stem}", key, reason)
+        return chain
+
+    def drop_pieces(self, key: str, names: list[str]) -> None:
+        """Remove pieces of a trajectory but for those that its snapshot names."""
+        header = self.checked(key)
+        kept = set() if header is None else {entry["file"] for entry in pieces_of(header.info)}
+        self.trajectories.remove_these(self.path(key), [name for name in names if name not in kept])
 
     def write_split(self, key: str, mu: NDArray[np.float64], outputs: NDArray[np.float64] | None, info: dict[str, Any],
                     starts: NDArray[np.int64], files: list[dict[str, Any]]) -> None:
@@ -124,6 +151,7 @@ class SnapshotFiles:
         except OSError as error:
             raise refused("remove", self.path(key), error) from error
         self.splits.remove(self.path(key))
+        self.trajectories.remove(self.path(key))
         self._headers.pop(key, None)
 
     def checked(self, key: str) -> Header | None:
@@ -139,6 +167,7 @@ class SnapshotFiles:
             header = self._read_header(file, key) if known is None or fresh else known
             if isinstance(header, SplitHeader):
                 self.splits.check(file, header, part)
+            self.trajectories.check(file, pieces_of(header.info))
         except FileNotFoundError:
             return None
         except Damaged as error:
@@ -170,24 +199,31 @@ class SnapshotFiles:
 
     def _set_aside(self, key: str, reason: str) -> None:
         """Move a snapshot's file to ``damaged/`` under a free name, and note the reason beside it."""
-        file, folder = self.path(key), self.folder / "damaged"
+        file = self.path(key)
+        place = self._move_aside(file, key, key, reason)
+        self._headers.pop(key, None)
+        if place is None:
+            return
+        with contextlib.suppress(OSError):
+            if parts_folder(file).exists():
+                os.replace(parts_folder(file), parts_folder(place))
+
+    def _move_aside(self, file: Path, stem: str, key: str, reason: str) -> Path | None:
+        """Move a file to ``damaged/``; None if another process did it."""
+        folder, number = self.folder / "damaged", 0
         make_folder(folder)
-        number = 0
-        while (place := folder / (f"{key}.{number}.h5" if number else f"{key}.h5")).exists():
+        while (place := folder / (f"{stem}.{number}.h5" if number else f"{stem}.h5")).exists():
             number += 1
         try:
             os.replace(file, place)
         except FileNotFoundError:
-            return  # another process did it
+            return None
         except OSError as error:
             raise refused("set aside", file, error) from error
-        with contextlib.suppress(OSError):
-            if parts_folder(file).exists():
-                os.replace(parts_folder(file), parts_folder(place))
-        self._headers.pop(key, None)
         self.damaged.append((place, reason))
         when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(place.with_suffix(".json"), {"file": place.name, "key": key, "reason": reason, "when": when})
+        return place
 
     def needed(self, key: str, part: int | None = None) -> Header:
         """As :meth:`checked` (of one part's file only, if a part is given), but absence is an error."""

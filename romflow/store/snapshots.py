@@ -19,11 +19,12 @@ from romflow.store.identity import difference, read_identity, write_identity
 from romflow.store.snapshot_file import Header
 from romflow.store.snapshot_files import SnapshotFiles, is_key, make_folder
 from romflow.store.split_snapshots import SplitSnapshots
+from romflow.store.trajectory_snapshots import TrajectorySnapshots
 
 __all__ = ["SnapshotStore"]
 
 
-class SnapshotStore(SplitSnapshots):
+class SnapshotStore(SplitSnapshots, TrajectorySnapshots):
     """Snapshots of one model in a folder; what was put is got back bit by bit, or is not there.
 
     A snapshot is one sealed HDF5 file ``snapshots/<first 2 digits>/<key>.h5``, written aside and renamed: a killed
