@@ -132,8 +132,8 @@ def test_a_configuration_cannot_be_changed(tmp_path):
         (
             "[sampling]",
             "[samplign]",
-            "no section is called 'samplign'; known: study, model, parameters, sampling, "
-            "reduction, validation, failures, solver, cluster, export. Did you mean 'sampling'?",
+            "no section is called 'samplign'; known: study, model, time, parameters, "
+            "sampling, reduction, validation, failures, solver, cluster, export. Did you mean 'sampling'?",
         ),
         (
             "low = 0.1",
