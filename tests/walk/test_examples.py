@@ -61,3 +61,12 @@ def test_mesh_over_ranks(tmp_path):
     assert found["gap"] <= 1e-9
     # The representatives' own error is part of the bound, and makes it a little larger.
     assert 1.0 <= found["min_ratio"] <= found["max_ratio"] <= 1.02
+
+
+def test_calibration(tmp_path):
+    found = run("07_calibration.py", tmp_path)
+    assert found["error"] <= 3e-3 < 0.1 < found["start_error"]
+    # The noise explains the whole error; the reduced model's share of it is below a hundredth.
+    assert 0.1 <= found["error_in_spreads"] <= 3.0
+    assert 1e-12 < found["model_error_in_spreads"] <= 0.01
+    assert found["output_bound"] <= 1e-4
