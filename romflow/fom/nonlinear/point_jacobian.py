@@ -120,5 +120,5 @@ def _blocks(A: sp.csr_array, components: Sequence[int], points: np.ndarray, P: i
     names = np.full((E, width), -1, dtype=np.int64)
     names[cell, local] = keys % n
     blocks = np.zeros((len(components), E, s, width))
-    np.add.at(blocks, (part.row // (E * s), place // s, place % s, local[numbers]), part.data)
+    blocks[part.row // (E * s), place // s, place % s, local[numbers]] = part.data
     return names, blocks
