@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +14,10 @@ from romflow.fom.affine_solves import FactorisedSolves, Solves, SweepSolves, mak
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.sensitivity import sensitivity
 from romflow.parameters.space import ParameterSpace
+
+if TYPE_CHECKING:
+    from romflow.fom.evolution.model import EvolutionModel
+    from romflow.fom.evolution.time_grid import TimeGrid
 
 __all__ = ["AffineModel", "AffineOperator", "AffineOutputs", "AffineVector", "checked_inner_product"]
 
@@ -43,6 +47,8 @@ class AffineModel:
         Largest relative residual ||f - A u|| / ||f|| (Euclidean) of an accepted solution.
     near_nullspace : (n, j) array, optional
         Vectors that A maps to almost nothing, such as rigid-body modes, for multigrid.
+    mass : sparse (n, n), optional
+        M, symmetric positive definite: with it the model can move in time, see `evolving`.
 
     Raises
     ------
@@ -65,14 +71,15 @@ class AffineModel:
     def __init__(self, parameters: ParameterSpace, operator: AffineOperator, rhs: AffineVector,
                  inner_product: sp.sparray, outputs: AffineOutputs | None = None, *, spec: dict[str, Any],
                  norm: str = "X", stability: dict[str, Any] | None = None, mesh: Mesh | None = None,
-                 residual_tolerance: float = 1e-9, near_nullspace: np.ndarray | None = None) -> None:
+                 residual_tolerance: float = 1e-9, near_nullspace: np.ndarray | None = None,
+                 mass: sp.sparray | None = None) -> None:
         n = operator.shape[0]
         _check_shapes(n, operator, rhs, outputs, mesh)
         self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs
         self.inner_product = checked_inner_product(inner_product, n)
         self.n, self.spec, self.norm, self.stability, self.mesh = n, spec, norm, stability, mesh
         self.residual_tolerance = residual_tolerance
-        self.near_nullspace = near_nullspace
+        self.near_nullspace, self.mass = near_nullspace, mass
         self.solves: Solves = FactorisedSolves(self, residual_tolerance)
 
     @property
@@ -101,6 +108,18 @@ class AffineModel:
         u, facts = self.solves.solve(row[0])
         outputs = None if self.outputs is None else self.outputs.evaluate(u[:, None], row)[:, 0]
         return Snapshot(u, outputs, facts)
+
+    def evolving(self, time: TimeGrid) -> EvolutionModel:
+        """The model M du/dt + A(mu) u = load(mu, t) f(mu) on these times, at rest at first.
+
+        Raises
+        ------
+        NotSupported
+            The model has no mass matrix.
+        """
+        from romflow.fom.evolution.making import evolving
+
+        return evolving(self, self.mass, time)
 
     def sensitivity(self, mu: np.ndarray) -> np.ndarray:
         """Derivatives (o, p) of the outputs with respect to the parameters; see `romflow.fom.sensitivity`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,6 +14,10 @@ from romflow.fom.affine import AffineModel
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.cells import CellMesh, CellProblem
 from romflow.linalg.affine_pattern import AffinePattern
+
+if TYPE_CHECKING:
+    from romflow.fom.evolution.model import EvolutionModel
+    from romflow.fom.evolution.time_grid import TimeGrid
 
 # Local entries below this share of the largest one are rounding of zero (right angles) and would only cause fill.
 _ZERO = 1e-14
@@ -46,6 +51,13 @@ class CellModel(AffineModel):
             norm=problem.norm, stability=problem.stability,
             mesh=picture_mesh(problem.mesh, problem.nodal, problem.components),
             near_nullspace=problem.near_nullspace())
+
+    def evolving(self, time: TimeGrid) -> EvolutionModel:
+        """The model M du/dt + A(mu) u = load(mu, t) f(mu) on these times, M the mass matrix of the cells."""
+        from romflow.fom.evolution.making import evolving
+        from romflow.fom.evolution.mass import mass_matrix
+
+        return evolving(self, mass_matrix(self.problem), time)
 
 
 def scattered(cell_dofs: np.ndarray, local: np.ndarray, n: int) -> sp.csr_array:

@@ -52,6 +52,11 @@ class Elements:
         weighted = self._values * self._weights[:, None, :]
         return np.asarray(weighted @ self._gradients[:, :, direction].transpose(0, 2, 1))
 
+    def value_products(self) -> np.ndarray:
+        """(E, v, v): int of phi_i phi_j; exact on parallelograms and boxes, not on triangles and tetrahedra."""
+        weighted = self._values * self._weights[:, None, :]
+        return np.asarray(weighted @ self._values.transpose(0, 2, 1))
+
     def load(self) -> np.ndarray:
         """(E, v): int of phi_i."""
         return np.asarray(np.einsum("eiq,eq->ei", self._values, self._weights))

@@ -1,0 +1,210 @@
+"""Full-order models that move in time: M du/dt + A(mu, t) u + N(u; mu, t) = f(mu, t), u(0) = u0(mu)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from romflow.core.errors import InputError, NotSupported, ShapeError, SolveFailed
+from romflow.core.mesh import Mesh
+from romflow.core.snapshot import Snapshot
+from romflow.fom.affine import checked_inner_product
+from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
+from romflow.fom.evolution.system import Orderings, TimeSystem
+from romflow.fom.evolution.time_grid import TimeGrid
+from romflow.fom.protocol import Piece, Resume, short
+from romflow.linalg.stepping.march import march
+from romflow.parameters.space import ParameterSpace
+from romflow.parameters.timed import depends_on_time
+
+__all__ = ["EvolutionModel"]
+
+# Bytes of the states of one piece of a trajectory.
+_PIECE = 32 << 20
+
+
+class EvolutionModel:
+    """M du/dt + A(mu, t) u + N(u; mu, t) = f(mu, t) on the times of a grid, one factorisation for each size of step.
+
+    Parameters
+    ----------
+    parameters : ParameterSpace
+    mass : sparse (n, n)
+        M, symmetric positive definite.
+    operator : AffineOperator or None
+        A; its coefficients may have the column "t" after those of the parameters.
+    rhs : AffineVector or None
+        f, likewise.
+    inner_product : sparse (n, n)
+        X, in whose norm errors are measured.
+    time : TimeGrid
+    nonlinear : PointTerm, optional
+        N; implicit schemes solve their steps by Newton's method.
+    initial : AffineVector, optional
+        u0; zero where it is not given.
+    outputs : AffineOutputs, optional
+        Linear functionals of the state at each time.
+    spec : dict
+        JSON identity of the model without its times.
+    norm : str
+        Name of the norm of X.
+    stability : dict, optional
+        See `romflow.fom.protocol.SupportsAffine`.
+    mesh : Mesh, optional
+    piece_bytes : int
+        States of at most so many bytes are handed on at a time.
+
+    Attributes
+    ----------
+    times : (K + 1,)
+
+    Raises
+    ------
+    ShapeError, InputError
+        Shapes do not fit each other; a matrix is not symmetric or not finite.
+
+    Examples
+    --------
+    >>> from romflow.parameters.distributions import Uniform
+    >>> from romflow.parameters.expressions import Theta
+    >>> from romflow.parameters.space import Parameter
+    >>> space = ParameterSpace([Parameter("a", Uniform(1.0, 2.0))])
+    >>> one = sp.eye_array(1)
+    >>> model = EvolutionModel(space, one, AffineOperator(Theta(["a"], ["a"]), [one]), None, one,
+    ...     TimeGrid(1.0, 2), initial=AffineVector(Theta(["1"], ["a"]), np.ones((1, 1))), spec={"kind": "decay"})
+    >>> model.solve(np.array([2.0])).state
+    array([0.25])
+    """
+
+    def __init__(self, parameters: ParameterSpace, mass: sp.sparray, operator: AffineOperator | None,
+                 rhs: AffineVector | None, inner_product: sp.sparray, time: TimeGrid, *,
+                 nonlinear: Any = None, initial: AffineVector | None = None, outputs: AffineOutputs | None = None,
+                 spec: dict[str, Any], norm: str = "X", stability: dict[str, Any] | None = None,
+                 mesh: Mesh | None = None, piece_bytes: int = _PIECE) -> None:
+        n = mass.shape[0]
+        self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs
+        self.nonlinear, self.initial, self.time = nonlinear, initial, time
+        self.mass = checked_inner_product(mass, n)
+        self.inner_product = checked_inner_product(inner_product, n)
+        self.n, self.norm, self.stability, self.mesh = int(n), norm, stability, mesh
+        self.spec = {**spec, "time": time.spec}
+        self.piece_bytes = piece_bytes
+        self._local = threading.local()
+        self._check_shapes()
+        if nonlinear is None and operator is None:
+            raise InputError("an evolution model has neither an operator nor a nonlinear term, so nothing drives it; "
+                             "give one")
+
+    @property
+    def times(self) -> np.ndarray:
+        """Stored times (K + 1,)."""
+        return self.time.times
+
+    @property
+    def symmetric(self) -> bool:
+        """A(mu, t) is symmetric for every mu, and there is no N."""
+        return self.nonlinear is None and self.operator is not None and self.operator.symmetric
+
+    @property
+    def moving(self) -> bool:
+        """Whether A depends on the time."""
+        return self.operator is not None and depends_on_time(self.operator.theta)
+
+    def solve(self, mu: np.ndarray) -> Snapshot:
+        """State and outputs at the last time for mu (p,); the others are not kept.
+
+        Returns
+        -------
+        Snapshot
+            `info["steps"]` is the number of stored times after the first.
+
+        Raises
+        ------
+        ParameterError
+            mu is outside the parameter space.
+        SolveFailed
+            A step has no solution; `report["time"]` says where.
+        """
+        last: Piece | None = None
+        for last in self.march(mu):
+            pass
+        if last is None:
+            raise InputError("the time grid holds no times; give [time] end and steps")
+        outputs = None if last.series is None else last.series[:, -1]
+        return Snapshot(last.states[:, -1].copy(), outputs, {"steps": self.time.steps})
+
+    def march(self, mu: np.ndarray, resume: Resume | None = None) -> Iterator[Piece]:
+        """Pieces of the trajectory at mu (p,), in order, from time 0 or from `resume` (next index, checkpoint) on.
+
+        Raises
+        ------
+        ParameterError, SolveFailed
+            As for `solve`.
+        """
+        rows = self.parameters.validate(mu)
+        if rows.shape[0] != 1:
+            raise ShapeError(f"mu has {rows.shape[0]} rows; march takes one parameter (p,)")
+        row = rows[0]
+        start, checkpoint = (0, None) if resume is None else (int(resume[0]), dict(resume[1]))
+        if start >= len(self.times):
+            return
+        system = TimeSystem(self, row, self._orderings)
+        steps = march(system, self.time.scheme, self.times, self.start(row), control=self.time.control, resume=checkpoint)
+        try:
+            yield from self._pieces(row, start, steps)
+        except SolveFailed as error:
+            raise SolveFailed(f"no trajectory for mu = {short(row)}: {error}",
+                              {"mu": row.tolist(), **error.report}) from error
+
+    def start(self, mu: np.ndarray) -> np.ndarray:
+        """u0 (n,) at mu (p,)."""
+        return np.zeros(self.n) if self.initial is None else self.initial.assemble(mu)
+
+    def _pieces(self, row: np.ndarray, start: int, steps: Iterator[Any]) -> Iterator[Piece]:
+        width = max(1, self.piece_bytes // (8 * self.n))
+        states: list[np.ndarray] = []
+        for step in steps:
+            states.append(step.state)
+            if len(states) == width or step.index == len(self.times) - 1:
+                U = np.stack(states, axis=1)
+                yield Piece(start, self.times[start:start + len(states)], U, self._series(U, row, start),
+                            step.checkpoint)
+                start += len(states)
+                states = []
+
+    def _series(self, U: np.ndarray, row: np.ndarray, start: int) -> np.ndarray | None:
+        """Outputs (o, c) of the states from time index `start` on."""
+        if self.outputs is None:
+            return None
+        mu = np.broadcast_to(row, (U.shape[1], row.size))
+        if len(self.outputs.theta.columns) > row.size:
+            mu = np.column_stack([mu, self.times[start:start + U.shape[1]]])
+        return self.outputs.evaluate(U, mu)
+
+    @property
+    def _orderings(self) -> Orderings:
+        # One ordering a thread: a solver that two threads update would mix their matrices.
+        kept = vars(self._local)
+        if "shared" not in kept:
+            kept["shared"] = Orderings(self)
+        shared: Orderings = kept["shared"]
+        return shared
+
+    def _check_shapes(self) -> None:
+        n = self.n
+        sizes = {"operator": None if self.operator is None else self.operator.shape,
+                 "right-hand side": None if self.rhs is None else self.rhs.vectors.shape[:1],
+                 "initial state": None if self.initial is None else self.initial.vectors.shape[:1],
+                 "output functionals": None if self.outputs is None else self.outputs.functionals.shape[2:],
+                 "nonlinear term": None if self.nonlinear is None else self.nonlinear.test.shape[:1],
+                 "mesh's dofs": None if self.mesh is None else (self.mesh.n,)}
+        for owner, shape in sizes.items():
+            if shape is not None and any(length != n for length in shape):
+                raise ShapeError(f"the {owner} of an evolution model have shape {shape}; the rule is n = {n}, for the "
+                                 f"mass matrix is ({n}, {n})")
+        if self.moving and self.operator is not None and len(self.operator.theta.columns) != self.parameters.size + 1:
+            raise NotSupported("the operator depends on t, and its columns are not those of the parameters and t")

@@ -1,0 +1,181 @@
+"""The steps of M du/dt = f(mu, t) - A(mu, t) u - N(u; mu, t) at one parameter: what time schemes ask of a model."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from romflow.core.errors import SolveFailed
+from romflow.fom.nonlinear.newton import newton
+from romflow.linalg.affine_pattern import AffinePattern
+from romflow.linalg.solvers.superlu import SuperLU, SuperLUFactor
+from romflow.linalg.sparse_sum import SparseSum
+from romflow.parameters.timed import coefficients_at, depends_on_time
+
+__all__ = ["Orderings", "TimeSystem"]
+
+# Factorisations kept for steps that come again; each is as large as the model's own.
+_KEPT = 3
+# A direct solve leaves this much of the right-hand side at most, or is repeated on what it left.
+_RESIDUAL = 1e-12
+_REFINEMENTS = 3
+
+
+class Orderings:
+    """What the steps at all parameters share: the pattern of M + c A, its ordering, and the factor of M.
+
+    Parameters
+    ----------
+    model : EvolutionModel
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.diagonal = _diagonal(model.mass)
+        terms = [] if model.operator is None else list(model.operator.matrices)
+        self.pattern = AffinePattern([model.mass, *terms])
+        self.linear = SuperLU(symmetric=model.operator is None or model.operator.symmetric)
+        self.tangent = SuperLU(symmetric=False)
+        self._total: SparseSum | None = None
+        self._mass: SuperLUFactor | None = None
+        self._M = sp.csc_array(model.mass)
+
+    def mass_solve(self, rhs: np.ndarray) -> np.ndarray:
+        """M^{-1} rhs."""
+        if self.diagonal is not None:
+            return rhs / (self.diagonal if rhs.ndim == 1 else self.diagonal[:, None])
+        if self._mass is None:
+            self._mass = SuperLU(symmetric=True).setup(self._M)
+        return self._mass.solve(rhs)
+
+    def tangent_factor(self, S: sp.csc_array, c: float, J: sp.csc_array) -> SuperLUFactor:
+        """The factor of S + c J, whose patterns do not change."""
+        if self._total is None:
+            self._total = SparseSum(S, J)
+        return self.tangent.update(self._total.of(S, c, J))
+
+
+class TimeSystem:
+    """The model's `Rates` at mu (p,): one factorisation for each c while A does not move, Newton where N is there.
+
+    Parameters
+    ----------
+    model : EvolutionModel
+    mu : (p,)
+    shared : Orderings
+    """
+
+    def __init__(self, model: Any, mu: np.ndarray, shared: Orderings) -> None:
+        self._model, self._row, self._shared = model, np.atleast_2d(mu), shared
+        self._moving = model.operator is not None and depends_on_time(model.operator.theta)
+        self._factors: OrderedDict[tuple[float, float], tuple[sp.csc_array, SuperLUFactor]] = OrderedDict()
+        self._loads: dict[float | None, np.ndarray] = {}
+        self._operators: dict[float | None, sp.csc_array] = {}
+        self.iterations = 0
+
+    def mass(self, u: np.ndarray) -> np.ndarray:
+        """M u."""
+        if self._shared.diagonal is not None:
+            return np.asarray(self._shared.diagonal * u)
+        return np.asarray(self._model.mass @ u)
+
+    def rate(self, t: float, u: np.ndarray) -> np.ndarray:
+        """f(t) - A(t) u - N(u; t)."""
+        model = self._model
+        total = self._load(t).copy() if model.rhs is not None else np.zeros(model.n)
+        if model.operator is not None:
+            total -= self._assembled(t) @ u
+        if model.nonlinear is not None:
+            total -= self._nonlinear(t, u)
+        return total
+
+    def solve(self, c: float, t: float, rhs: np.ndarray, guess: np.ndarray) -> np.ndarray:
+        """The u with M u - c (f(t) - A(t) u - N(u; t)) = rhs.
+
+        Raises
+        ------
+        SolveFailed
+            A singular matrix, a residual that stays, a Newton iteration without convergence; the report has the time.
+        """
+        if c == 0.0:
+            return self._shared.mass_solve(rhs)
+        full = rhs if self._model.rhs is None else rhs + c * self._load(t)
+        try:
+            if self._model.nonlinear is None:
+                return self._linear(c, t, full, guess)
+            return self._newton(c, t, full, guess)
+        except SolveFailed as error:
+            raise SolveFailed(f"the step to t = {t:.6g} failed: {error}", {"time": float(t), **error.report}) from None
+
+    def _linear(self, c: float, t: float, rhs: np.ndarray, guess: np.ndarray) -> np.ndarray:
+        """By the difference to the guess, whose rounding is small."""
+        S, factor = self._factor(c, t)
+        u, scale = guess, float(np.linalg.norm(rhs))
+        left = rhs - S @ u
+        for _ in range(_REFINEMENTS):
+            u = u + factor.solve(left, refine=0)
+            left = rhs - S @ u
+            size = float(np.linalg.norm(left))
+            if size <= _RESIDUAL * max(scale, float(abs(S.data).max()) * float(np.linalg.norm(u))):
+                return u
+        raise SolveFailed(f"the relative residual of a linear step is {size / scale if scale else size:.2e} after "
+                          f"{_REFINEMENTS} refinements; the matrix is singular or too ill-conditioned: check the "
+                          "boundary conditions and the coefficients", {"relative_residual": size / (scale or 1.0)})
+
+    def _newton(self, c: float, t: float, rhs: np.ndarray, guess: np.ndarray) -> np.ndarray:
+        S, N, row = self._sum(c, t), self._model.nonlinear, self._row[0]
+
+        def residual(u: np.ndarray) -> np.ndarray:
+            return np.asarray(S @ u + c * self._nonlinear(t, u) - rhs)
+
+        def step(u: np.ndarray, r: np.ndarray) -> np.ndarray:
+            return self._shared.tangent_factor(S, c, N.jacobian(u, row, t)).solve(r)
+
+        grid = self._model.time
+        scale = max(float(np.linalg.norm(rhs)), float(np.linalg.norm(self.mass(guess))))
+        u, report = newton(residual, step, guess, grid.newton_tolerance, grid.newton_iterations,
+                           scale=scale or None)
+        self.iterations += report["iterations"]
+        return u
+
+    def _nonlinear(self, t: float, u: np.ndarray) -> np.ndarray:
+        return np.asarray(self._model.nonlinear.evaluate(u[:, None], self._row, t)[:, 0])
+
+    def _load(self, t: float) -> np.ndarray:
+        rhs = self._model.rhs
+        key = t if depends_on_time(rhs.theta) else None
+        if key not in self._loads:
+            self._loads = {key: rhs.vectors @ coefficients_at(rhs.theta, self._row, t)[0]}
+        return self._loads[key]
+
+    def _theta(self, t: float) -> np.ndarray:
+        operator = self._model.operator
+        return np.zeros(0) if operator is None else coefficients_at(operator.theta, self._row, t)[0]
+
+    def _assembled(self, t: float) -> sp.csc_array:
+        key = t if self._moving else None
+        if key not in self._operators:
+            self._operators = {key: self._model.operator.combine(self._theta(t))}
+        return self._operators[key]
+
+    def _sum(self, c: float, t: float) -> sp.csc_array:
+        """M + c A(t)."""
+        return self._shared.pattern.csc(np.append(1.0, c * self._theta(t)))
+
+    def _factor(self, c: float, t: float) -> tuple[sp.csc_array, SuperLUFactor]:
+        key = (c, t if self._moving else 0.0)
+        if key not in self._factors:
+            S = self._sum(c, t)
+            self._factors[key] = (S, self._shared.linear.update(S))
+            if len(self._factors) > (1 if self._moving else _KEPT):
+                self._factors.popitem(last=False)
+        self._factors.move_to_end(key)
+        return self._factors[key]
+
+
+def _diagonal(M: sp.sparray) -> np.ndarray | None:
+    """The diagonal (n,) where M has no other entries."""
+    coo = sp.coo_array(M)
+    return sp.csr_array(M).diagonal() if np.array_equal(coo.row, coo.col) else None
