@@ -91,7 +91,7 @@ _GRAM = '''\
 _EIM = '''\
     pairs = data["eim/pairs"].astype(int)
     phi = np.linalg.solve(data["eim/B"], (c[:, pairs[:, 0]] * c[:, pairs[:, 1]]).T)
-    residual = np.sqrt(np.abs(data["eim/values"] @ phi))'''
+    residual = np.sqrt(np.abs(data["eim/values"] @ phi) + data["eim/floor"])'''
 
 _DIVIDE = '''
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -12,6 +12,7 @@ from romflow.core.errors import NotSupported, StoreError
 from romflow.core.mesh import Mesh
 from romflow.linalg.batched import assemble_and_solve, least_squares
 from romflow.parameters.expressions import Theta
+from romflow.parameters.field_bounds import InterpolationError
 from romflow.parameters.space import ParameterSpace
 from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
 from romflow.rom.residual import EimResidual, GramResidual, OrthonormalResidual, ResidualNorm, leading
@@ -41,6 +42,8 @@ class AffineReducedModel(BasisModel):
         Dual inner products of each output's terms: ||l(mu)||_{X'}^2 = psi^T G psi.
     compliance : (o,)
         c where output = c times the right-hand side (the output error is then quadratic), else 0.
+    interpolation : InterpolationError or None
+        By how much the terms fail the model that they interpolate; it enters the error estimate beside the residual.
     """
 
     parameters: ParameterSpace
@@ -62,11 +65,13 @@ class AffineReducedModel(BasisModel):
     norm_name: str = "X"
     mesh: Mesh | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    interpolation: InterpolationError | None = None
 
     @property
     def error_kind(self) -> str:
-        """"bound" where a stability lower bound and an exact residual norm exist, else "indicator"."""
-        return "bound" if self.stability is not None and self.residual.exact else "indicator"
+        """"bound" where stability, residual norm and interpolation error are all bounded, else "indicator"."""
+        certain = self.interpolation is None or self.interpolation.exact
+        return "bound" if self.stability is not None and self.residual.exact and certain else "indicator"
 
     def solve(self, mu: Any, check: bool = True) -> Answer:
         """Solve for a whole batch at once; the cost does not depend on n.
@@ -91,6 +96,8 @@ class AffineReducedModel(BasisModel):
         x = self._coefficients(theta_a, theta_f)
         norm = np.sqrt(np.einsum("rb,rb->b", x, x))
         residual = self.residual.norm(theta_a, theta_f, x)
+        if self.interpolation is not None:
+            residual = residual + self.interpolation.residual(mu, norm)
         error, alpha = self._error(residual, mu)
         psi = self.output_theta(mu)
         output = self._output(psi, x)
@@ -152,6 +159,9 @@ class AffineReducedModel(BasisModel):
         if self.stability is not None:
             extra, metadata["stability"] = self.stability.to_arrays()
             arrays |= extra
+        if self.interpolation is not None:
+            extra, metadata["interpolation"] = self.interpolation.to_arrays()
+            arrays |= extra
         if self.mesh is not None:
             arrays |= mesh_arrays(self.mesh)
         return KIND, arrays, metadata
@@ -161,7 +171,7 @@ class AffineReducedModel(BasisModel):
         """The model that `to_arrays` described."""
         parameters = ParameterSpace.from_spec(metadata["parameters"])
         columns = parameters.columns
-        stability = metadata.get("stability")
+        stability, interpolation = metadata.get("stability"), metadata.get("interpolation")
         return cls(parameters=parameters, basis=arrays["basis"],
                    operator_theta=Theta(metadata["operator_theta"], columns), operator=arrays["operator"],
                    rhs_theta=Theta(metadata["rhs_theta"], columns), rhs=arrays["rhs"],
@@ -171,7 +181,8 @@ class AffineReducedModel(BasisModel):
                    factor=arrays["residual_factor"], residual=_residual(arrays, metadata),
                    stability=None if stability is None else stability_from_arrays(arrays, stability, columns),
                    projection=metadata["projection"], symmetric=metadata["symmetric"], norm_name=metadata["norm"],
-                   mesh=mesh_from(arrays), metadata=metadata["about"])
+                   mesh=mesh_from(arrays), metadata=metadata["about"],
+                   interpolation=None if interpolation is None else InterpolationError.from_arrays(arrays, interpolation))
 
     def _coefficients(self, theta_a: np.ndarray, theta_f: np.ndarray) -> np.ndarray:
         if self.size == 0:
@@ -193,7 +204,8 @@ class AffineReducedModel(BasisModel):
 
     @cached_property
     def _definite(self) -> bool:
-        return self.symmetric and self.stability is not None and self.stability.kind == "coercivity"
+        # Few terms may interpolate a positive coefficient by one that is negative somewhere.
+        return self.interpolation is None and self.symmetric and self.stability is not None and self.stability.kind == "coercivity"
 
     def _error(self, residual: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         if self.stability is None:
@@ -226,6 +238,5 @@ def _residual(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> Residu
     if name == "gram":
         return GramResidual(T.T @ T)
     if name == "eim":
-        return EimResidual(arrays["eim/pairs"].astype(int), arrays["eim/B"], arrays["eim/values"],
-                           arrays["eim/training"], bool(arrays["eim/exact"]))
+        return EimResidual.from_arrays(arrays)
     raise StoreError(f"the reduced model holds an estimator of the unknown kind '{name}'; update romflow")

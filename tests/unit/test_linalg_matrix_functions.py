@@ -7,9 +7,9 @@ import pytest
 from scipy.sparse.linalg import LinearOperator
 
 from romflow.core.errors import InputError, NotCertified, ShapeError
-from romflow.linalg.functions.empirical_interpolation import EXCHANGE, interpolation_table
 from romflow.linalg.functions.matrix_functions import PowerInterpolation, monomials
 from romflow.linalg.functions.spectral_interval import SpectralInterval
+from romflow.linalg.interpolation.maximal_volume import EXCHANGE, interpolation_table
 
 N = 60
 H = (2.0 * np.eye(N) - np.eye(N, k=1) - np.eye(N, k=-1)) / 4.0

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from romflow.core.errors import InputError, NotCertified, ShapeError
-from romflow.linalg.functions.empirical_interpolation import InterpolationTable, interpolation_table
 from romflow.linalg.functions.spectral_interval import SpectralInterval
+from romflow.linalg.interpolation.maximal_volume import InterpolationTable, interpolation_table
 
 _MAX_ORDER = 60
 

@@ -1,4 +1,4 @@
-"""Empirical interpolation of tabulated functions: which points, and which functions, make a stable square table."""
+"""Points whose table is almost of maximal volume: empirical interpolation, and then exchanges of points."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import scipy.linalg as sl
 
 from romflow.core.errors import InputError, ShapeError
+from romflow.linalg.interpolation.eim import empirical_interpolation
 
 # An exchange of points must enlarge the determinant by this factor; it bounds every weight on the training set.
 EXCHANGE = 1.01
@@ -44,9 +45,8 @@ def interpolation_table(values: np.ndarray, tolerance: float = 1e-12, max_terms:
                         exchange: bool = True) -> InterpolationTable:
     """Points and functions chosen so that every weight on the training points is at most 1.01 in modulus.
 
-    The recursive form R <- R - R[:, j] R[i, :] / R[i, j] at the largest entry (i, j) of R (Barrault, Maday, Nguyen and
-    Patera 2004, written on the remainder, so that no inaccurate coefficient enters), started with column 0; it stops
-    where max |R| <= tolerance max |values|. Then points are exchanged while that enlarges |det(table)| by more than
+    The greedy of `romflow.linalg.interpolation.eim`, started with column 0; it stops where its remainder is at most
+    tolerance max |values|, or rounding. Then points are exchanged while that enlarges |det(table)| by more than
     1.01 (Goreinov and Tyrtyshnikov's maximal volume), whence max |weight| <= 1.01 and a Lebesgue constant of at most
     1.01 d on the training points. Cost: k M d flops, and k d for each exchange (about d of them).
 
@@ -72,27 +72,16 @@ def interpolation_table(values: np.ndarray, tolerance: float = 1e-12, max_terms:
     >>> sorted(x[found.points].round(12).tolist())
     [-1.0, 0.0, 1.0]
     """
-    R = np.array(values, dtype=float)
-    if R.ndim != 2 or R.size == 0:
-        raise ShapeError(f"the training table has shape {R.shape}; the rule is (k, M) with k and M from 1")
-    if not np.isfinite(R).all() or not R[:, 0].any():
+    F = np.asarray(values, dtype=float)
+    if F.ndim != 2 or F.size == 0:
+        raise ShapeError(f"the training table has shape {F.shape}; the rule is (k, M) with k and M from 1")
+    if not np.isfinite(F).all() or not F[:, 0].any():
         raise InputError("the training table has entries that are not finite, or its column 0 vanishes; check the "
                          "coefficients at the training points")
-    scale = np.abs(R).max()
-    points, functions = [], []
-    at, pivot_column = int(np.argmax(np.abs(R[:, 0]))), 0
-    for _ in range(min(*R.shape, R.shape[1] if max_terms is None else max_terms)):
-        points.append(at)
-        functions.append(pivot_column)
-        R -= np.outer(R[:, pivot_column] / R[at, pivot_column], R[at])
-        R[:, pivot_column] = 0.0
-        R[at] = 0.0
-        at, pivot_column = (int(i) for i in np.unravel_index(int(np.argmax(np.abs(R))), R.shape))
-        if abs(R[at, pivot_column]) <= tolerance * scale:
-            break
-    chosen = np.asarray(values, dtype=float)[:, functions]
-    rows = _exchanged(chosen, np.array(points)) if exchange else np.array(points)
-    return InterpolationTable(rows, np.array(functions), chosen[rows], float(np.abs(R).max() / scale))
+    found = empirical_interpolation(F, tolerance, max_terms, first=0)
+    chosen = F[:, found.functions]
+    rows = _exchanged(chosen, found.points) if exchange else found.points
+    return InterpolationTable(rows, found.functions, chosen[rows], float(found.errors[-1] / found.errors[0]))
 
 
 def _exchanged(chosen: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Interpolation of parametrised functions and matrices at a few of their entries."""
