@@ -17,6 +17,7 @@ from romflow.fom.affine import checked_inner_product
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.nonlinear.newton import newton
 from romflow.fom.nonlinear.point_term import PointTerm
+from romflow.fom.sensitivity import sensitivity
 from romflow.linalg.solvers.optional import EXTRAS, load
 from romflow.linalg.solvers.policy import LinearSolver
 from romflow.linalg.solvers.superlu import SuperLU
@@ -135,6 +136,10 @@ class NonlinearModel:
         outputs = None if self.outputs is None else self.outputs.evaluate(u[:, None], row)[:, 0]
         return Snapshot(u, outputs, facts)
 
+    def sensitivity(self, mu: np.ndarray) -> np.ndarray:
+        """Derivatives (o, p) of the outputs with respect to the parameters; see `romflow.fom.sensitivity`."""
+        return sensitivity(self, mu)
+
     def use_solver(self, options: Mapping[str, Any]) -> None:
         """Solve the linear systems of Newton as the keys of [solver] say; Newton's own tolerance stays.
 
@@ -158,9 +163,10 @@ class NonlinearModel:
         zero = np.zeros(self.n)
         start = self._residual(A, f, zero, mu)
         scale = float(np.linalg.norm(start))
+        report: dict[str, Any] = {"mu": mu.tolist(), "reason": "not finite"}
         if not np.isfinite(scale):
             raise SolveFailed(f"the residual of the state zero is not finite for mu = {shown(mu.tolist())}; a model "
-                              "must be defined at zero: check its functions", {"mu": mu.tolist(), "reason": "not finite"})
+                              "must be defined at zero: check its functions", report)
         shares, u, iterations, s, add = [], zero, 0, 0.0, 1.0
         while s < 1.0:
             target = min(s + add, 1.0)
