@@ -94,15 +94,20 @@ class _Check:
         start, count = self.next, np.size(piece.times)
         times = self.times[start:start + count]
         if piece.start != start or not count or not np.array_equal(np.ravel(piece.times), times):
-            raise self._failed(f"gave {count} times from index {piece.start}; the rule is its `times` in order, and the "
+            raise self._failed(f"gave {count} times from index {piece.start}; the rule is `times` in order, and the "
                                f"next has index {start} of {len(self.times)}", self.reached)
         states = self._numbers("states", piece.states, times, self.n)
         series = None if piece.series is None else self._numbers("series", piece.series, times, self.o)
         o = None if series is None else len(series)
         if not self.fresh and o != self.o:
             raise self._failed(f"gave a series of {o} outputs after one of {self.o}", float(times[0]))
+        checkpoint = {str(name): np.asarray(values) for name, values in piece.checkpoint.items()}
+        for name, values in checkpoint.items():
+            if values.dtype.kind not in "biufc":
+                raise self._failed(f"gave a checkpoint whose {name!r} has type {values.dtype}; the rule is numbers",
+                                   float(times[-1]))
         self.n, self.o, self.fresh, self.next = len(states), o, False, start + count
-        return Piece(piece.start, times, states, series, piece.checkpoint)
+        return Piece(piece.start, times, states, series, checkpoint)
 
     def end(self) -> None:
         """Raise unless the last time was given."""

@@ -23,8 +23,9 @@ from romflow.core.files import plain, read_json, write_json
 from romflow.core.fingerprint import canonical_json
 from romflow.core.names import one_line, shown
 from romflow.fom.build import build_model, model_identity
-from romflow.fom.protocol import snapshot_of
+from romflow.fom.protocol import SupportsTime, snapshot_of
 from romflow.store.snapshots import SnapshotStore
+from romflow.tasks.marching import stored_march
 from romflow.tasks.mpi import Launch
 from romflow.tasks.mpi_solving import solve_on_ranks
 from romflow.tasks.records import OnDone, SolveRecord
@@ -172,16 +173,19 @@ def _solve_one(
         return SolveRecord(index, key, "stored", known if np.isfinite(known) else 0.0, worker=worker)
     if suspect:
         _note_suspect(store, row, worker)
-    begun = time.process_time()
+    begun, moves = time.process_time(), isinstance(fom, SupportsTime)
     for attempt in range(1, retries + 2):
         try:
-            snapshot = snapshot_of(fom, row)
+            snapshot = None if moves else snapshot_of(fom, row)
+            seconds = stored_march(fom, store, row) if snapshot is None else float(snapshot.info.get("seconds", 0.0))
         except Exception as error:
+            if moves and isinstance(error, StoreError):  # of the disk, which the next solve would meet too
+                raise
             message, report = _report(error, attempt)
             continue
-        seconds = float(snapshot.info.get("seconds", 0.0))
         try:
-            store.put(row, snapshot)
+            if snapshot is not None:
+                store.put(row, snapshot)
         except InputError as error:
             message, report = _report(error, attempt)
             break
