@@ -15,6 +15,7 @@ from romflow.rom.hyper_term import HyperReducedTerm
 from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
 from romflow.rom.newton import batched_newton
 from romflow.rom.residual import leading, residual_coefficients
+from romflow.rom.sensitivity import nonlinear_sensitivity
 from romflow.rom.stability import StabilityBound, stability_from_arrays
 
 __all__ = ["NonlinearAnswer", "NonlinearReducedModel"]
@@ -131,6 +132,10 @@ class NonlinearReducedModel(BasisModel):
     def jacobian(self, x: np.ndarray, mu: np.ndarray) -> np.ndarray:
         """Derivatives of `residual` (b, r, r) with respect to x."""
         return self._system(mu).jacobian(x, np.arange(len(mu)))
+
+    def sensitivity(self, mu: Any, check: bool = True) -> np.ndarray:
+        """Derivatives (o, p, b) of the outputs at mu (b, p), all at once; see `romflow.rom.sensitivity`."""
+        return nonlinear_sensitivity(self, mu, check)
 
     def truncate(self, size: int) -> NonlinearReducedModel:
         """The model on the first `size` basis vectors, by slicing alone; the interpolation stays what it is."""

@@ -12,6 +12,7 @@ from romflow.parameters.theta_jacobian import theta_jacobian
 
 if TYPE_CHECKING:
     from romflow.rom.affine import AffineReducedModel
+    from romflow.rom.nonlinear import NonlinearReducedModel
 
 # Numbers of the largest array of a chunk of parameters.
 _CHUNK = 1_000_000
@@ -56,6 +57,50 @@ def affine_sensitivity(rom: AffineReducedModel, mu: Any, check: bool = True) -> 
     for start in range(0, mu.shape[0], step):
         part = slice(start, start + step)
         found[:, :, part] = (_galerkin if galerkin else _least_squares)(rom, mu[part])
+    return found
+
+
+def nonlinear_sensitivity(rom: NonlinearReducedModel, mu: Any, check: bool = True) -> np.ndarray:
+    """d s_i / d mu_j (o, p, b) of the outputs that `rom.solve` gives; no loop over b, and only sampled points are used.
+
+    As `affine_sensitivity`, with the Jacobian J = A + d(V^T N)/dx at the solution: J dx = df - dA x - d(V^T N)/dmu_j.
+
+    Parameters
+    ----------
+    rom : NonlinearReducedModel
+    mu : (b, p)
+    check : bool
+        Validate mu against the parameter space.
+
+    Returns
+    -------
+    (o, p, b)
+        NaN for the parameters at which Newton's method did not converge.
+
+    Raises
+    ------
+    ParameterError, ShapeError
+        mu does not fit, or a coefficient has no finite derivative there.
+    SolveFailed
+        A Jacobian is singular, as at a turning point.
+
+    Notes
+    -----
+    Cost of a parameter: that of `solve` with its error indicator, one more Jacobian, and p evaluations of the
+    derivatives of N with respect to parameters at the interpolation points.
+    """
+    mu = rom.parameters.validate(mu) if check else mu
+    answer = rom.solve(mu, check=False)
+    known = np.ones(len(mu), dtype=bool) if answer.converged is None else answer.converged
+    found = np.full((len(rom.output_names), mu.shape[1], len(mu)), np.nan)
+    if known.any():
+        rows, x = mu[known], answer.coefficients[:, known]
+        residual = _residual(rom, rows, x)
+        for j, name in enumerate(rom.parameters.columns):
+            residual[j] -= rom.term.parameter_derivative(name, x, rows)
+        functionals = np.tensordot(rom.output_theta(rows), rom.output, 1)
+        found[:, :, known] = (implicit_derivative(rom.jacobian(x, rows), functionals, residual)
+                              + explicit_derivative(rom.output_theta, rows, rom.output, x))
     return found
 
 
@@ -119,7 +164,7 @@ def _galerkin(rom: AffineReducedModel, mu: np.ndarray) -> np.ndarray:
     return np.asarray(implicit + explicit_derivative(rom.output_theta, mu, rom.output, x))
 
 
-def _residual(rom: AffineReducedModel, mu: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _residual(rom: AffineReducedModel | NonlinearReducedModel, mu: np.ndarray, x: np.ndarray) -> np.ndarray:
     """df - dA x (p, r, b)."""
     return (theta_jacobian(rom.rhs_theta).contract(mu, rom.rhs[:, :, None])
             - theta_jacobian(rom.operator_theta).contract(mu, rom.operator @ x))
