@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from romflow.core.errors import InputError, ShapeError
+from romflow.linalg.stepping.control import Controller, StepControl
 from romflow.linalg.stepping.formulas import snapped_steps
 from romflow.linalg.stepping.memory import Memory
 from romflow.linalg.stepping.rates import Rates, refuse_nonfinite
@@ -37,7 +39,7 @@ class Step:
     state: np.ndarray
     substeps: int
     _memory: Memory = field(repr=False)
-    _facts: dict[str, float] = field(repr=False)
+    _facts: dict[str, Any] = field(repr=False)
 
     @property
     def checkpoint(self) -> dict[str, np.ndarray]:
@@ -45,8 +47,8 @@ class Step:
         return self._memory.to_arrays() | {name: np.array(value) for name, value in self._facts.items()}
 
 
-def march(system: Rates, scheme: str, times: np.ndarray, u0: np.ndarray, control: None = None,
-          resume: Mapping[str, np.ndarray] | None = None) -> Iterator[Step]:
+def march(system: Rates, scheme: str, times: np.ndarray, u0: np.ndarray,
+          control: StepControl | None = None, resume: Mapping[str, np.ndarray] | None = None) -> Iterator[Step]:
     """States at the given times, in their order, made as they are asked for.
 
     Parameters
@@ -59,8 +61,11 @@ def march(system: Rates, scheme: str, times: np.ndarray, u0: np.ndarray, control
         Increasing, with any steps; equal ones share one c in `system.solve`.
     u0 : (n,) or (r, b)
         State at times[0].
+    control : StepControl, optional
+        Takes further steps between the given times so that the local errors stay within its tolerance; without it one
+        step leads from each time to the next.
     resume : dict of arrays, optional
-        `checkpoint` of a step of the same scheme and times; the states after it follow.
+        `checkpoint` of a step of the same scheme, times and control; the states after it follow.
 
     Yields
     ------
@@ -72,7 +77,7 @@ def march(system: Rates, scheme: str, times: np.ndarray, u0: np.ndarray, control
     InputError
         Times that do not increase, a scheme that is none, a checkpoint of another march.
     SolveFailed
-        A state that is not finite; the report has its time.
+        A state that is not finite, a step that becomes too short; the report has its time.
 
     Notes
     -----
@@ -91,25 +96,35 @@ def march(system: Rates, scheme: str, times: np.ndarray, u0: np.ndarray, control
     (20, 1.0, True)
     """
     times, rule = _checked_times(times), scheme_named(scheme)
+    controller = None if control is None else Controller(system, rule, control)
     if resume is None:
-        u0 = _checked_start(u0, times)
-        return _march(system, rule, times, 0, rule.begin(u0), fresh=True)
+        return _march(system, rule, times, 0, rule.begin(_checked_start(u0, times)), controller, fresh=True)
     index, memory = _resumed(resume, rule, times)
-    return _march(system, rule, times, index, memory, fresh=False)
+    if controller is not None:
+        controller.restore(resume)
+    return _march(system, rule, times, index, memory, controller, fresh=False)
 
 
-def _march(system: Rates, scheme: Scheme, times: np.ndarray, index: int, memory: Memory, fresh: bool) -> Iterator[Step]:
+def _march(system: Rates, scheme: Scheme, times: np.ndarray, index: int, memory: Memory,
+           controller: Controller | None, fresh: bool) -> Iterator[Step]:
     steps = snapped_steps(times)
-    facts = {"scheme": float(SCHEMES.index(scheme.name))}
+    facts: dict[str, Any] = {"scheme": SCHEMES.index(scheme.name)}
+    if controller is not None:
+        facts |= controller.facts()
     if fresh:
         yield _stamped(index, times, memory, 0, facts)
     for k in range(index + 1, len(times)):
-        memory, _ = scheme.step(system, memory, float(times[k]), float(steps[k - 1]))
-        refuse_nonfinite(memory.newest, float(times[k]))
-        yield _stamped(k, times, memory, 1, facts)
+        time, taken = float(times[k]), 1
+        if controller is None:
+            memory, _ = scheme.step(system, memory, time, float(steps[k - 1]))
+            refuse_nonfinite(memory.newest, time)
+        else:
+            memory, taken = controller.advance(memory, float(times[k - 1]), time)
+            facts |= controller.facts()
+        yield _stamped(k, times, memory, taken, facts)
 
 
-def _stamped(index: int, times: np.ndarray, memory: Memory, substeps: int, facts: dict[str, float]) -> Step:
+def _stamped(index: int, times: np.ndarray, memory: Memory, substeps: int, facts: dict[str, Any]) -> Step:
     time = float(times[index])
     return Step(index, time, memory.newest, substeps, memory, facts | {"index": index, "time": time})
 
@@ -141,7 +156,7 @@ def _resumed(resume: Mapping[str, np.ndarray], scheme: Scheme, times: np.ndarray
     index, time = int(resume["index"]), float(resume["time"])
     made = SCHEMES[int(resume["scheme"])]
     if made != scheme.name:
-        raise InputError(f"the checkpoint is of the scheme '{made}', the march is '{scheme.name}'; resume with the same")
+        raise InputError(f"the checkpoint is of the scheme '{made}', the march of '{scheme.name}'; resume with that")
     if not 0 <= index < len(times) or times[index] != time:
         raise InputError(f"the checkpoint stands at time number {index} = {time!r}, which the given times do not have "
                          "there; resume with the times of the first march")

@@ -69,7 +69,7 @@ class Memory:
         """
         states = tuple(_ages(arrays, "state", i) for i in range(levels))
         if "steps" not in arrays or not all(states):
-            raise InputError(f"a checkpoint of {levels} levels needs `steps` and `state_0_0` to `state_{levels - 1}_0`; "
+            raise InputError(f"a checkpoint of {levels} levels needs steps and state_0_0 to state_{levels - 1}_0; "
                              f"it holds {sorted(arrays)}; resume with the scheme that made it")
         rates = tuple(_ages(arrays, "rate", i) for i in range(levels - 1))
         return cls(tuple(np.asarray(arrays["steps"]).tolist()), states, rates)

@@ -57,6 +57,7 @@ class Scheme:
         """The memory of the initial state; its rate, rough where the data do not fit together, is never used."""
         return Memory((), ((u0,),) * self.levels, ((),) * (self.levels - 1))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step(self, system: Rates, memory: Memory, time: float, step: float,
              controlled: bool = False) -> tuple[Memory, np.ndarray | None]:
         """The memory at `time`, one step on, and the estimated local error of its state where `controlled`.
