@@ -39,6 +39,7 @@ class Plan:
     snapshot_bytes: int
     seconds_per_solve: float | None = None
     prediction: Prediction | None = None
+    times: int = 1
 
     @property
     def solves(self) -> int:
@@ -219,9 +220,10 @@ class Study:
             snapshot = _timed_solve(model, self.parameters.centre())
             seconds, n = float(snapshot.info["seconds"]), snapshot.state.size
         theta = getattr(getattr(model, "operator", None), "theta", getattr(model, "operator_theta", None))
+        times = len(getattr(model, "times", (0,)))
         return Plan(self.name, self.config.model.kind, n, self.parameters.columns,
                     None if theta is None else len(theta.expressions), training, validation.size,
-                    8 * n + _FILE_OVERHEAD, seconds, prediction)
+                    8 * n * times + _FILE_OVERHEAD, seconds, prediction, times)
 
     def on(self, ranks: int | None = None, workers: int | None = None) -> Study:
         """The same study on another number of MPI ranks or workers; None leaves what the file says.
