@@ -22,6 +22,8 @@ def print_plan(plan: Plan) -> None:
     """The plan of a study."""
     rows = [("study", plan.name), ("model", plan.model), ("unknowns", f"{plan.unknowns:,}"),
             ("parameters", f"{len(plan.parameters)}: {', '.join(plan.parameters)}")]
+    if plan.times > 1:
+        rows.append(("times", f"{plan.times:,} stored states a trajectory"))
     if plan.terms is not None:
         rows.append(("affine terms", str(plan.terms)))
     rows += [("full-order solves", f"at most {plan.solves} ({plan.training_solves} for the model, "
