@@ -42,10 +42,11 @@ class Memory:
         """The newest state of the last level: the answer."""
         return self.states[-1][0]
 
-    def pushed(self, step: float, states: list[np.ndarray], rates: list[np.ndarray], past: int) -> Memory:
-        """The memory after a step, with `past` steps, past + 1 states of the last level and what the others need."""
+    def pushed(self, step: float, states: list[np.ndarray], rates: list[np.ndarray], past: int,
+               ages: int) -> Memory:
+        """The memory after a step, with `past` steps, `ages` states of the last level and what the others need."""
         last = len(states) - 1
-        kept = tuple((new, *old)[:past + 1 if level == last else 2]
+        kept = tuple((new, *old)[:ages if level == last else 2]
                      for level, (new, old) in enumerate(zip(states, self.states, strict=True)))
         slopes = tuple((new, *old)[:level + 2] for level, (new, old) in enumerate(zip(rates, self.rates, strict=True)))
         return Memory((step, *self.steps)[:past], kept, slopes)

@@ -50,8 +50,12 @@ class Scheme:
     def past(self, controlled: bool) -> int:
         """Past steps that it needs: the first so many are one-step starts."""
         if self.is_euler:
-            return int(controlled)
+            return int(controlled and self.name == "implicit-euler")
         return self.order if controlled else self.order - 1
+
+    def ages(self, controlled: bool) -> int:
+        """Past states that it needs; the estimate of the error extrapolates from one more than the order."""
+        return self.past(controlled) + 1 if controlled else min(self.order, 2)
 
     def begin(self, u0: np.ndarray) -> Memory:
         """The memory of the initial state; its rate, rough where the data do not fit together, is never used."""
@@ -62,32 +66,35 @@ class Scheme:
              controlled: bool = False) -> tuple[Memory, np.ndarray | None]:
         """The memory at `time`, one step on, and the estimated local error of its state where `controlled`.
 
-        Cost: `levels` solves with one c and levels - 1 rates; a one-step start takes five solves (of Euler's schemes
-        under control, three).
+        Cost: `levels` solves with one c and levels - 1 rates; a one-step start takes five solves, of implicit Euler
+        under control three. Under control, explicit Euler takes a second rate and solve.
         """
         past = self.past(controlled)
         if len(memory.steps) < past:
-            return self._start(system, memory, time, step, past)
+            return self._start(system, memory, time, step, controlled)
         if self.is_euler:
             states, rates = [euler(system, self.name, memory.newest, time, step)], []
         else:
             states, rates = _corrected(system, memory, time, step)
-        error = self._error(memory, states[-1], step) if controlled else None
-        return memory.pushed(step, states, rates, past), error
+        error = self._error(system, memory, states[-1], time, step) if controlled else None
+        return memory.pushed(step, states, rates, past, self.ages(controlled)), error
 
     def _start(self, system: Rates, memory: Memory, time: float, step: float,
-               past: int) -> tuple[Memory, np.ndarray]:
+               controlled: bool) -> tuple[Memory, np.ndarray]:
         if self.is_euler:
-            new, error = doubled_euler(system, self.name, memory.newest, time, step)
+            new, error = doubled_euler(system, memory.newest, time, step)
         else:
             new, error = sdirk4(system, memory.newest, time, step)
         rates = [system.rate(time, new)] * (self.levels - 1) if self.levels > 1 else []
-        return memory.pushed(step, [new] * self.levels, rates, past), error
+        return memory.pushed(step, [new] * self.levels, rates, self.past(controlled), self.ages(controlled)), error
 
-    def _error(self, memory: Memory, new: np.ndarray, step: float) -> np.ndarray:
+    def _error(self, system: Rates, memory: Memory, new: np.ndarray, time: float, step: float) -> np.ndarray:
+        if self.name == "explicit-euler":
+            # Its state knows nothing of the new time; the rate there does.
+            return 0.5 * (step * system.solve(0.0, time, system.rate(time, new), new) - (new - memory.newest))
         steps = (step, *memory.steps)[:len(memory.states[-1])]
         guess = sum(w * u for w, u in zip(extrapolation(steps), memory.states[-1], strict=True))
-        return error_share(self.name if self.is_euler else "bdf2", steps) * (new - guess)
+        return error_share("implicit-euler" if self.is_euler else "bdf2", steps) * (new - guess)
 
 
 def _corrected(system: Rates, memory: Memory, time: float, step: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
