@@ -81,7 +81,8 @@ class AffineProjection:
             rhs_theta=fom.rhs.theta, rhs=self._rhs, output_names=names, output_theta=theta, output=self._output,
             output_gram=self._output_gram, compliance=self._compliance, factor=residual.T,
             residual=residual, stability=self.stability, projection=self.kind, symmetric=bool(fom.symmetric),
-            norm_name=self.product.name, mesh=getattr(fom, "mesh", None))
+            norm_name=self.product.name, mesh=getattr(fom, "mesh", None),
+            interpolation=getattr(fom, "interpolation", None))
 
     def _lower_rows(self, grown: np.ndarray, W: np.ndarray, r: int) -> np.ndarray:
         if self.fom.symmetric:

@@ -17,9 +17,9 @@ from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eig
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.solvers.superlu import SuperLU
 from romflow.parameters.expressions import Theta
-from romflow.rom.stability import Expression, MinTheta, Scm, StabilityBound
+from romflow.rom.stability import Expression, LessInterpolation, MinTheta, Scm, StabilityBound
 
-KINDS = ("min-theta", "scm", "inf-sup", "expression")
+KINDS = ("min-theta", "scm", "inf-sup", "expression", "pointwise")
 _TRAINING = 1000
 _CORNERS = 128
 _GAP = 0.2
@@ -39,14 +39,16 @@ def stability_bound(fom: Any, product: InnerProduct | None = None, seed: int = 0
     ----------
     fom : SupportsAffine
         With `stability` None, {"kind": "min-theta", "reference": [...]}, {"kind": "scm"}, {"kind": "inf-sup"} or
-        {"kind": "expression", "expression": "min(a, b)"}.
+        {"kind": "expression", "expression": "min(a, b)"}; or {"kind": "pointwise"} with a method `pointwise` of the
+        model that gives the bound. A model with an `interpolation` gets the bound of the operator that its terms
+        interpolate.
     product : InnerProduct, optional
         X of the model.
 
     Raises
     ------
     ConfigError
-        The kind is unknown or its entries are wrong.
+        The kind is unknown or its entries are wrong; the model has no `pointwise`.
     InputError
         min-theta does not apply: a term is indefinite or a coefficient is not positive.
     """
@@ -58,11 +60,22 @@ def stability_bound(fom: Any, product: InnerProduct | None = None, seed: int = 0
         raise ConfigError(f"no stability bound is called '{kind}'{nearest(str(kind), KINDS)}")
     if kind == "expression":
         return Expression(Theta([wish["expression"]], fom.parameters.columns), wish.get("constant", "coercivity"))
+    if kind == "pointwise":
+        if not hasattr(fom, "pointwise"):
+            raise ConfigError(f"stability kind \"pointwise\" needs a model that knows its coefficients at points, and "
+                              f"{type(fom).__name__} has no `pointwise`; use \"scm\"")
+        bound: StabilityBound = fom.pointwise()
+        return bound
     product = product or InnerProduct(fom.inner_product, getattr(fom, "norm", "X"))
     if kind == "min-theta":
-        return _min_theta(fom, product, wish.get("reference"), seed)
+        return _less_interpolation(fom, _min_theta(fom, product, wish.get("reference"), seed))
     family = _coercivity_family(fom, product) if kind == "scm" else _inf_sup_family(fom, product)
-    return _successive_constraints(fom, family, seed)
+    return _less_interpolation(fom, _successive_constraints(fom, family, seed))
+
+
+def _less_interpolation(fom: Any, base: StabilityBound) -> StabilityBound:
+    interpolation = getattr(fom, "interpolation", None)
+    return base if interpolation is None else LessInterpolation(base, interpolation)
 
 
 def _min_theta(fom: Any, product: InnerProduct, reference: Any, seed: int) -> MinTheta:

@@ -9,6 +9,7 @@ import numpy as np
 
 from romflow.core.errors import StoreError
 from romflow.parameters.expressions import Theta
+from romflow.parameters.field_bounds import InterpolationError, PointwiseCoercivity
 
 
 class StabilityBound(Protocol):
@@ -143,6 +144,39 @@ class Scm:
                         "power": self.power}
 
 
+@dataclass(frozen=True, eq=False)
+class LessInterpolation:
+    """alpha_LB(mu) of the interpolated operator less ||A - A_I||: a lower bound for the operator that it stands for.
+
+    Both coercivity and inf-sup constants move by no more than the norm of what the operator changes by.
+
+    Attributes
+    ----------
+    base : StabilityBound
+        Of the interpolated operator.
+    interpolation : InterpolationError
+    """
+
+    base: StabilityBound
+    interpolation: InterpolationError
+    method: str = "less-interpolation"
+
+    @property
+    def kind(self) -> str:
+        """"coercivity" or "inf-sup"."""
+        return self.base.kind
+
+    def __call__(self, mu: np.ndarray) -> np.ndarray:
+        """Lower bounds (b,), zero where none is positive."""
+        return np.maximum(self.base(mu) - self.interpolation.of_operator(mu), 0.0)
+
+    def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and JSON metadata that `stability_from_arrays` reads."""
+        arrays, base = self.base.to_arrays()
+        extra, interpolation = self.interpolation.to_arrays()
+        return arrays | extra, {"method": self.method, "kind": self.kind, "base": base, "interpolation": interpolation}
+
+
 def stability_from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any],
                           columns: tuple[str, ...]) -> StabilityBound:
     """The bound that `to_arrays` described.
@@ -152,8 +186,13 @@ def stability_from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any
     StoreError
         The method is not known to this version.
     """
-    theta = Theta(metadata["theta"], columns)
     kind = metadata["kind"]
+    if metadata["method"] == "less-interpolation":
+        return LessInterpolation(stability_from_arrays(arrays, metadata["base"], columns),
+                                 InterpolationError.from_arrays(arrays, metadata["interpolation"]))
+    if metadata["method"] == "pointwise":
+        return PointwiseCoercivity.from_arrays(arrays, metadata, columns)
+    theta = Theta(metadata["theta"], columns)
     if metadata["method"] == "min-theta":
         return MinTheta(theta, arrays["stability/reference"], float(arrays["stability/alpha"]), kind)
     if metadata["method"] == "expression":

@@ -101,9 +101,9 @@ class MeshFile:
     def _boundary(self, boundary: str | int, content: _Content) -> np.ndarray:
         """Points (P,) bool of one boundary."""
         marks = np.zeros(len(content.points), dtype=bool)
-        plane = _PLACE.fullmatch(boundary) if isinstance(boundary, str) else None
+        plane = plane_points(content.points, boundary)
         if plane is not None:
-            marks = _on_plane(content.points, plane[1], plane[2])
+            marks = plane
         elif boundary == "boundary":
             marks[content.outside()] = True
         elif boundary in content.groups:
@@ -206,6 +206,30 @@ def _blocks(mesh: Any, kind: str) -> tuple[np.ndarray, np.ndarray]:
     if name is None:
         return cells, np.zeros(len(cells), dtype=int)
     return cells, np.concatenate([np.asarray(mesh.cell_data[name][i]).astype(int).ravel() for i in chosen])
+
+
+def plane_points(points: np.ndarray, text: Any) -> np.ndarray | None:
+    """Points (P,) bool on a plane such as "x = 0" or "z = max"; None where the text is not of this form.
+
+    Examples
+    --------
+    >>> plane_points(np.array([[0.0, 0.0], [2.0, 1.0]]), "x = max")
+    array([False,  True])
+    """
+    plane = _PLACE.fullmatch(text) if isinstance(text, str) else None
+    return None if plane is None else _on_plane(points, plane[1], plane[2])
+
+
+def plane_points(points: np.ndarray, boundary: Any) -> np.ndarray | None:
+    """Points (P,) bool on a plane such as "x = 0" or "z = max"; None where `boundary` names no plane.
+
+    Examples
+    --------
+    >>> plane_points(np.array([[0.0, 1.0], [2.0, 0.0]]), "x = max"), plane_points(np.zeros((1, 2)), "boundary")
+    (array([False,  True]), None)
+    """
+    found = _PLACE.fullmatch(boundary) if isinstance(boundary, str) else None
+    return None if found is None else _on_plane(points, found[1], found[2])
 
 
 def _on_plane(points: np.ndarray, axis: str, place: str) -> np.ndarray:

@@ -94,19 +94,23 @@ class QuadratureForms:
         matrix.has_canonical_format = True
         return matrix
 
-    def entry(self, row: int) -> tuple[int, int]:
-        """Row and column (i, j) of one entry of the pattern."""
-        return int(self._indices[row]), int(np.searchsorted(self._indptr, row, side="right") - 1)
-
     @cached_property
     def load(self) -> sp.csr_array:
         """(n, P): load vector from values of the source."""
+        return sp.csr_array(self._shapes @ sp.diags_array(self.weights))
+
+    def mass(self) -> sp.csr_array:
+        """(n, n): sum_q w_q phi_i phi_j by the same quadrature."""
+        return sp.csr_array(self.load @ self._shapes.T)
+
+    @cached_property
+    def _shapes(self) -> sp.csr_array:
+        """(n, P): values of the shape functions at the points."""
         v, E, points = self._values.shape
         dofs = np.broadcast_to(self._dofs.T[:, :, None], (v, E, points))
         numbers = np.broadcast_to(np.arange(E * points).reshape(E, points), (v, E, points))
         kept = dofs >= 0
-        values = self._values * self._dx
-        return sp.csr_array((values[kept], (dofs[kept], numbers[kept])), shape=(self.n, E * points))
+        return sp.csr_array((self._values[kept], (dofs[kept], numbers[kept])), shape=(self.n, E * points))
 
     def _build(self, forms: Sequence[str]) -> None:
         local = {name: getattr(self, f"_{name}")() for name in forms}
