@@ -10,7 +10,7 @@ import numpy as np
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
 from romflow.linalg.compression.hapod import hapod_node, tree_of
-from romflow.linalg.compression.source import SnapshotSource, StoreSource
+from romflow.linalg.compression.source import SnapshotSource
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.interpolation.deim import deim_points, oversampled_points, qdeim_points
 from romflow.linalg.interpolation.eim import empirical_interpolation
@@ -68,26 +68,17 @@ class CollateralSource(SnapshotSource):
     term : PointTerm
     states : SnapshotSource
     mu : (k, p)
-        Parameter of each state.
-    times : (k,), optional
-        Time of each state, for terms that depend on it.
+        Parameter of each state, or of each trajectory of a `TrajectorySource`.
     """
 
     by_rows = False
     best = 64 << 20
 
-    def __init__(self, term: Any, states: SnapshotSource, mu: np.ndarray, times: np.ndarray | None = None) -> None:
-        self._term, self._states, self._mu = term, states, mu
-        self._times = times if "t" in term.function.columns else None
+    def __init__(self, term: Any, states: SnapshotSource, mu: np.ndarray) -> None:
+        moves = isinstance(states, TrajectorySource)
+        self._term, self._states, self._mu = term, states, states.parameters if moves else mu
+        self._times = states.times if moves and "t" in term.function.columns else None
         self.n, self.k = states.n, states.k
-
-    @classmethod
-    def of(cls, fom: Any, store: Any, mu: np.ndarray) -> CollateralSource:
-        """The values of a model's nonlinear term on the snapshots or trajectories at mu (k, p)."""
-        if hasattr(fom, "march"):
-            states = TrajectorySource(store, mu)
-            return cls(fom.nonlinear, states, states.parameters, states.times)
-        return cls(fom.nonlinear, StoreSource(store, mu), mu)
 
     def columns(self, part: slice) -> np.ndarray:
         """N(u) (n, j) of the states of the places `part`.

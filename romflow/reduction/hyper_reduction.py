@@ -9,6 +9,7 @@ import numpy as np
 
 from romflow.core.errors import NotSupported
 from romflow.linalg.compression.hapod import hapod_node, tree_of
+from romflow.linalg.compression.source import SnapshotSource, StoreSource
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange
 from romflow.parameters.expressions import Theta
@@ -90,9 +91,10 @@ class HyperReduction:
             raise NotSupported(reason)
         moves = hasattr(fom, "march")
         product = InnerProduct(fom.inner_product, getattr(fom, "norm", "X"))
-        V, facts = self._moving_basis(store, mu, product) if moves else self._basis(store, mu, product)
-        found = collateral_of(CollateralSource.of(fom, store, mu), self.interpolation, self.interpolation_tolerance,
-                              self.points, self.extra)
+        states = TrajectorySource(store, mu) if moves else StoreSource(store, mu)
+        V, facts = self._moving_basis(states, product) if moves else self._basis(store, mu, product)
+        found = collateral_of(CollateralSource(fom.nonlinear, states, mu), self.interpolation,
+                              self.interpolation_tolerance, self.points, self.extra)
         restriction = fom.nonlinear.restrict(found.rows)
         term = HyperReducedTerm.build(restriction, V, found.basis, found.modes, found.points)
         model = self._evolution(fom, product, V, term, found) if moves else self._stationary(
@@ -105,9 +107,7 @@ class HyperReduction:
         found = self.compression.of(store, mu, product, self.tolerance, self.max_size)
         return found.basis, found.facts
 
-    def _moving_basis(self, store: SnapshotStore, mu: np.ndarray,
-                      product: InnerProduct) -> tuple[np.ndarray, dict[str, Any]]:
-        source = TrajectorySource(store, mu)
+    def _moving_basis(self, source: SnapshotSource, product: InnerProduct) -> tuple[np.ndarray, dict[str, Any]]:
         root = hapod_node(source, product, self.tolerance, tree_of(source.n, source.k))
         r = min(self.max_size, len(root.sigma))
         left = float(np.sqrt((root.tail + np.sum(root.sigma[r:] ** 2)) / root.energy)) if root.energy else 0.0

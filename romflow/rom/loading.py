@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from romflow.core.errors import StoreError
 from romflow.rom.affine import AffineReducedModel
 from romflow.rom.model import ReducedModel
+from romflow.rom.nonlinear import NonlinearReducedModel
 from romflow.rom.regression import RegressionReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.artefact import read_artefact
 
-KINDS: dict[str, type[AffineReducedModel] | type[RegressionReducedModel]] = {
-    "affine": AffineReducedModel, "regression": RegressionReducedModel, "sketched": SketchedReducedModel}
+KINDS: dict[str, Any] = {
+    "affine": AffineReducedModel, "nonlinear": NonlinearReducedModel, "regression": RegressionReducedModel,
+    "sketched": SketchedReducedModel}
 
 
 def load(path: str | Path) -> ReducedModel:
