@@ -42,13 +42,9 @@ def deim_points(U: np.ndarray) -> np.ndarray:
     array([-1.,  1.])
     """
     U = _basis(U)
-    lu, swaps = sl.lu_factor(U, check_finite=False)
-    pivots = np.abs(np.diagonal(lu))
-    _independent(pivots, np.abs(U).max())
-    order = np.arange(U.shape[0])
-    for position, other in enumerate(swaps[:U.shape[1]]):
-        order[[position, other]] = order[[other, position]]
-    return order[:U.shape[1]]
+    place, _, upper = sl.lu(U, p_indices=True, check_finite=False)
+    _independent(np.abs(np.diagonal(upper)), np.abs(U).max())
+    return np.argsort(place)[:U.shape[1]]
 
 
 def qdeim_points(U: np.ndarray) -> np.ndarray:
