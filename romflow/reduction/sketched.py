@@ -93,7 +93,8 @@ class SketchedProjection:
             "output": self._output, "output_gram": self._output_gram, "compliance": self._compliance,
             "factor": residual.T, "residual": residual, "stability": self.stability,
             # The sketched Galerkin matrix S^T (Theta Q^{-T} A V) is not symmetric where A is.
-            "projection": self.kind, "symmetric": False, "norm_name": sketcher.product.name}
+            "projection": self.kind, "symmetric": False, "norm_name": sketcher.product.name,
+            "interpolation": getattr(fom, "interpolation", None)}
         if basis is not None:
             return AffineReducedModel(basis=basis, mesh=getattr(fom, "mesh", None), **parts)
         return SketchedReducedModel(basis=np.empty((0, self.size)), state_sketch=S, unknowns=fom.n, **parts)

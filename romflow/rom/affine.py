@@ -182,7 +182,8 @@ class AffineReducedModel(BasisModel):
                    stability=None if stability is None else stability_from_arrays(arrays, stability, columns),
                    projection=metadata["projection"], symmetric=metadata["symmetric"], norm_name=metadata["norm"],
                    mesh=mesh_from(arrays), metadata=metadata["about"],
-                   interpolation=None if interpolation is None else InterpolationError.from_arrays(arrays, interpolation))
+                   interpolation=(None if interpolation is None
+                                  else InterpolationError.from_arrays(arrays, interpolation)))
 
     def _coefficients(self, theta_a: np.ndarray, theta_f: np.ndarray) -> np.ndarray:
         if self.size == 0:
@@ -205,7 +206,8 @@ class AffineReducedModel(BasisModel):
     @cached_property
     def _definite(self) -> bool:
         # Few terms may interpolate a positive coefficient by one that is negative somewhere.
-        return self.interpolation is None and self.symmetric and self.stability is not None and self.stability.kind == "coercivity"
+        positive = self.stability is not None and self.stability.kind == "coercivity"
+        return positive and self.symmetric and self.interpolation is None
 
     def _error(self, residual: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         if self.stability is None:

@@ -220,18 +220,6 @@ def plane_points(points: np.ndarray, text: Any) -> np.ndarray | None:
     return None if plane is None else _on_plane(points, plane[1], plane[2])
 
 
-def plane_points(points: np.ndarray, boundary: Any) -> np.ndarray | None:
-    """Points (P,) bool on a plane such as "x = 0" or "z = max"; None where `boundary` names no plane.
-
-    Examples
-    --------
-    >>> plane_points(np.array([[0.0, 1.0], [2.0, 0.0]]), "x = max"), plane_points(np.zeros((1, 2)), "boundary")
-    (array([False,  True]), None)
-    """
-    found = _PLACE.fullmatch(boundary) if isinstance(boundary, str) else None
-    return None if found is None else _on_plane(points, found[1], found[2])
-
-
 def _on_plane(points: np.ndarray, axis: str, place: str) -> np.ndarray:
     number = "xyz".index(axis)
     if number >= points.shape[1]:

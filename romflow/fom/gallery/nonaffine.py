@@ -6,13 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, shown
-from romflow.fom.cells import CellMesh
-from romflow.fom.gallery.grids import PLANE_ELEMENTS, check_element, counts, directions, grid, on_box
-from romflow.fom.gallery.mesh_files import MeshFile, plane_points
+from romflow.fom.gallery.domains import domain
+from romflow.fom.gallery.grids import directions
 from romflow.fom.nonaffine.expansion import Wish
 from romflow.fom.nonaffine.model import NonaffineModel, fields_of
 from romflow.parameters.calculus import traced
@@ -82,8 +79,8 @@ class Nonaffine(NonaffineModel):
     >>> from romflow.parameters.space import Parameter
     >>> space = ParameterSpace([Parameter("a", Uniform(0.0, 1.0))])
     >>> model = Nonaffine(space, diffusion="1 + exp(-4 * (x - a)**2)", cells=8)
-    >>> model.n, model.operator.Q, model.interpolation.of_operator(np.array([[0.3]]))[0] < 1e-5
-    (113, 7, np.True_)
+    >>> model.n, model.operator.Q, bool(model.interpolation.of_operator(space.centre()[None])[0] < 1e-6)
+    (113, 8, True)
     """
 
     def __init__(self, parameters: ParameterSpace, diffusion: Coefficient = 1.0, reaction: Coefficient | None = None,
@@ -95,50 +92,16 @@ class Nonaffine(NonaffineModel):
                  stability: str = "pointwise", base: str | Path = ".") -> None:
         if bound not in BOUNDS:
             raise ConfigError(f"no bound is called {shown(bound)}{nearest(str(bound), BOUNDS)}")
-        if not isinstance(fixed, list | tuple) or not fixed:
-            raise ConfigError(f"fixed = {shown(fixed)} names no boundary, and the solution is not unique without one; "
-                              "write fixed = [\"boundary\"]")
-        domain, cell_mesh, files = _domain(cells, lengths, element, mesh, fixed, base)
-        d = cell_mesh.points.shape[1]
+        place = domain(cells, element, lengths, fixed, mesh, base, default=directions(lengths, 2))
+        d = place.d
         texts = _texts({"diffusion": diffusion, "reaction": reaction, "velocity": velocity, "source": source}, d,
                        parameters.columns)
         weights = {str(name): _text(str(name), weight, d, ()) for name, weight in (outputs or {"average": 1.0}).items()}
         super().__init__(
-            parameters, cell_mesh, fields_of(texts, d, parameters.columns),
+            parameters, place.mesh(), fields_of(texts, d, parameters.columns),
             {name: _weight(name, text, d, parameters.columns) for name, text in weights.items()},
-            {"kind": "nonaffine", **domain, "fixed": list(fixed), "outputs": weights, **texts},
-            Wish(tolerance, max_terms, training, bound == "points"), interpolate, _stability(stability), files)
-
-
-def _domain(cells: Any, lengths: Any, element: str, mesh: str | None, fixed: Sequence[str | int],
-            base: str | Path) -> tuple[dict[str, Any], CellMesh, tuple[Path, ...]]:
-    """JSON identity of the domain, its mesh, and the files it is made from."""
-    if mesh is not None:
-        file = MeshFile(mesh, base)
-        return dict(file.spec), file.cells(fixed, 1), (file.path,)
-    check_element(element, PLANE_ELEMENTS)
-    d = directions(cells, directions(lengths, 2))
-    sizes, sides = counts(cells, d, "cells"), _lengths(lengths, d)
-    points, corners, cell_type = grid(element, sides, sizes)
-    marks = np.zeros(len(points), dtype=bool)
-    for boundary in fixed:
-        plane = on_box(points, sides) if boundary == "boundary" else plane_points(points, boundary)
-        if plane is None or not plane.any():
-            raise ConfigError(f"fixed = {shown(boundary)} is no boundary of the box with the sides {list(sides)}; write "
-                              "\"boundary\", or a plane such as \"x = 0\" or \"y = max\"")
-        marks |= plane
-    domain = {"cells": list(sizes), "lengths": list(sides), "element": element}
-    return domain, CellMesh(points, corners, cell_type, np.zeros(len(corners), dtype=int), marks[:, None]), ()
-
-
-def _lengths(lengths: Any, d: int) -> tuple[float, ...]:
-    if lengths is None:
-        return (1.0,) * d
-    numbers = isinstance(lengths, list | tuple) and all(
-        isinstance(side, int | float) and not isinstance(side, bool) and 0.0 < side < np.inf for side in lengths)
-    if not numbers or len(lengths) != d:
-        raise ConfigError(f"lengths = {shown(lengths)}; the rule is {d} positive numbers, one a direction")
-    return tuple(float(side) for side in lengths)
+            {"kind": "nonaffine", **place.spec, "outputs": weights, **texts},
+            Wish(tolerance, max_terms, training, bound == "points"), interpolate, _stability(stability), place.files)
 
 
 def _texts(given: Mapping[str, Any], d: int, columns: Sequence[str]) -> dict[str, list[str]]:

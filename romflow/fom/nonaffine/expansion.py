@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -189,7 +190,7 @@ def smallest_values(field: ParametricField, points: np.ndarray, mu: np.ndarray) 
     return least, where
 
 
-def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, np.ndarray], points: np.ndarray,
+def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, Any], points: np.ndarray,
                     training: np.ndarray, wish: Wish) -> dict[str, Expansion]:
     """All the coefficients of a matrix as sums with the same theta_m(mu) = A(mu)[i_m, j_m]: matrix interpolation.
 
@@ -237,7 +238,7 @@ def _joint(field: ParametricField, table: np.ndarray, kept: EmpiricalInterpolati
     return Expansion(functions, texts, sample_at(field, points, watched), functions[watched], kept.lebesgue_constant)
 
 
-def _entry_text(row: int, fields: Mapping[str, ParametricField], maps: Mapping[str, np.ndarray],
+def _entry_text(row: int, fields: Mapping[str, ParametricField], maps: Mapping[str, Any],
                 points: np.ndarray) -> str:
     sums: dict[str, float] = {}
     for name, field in fields.items():

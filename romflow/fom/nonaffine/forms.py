@@ -155,7 +155,7 @@ class QuadratureForms:
 
 
 def _map(blocks: list[np.ndarray], slots: np.ndarray, numbers: np.ndarray, P: int) -> sp.csr_array:
-    """(nnz, C P) from values (entries, points) of each component; sorted columns make mirrored sums equal to the bit."""
+    """(nnz, C P) from values (entries, points) of each component; sorted columns make mirrored sums equal bits."""
     size = int(slots.max(initial=-1)) + 1
     rows = np.repeat(slots, numbers.shape[1])
     parts = [sp.csr_array((block.ravel(), (rows, numbers.ravel())), shape=(size, P)) for block in blocks]

@@ -112,8 +112,8 @@ class NonaffineModel(AffineModel):
     @cached_property
     def outputs(self) -> AffineOutputs:  # type: ignore[override]
         """Integrals of the weights times the state."""
-        any_mu = self.parameters.centre()[None]
-        rows = [self.forms.load @ weight.values(self.forms.points, any_mu)[0, :, 0] for weight in self._weights.values()]
+        points, any_mu = self.forms.points, self.parameters.centre()[None]
+        rows = [self.forms.load @ weight.values(points, any_mu)[0, :, 0] for weight in self._weights.values()]
         return AffineOutputs(list(self._weights), Theta(["1"], self.parameters.columns), np.array(rows)[None])
 
     @cached_property
