@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from romflow.core.errors import NotSupported
+from romflow.export.evaluator_fields import FIELDS, interpolated, largest_sample, less_interpolation, pointwise
 from romflow.parameters.expressions import Theta
+from romflow.parameters.field_bounds import PointwiseCoercivity
 from romflow.rom.affine import AffineReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.regression import GaussianProcess, RadialBasis, RegressionReducedModel
 from romflow.rom.residual import EimResidual, GramResidual
-from romflow.rom.stability import Expression, MinTheta, Scm, StabilityBound
+from romflow.rom.stability import Expression, LessInterpolation, MinTheta, Scm, StabilityBound
 
 Model = AffineReducedModel | RegressionReducedModel
 
@@ -183,7 +185,9 @@ def evaluator_source(rom: Model, file: str) -> str:
         The model holds a part that is not known here.
     """
     if isinstance(rom, AffineReducedModel):
-        return _start(rom, file, _BATCH) + _TABLE + _affine(rom) + _END
+        points = largest_sample(rom)
+        batch = max(1, min(_BATCH, _NUMBERS // points)) if points else _BATCH
+        return _start(rom, file, batch) + _TABLE + (FIELDS if points else "") + _affine(rom) + _END
     regressor = rom.regressor
     if not isinstance(regressor, GaussianProcess | RadialBasis):
         raise NotSupported(f"npz has no evaluator for a regressor of the kind {type(regressor).__name__}.")
@@ -218,21 +222,25 @@ def _affine(rom: AffineReducedModel) -> str:
         theta_f=_inline(rom.rhs_theta),
         theta_l=_inline(rom.output_theta),
         solve=_GALERKIN if rom.projection == "galerkin" else _LEAST_SQUARES,
-        residual=residual,
-        stability=_stability(rom.stability),
-    ) + (_CERTIFIED if isinstance(rom.stability, Scm) else "")
+        residual=residual + interpolated(rom.interpolation),
+        stability=_stability(rom.stability) + ("" if rom.stability is None else _DIVIDE),
+    ) + (_CERTIFIED if isinstance(getattr(rom.stability, "base", rom.stability), Scm) else "")
 
 
 def _stability(stability: StabilityBound | None) -> str:
     if stability is None:
         return "    error = residual"
     if isinstance(stability, MinTheta):
-        return _MIN_THETA.format(theta=_inline(stability.theta)) + _DIVIDE
+        return _MIN_THETA.format(theta=_inline(stability.theta))
     if isinstance(stability, Expression):
-        return _EXPRESSION.format(theta=_inline(stability.theta)) + _DIVIDE
+        return _EXPRESSION.format(theta=_inline(stability.theta))
     if isinstance(stability, Scm):
         pairs = "" if stability.pairs is None else _PAIRS
-        return _SCM.format(theta=_inline(stability.theta), pairs=pairs, power=repr(stability.power)) + _DIVIDE
+        return _SCM.format(theta=_inline(stability.theta), pairs=pairs, power=repr(stability.power))
+    if isinstance(stability, PointwiseCoercivity):
+        return pointwise(stability)
+    if isinstance(stability, LessInterpolation):
+        return _stability(stability.base) + less_interpolation(stability.interpolation)
     raise NotSupported(f"npz has no evaluator for a stability bound of the kind {type(stability).__name__}.")
 
 

@@ -222,19 +222,19 @@ def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, An
     chosen = np.asarray(family)[:, kept.functions]
     weights = np.linalg.inv(chosen[kept.points])
     texts = tuple(_entry_text(int(row), fields, maps, points) for row in kept.points)
-    return {name: _joint(field, tables[name], kept, weights, texts, points, wish) for name, field in fields.items()}
+    theta = np.asarray(family)[kept.points]
+    return {name: _joint(field, tables[name], kept, weights, theta, texts, points, wish)
+            for name, field in fields.items()}
 
 
 def _joint(field: ParametricField, table: np.ndarray, kept: EmpiricalInterpolation, weights: np.ndarray,
-           texts: tuple[str, ...], points: np.ndarray, wish: Wish) -> Expansion:
+           theta: np.ndarray, texts: tuple[str, ...], points: np.ndarray, wish: Wish) -> Expansion:
     functions = table[:, kept.functions] @ weights
     if wish.every_point:
         watched = np.arange(len(table))
     else:
-        # theta at the training parameters, by the entries themselves, from the coefficients' remainder.
-        left = table - functions @ np.linalg.lstsq(functions, table, rcond=None)[0]
-        further = empirical_interpolation(left, 0.0, WATCHED).points if left.any() else np.arange(WATCHED)
-        watched = np.sort(further)
+        further = empirical_interpolation(table - functions @ theta, 0.0, WATCHED).points
+        watched = watched_rows(functions, further[:0], further)
     return Expansion(functions, texts, sample_at(field, points, watched), functions[watched], kept.lebesgue_constant)
 
 
