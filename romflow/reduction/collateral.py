@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,25 @@ from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.interpolation.deim import deim_points, oversampled_points, qdeim_points
 from romflow.linalg.interpolation.eim import empirical_interpolation
 
-__all__ = ["INTERPOLATIONS", "Collateral", "CollateralSource", "TrajectorySource", "collateral_of"]
+__all__ = ["INTERPOLATIONS", "Collateral", "CollateralSource", "TrajectoryStates", "collateral_of", "evaluated"]
 
 INTERPOLATIONS = ("deim", "qdeim", "eim", "oversampled")
 # Points for each mode of the over-sampled interpolation.
 _OVERSAMPLING = 1.5
-# Modes are made down to this share of the tolerance: those behind the last one measure what is left.
+# Modes are known down to this share of the tolerance, so that more points than it needs can be asked for.
 _BEHIND = 0.1
+# What is left of a value behind the basis is rounding where it is below this share of the value.
+_NOISE = 1e-11
 
 
-class TrajectorySource(SnapshotSource):
-    """All the states of stored trajectories, one after the other.
+class TrajectoryStates(SnapshotSource):
+    """The states of some trajectories as they are, one trajectory after the other.
 
     Parameters
     ----------
-    store : SnapshotStore
+    trajectories : sequence of Trajectory
     mu : (k, p)
+        Parameter of each.
 
     Attributes
     ----------
@@ -41,22 +45,22 @@ class TrajectorySource(SnapshotSource):
     by_rows = False
     best = 64 << 20
 
-    def __init__(self, store: Any, mu: np.ndarray) -> None:
-        self._trajectories = [store.trajectory(row) for row in mu]
-        self._edges = np.cumsum([0, *(len(trajectory) for trajectory in self._trajectories)])
+    def __init__(self, trajectories: Sequence[Any], mu: np.ndarray) -> None:
+        self._trajectories = list(trajectories)
+        self._edges = np.cumsum([0, *(len(one.times) for one in self._trajectories)])
         self.k = int(self._edges[-1])
-        self.n = self._trajectories[0].n if self._trajectories else 0
+        self.n = int(self._trajectories[0].n) if self._trajectories else 0
         self.parameters = np.repeat(mu, np.diff(self._edges), axis=0)
-        self.times = np.concatenate([np.empty(0), *(trajectory.times for trajectory in self._trajectories)])
+        self.times = np.concatenate([np.empty(0), *(one.times for one in self._trajectories)])
 
     def columns(self, part: slice) -> np.ndarray:
         """States (n, j) of the places `part` in that order."""
         start, stop, _ = part.indices(self.k)
         found = np.empty((self.n, max(0, stop - start)), order="F")
-        for trajectory, first, last in zip(self._trajectories, self._edges, self._edges[1:], strict=False):
+        for one, first, last in zip(self._trajectories, self._edges, self._edges[1:], strict=False):
             low, high = max(start, int(first)), min(stop, int(last))
             if low < high:
-                found[:, low - start:high - start] = trajectory.columns(slice(low - int(first), high - int(first)))
+                found[:, low - start:high - start] = one.columns(slice(low - int(first), high - int(first)))
         return found
 
 
@@ -68,16 +72,16 @@ class CollateralSource(SnapshotSource):
     term : PointTerm
     states : SnapshotSource
     mu : (k, p)
-        Parameter of each state, or of each trajectory of a `TrajectorySource`.
+        Parameter of each state.
+    times : (k,), optional
+        Time of each state, for terms that depend on it.
     """
 
     by_rows = False
     best = 64 << 20
 
-    def __init__(self, term: Any, states: SnapshotSource, mu: np.ndarray) -> None:
-        moves = isinstance(states, TrajectorySource)
-        self._term, self._states, self._mu = term, states, states.parameters if moves else mu
-        self._times = states.times if moves and "t" in term.function.columns else None
+    def __init__(self, term: Any, states: SnapshotSource, mu: np.ndarray, times: np.ndarray | None = None) -> None:
+        self._term, self._states, self._mu, self._times = term, states, mu, times
         self.n, self.k = states.n, states.k
 
     def columns(self, part: slice) -> np.ndarray:
@@ -88,21 +92,24 @@ class CollateralSource(SnapshotSource):
         InputError
             A value is not finite.
         """
-        U, mu = self._states.columns(part), self._mu[part]
-        if self._times is None:
-            values = self._term.evaluate(U, mu)
-        else:
-            values = np.column_stack([self._term.evaluate(U[:, j], mu[j], float(t))
-                                      for j, t in enumerate(self._times[part])])
+        times = None if self._times is None else self._times[part]
+        values = evaluated(self._term, self._states.columns(part), self._mu[part], times)
         if not np.isfinite(values).all():
             raise InputError(f"the nonlinear term has values that are not finite on the snapshots {part.start} to "
                              f"{part.stop - 1}; check its text on the range of these states")
-        return np.asarray(values)
+        return values
+
+
+def evaluated(term: Any, U: np.ndarray, mu: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
+    """N(U; mu, t) (n, j) of states U (n, j), each at its own time where the term depends on the time."""
+    if times is None or "t" not in term.function.columns:
+        return np.asarray(term.evaluate(U, mu))
+    return np.column_stack([term.evaluate(U[:, j], mu[j], float(t)) for j, t in enumerate(times)])
 
 
 @dataclass(frozen=True)
 class Collateral:
-    """A nested basis of the values N(u), and the rows at which they are looked at.
+    """A basis of the values N(u), and the rows at which they are looked at.
 
     Attributes
     ----------
@@ -120,9 +127,30 @@ class Collateral:
     points: int
     facts: dict[str, Any]
 
+    def behind(self, values: np.ndarray, extra: int) -> Collateral:
+        """The same interpolation, with up to `extra` modes and rows for the residual from further values N(V x) (n, s).
 
-def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: int = 0,
-                  extra: int = 20) -> Collateral:
+        These modes are the leading singular vectors of what the basis leaves of the values. As they come from reduced
+        states at parameters that no snapshot has, the residual also sees what all the snapshots agree on.
+
+        Examples
+        --------
+        >>> found = Collateral(np.eye(4)[:, :1], np.array([0]), 1, 1, {})
+        >>> found.behind(np.array([[1.0], [0.0], [2.0], [0.0]]), 3).rows
+        array([0, 2])
+        """
+        Q = np.linalg.qr(self.basis)[0]
+        rest = values
+        for _ in range(2):
+            rest = rest - Q @ (Q.T @ rest)
+        W, sigma, _ = np.linalg.svd(rest, full_matrices=False)
+        count = min(extra, int(np.count_nonzero(sigma > _NOISE * np.linalg.norm(values))))
+        U = np.hstack([self.basis, W[:, :count]])
+        return replace(self, basis=U, rows=continued_points(U, self.rows, self.basis.shape[1]),
+                       facts=self.facts | {"residual_modes": self.basis.shape[1] + count})
+
+
+def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: int = 0) -> Collateral:
     """Interpolation of the snapshots of a nonlinear term, on the POD of them.
 
     The modes are those of a hierarchical POD in the Euclidean norm: as many as leave less than `tolerance` of the
@@ -139,8 +167,6 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
         Relative, of the POD.
     points : int
         Rows for the solution; 0 lets the tolerance decide.
-    extra : int
-        Further modes and rows for the residual.
 
     Raises
     ------
@@ -153,14 +179,14 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
     --------
     >>> from romflow.linalg.compression.source import ArraySource
     >>> x, a = np.linspace(0.0, 1.0, 50)[:, None], np.linspace(1.0, 2.0, 9)
-    >>> found = collateral_of(ArraySource(np.exp(-a * x)), "deim", 1e-4, extra=2)
-    >>> found.modes, found.points, found.basis.shape, len(found.rows)
-    (3, 3, (50, 5), 5)
+    >>> found = collateral_of(ArraySource(np.exp(-a * x)), "deim", 1e-4)
+    >>> found.modes, found.points, found.basis.shape
+    (3, 3, (50, 3))
     """
     check_kind(kind)
-    if not 0.0 < tolerance < 1.0 or points < 0 or extra < 0:
-        raise InputError(f"an interpolation got tolerance = {tolerance}, points = {points} and extra = {extra}; the "
-                         "rule is 0 < tolerance < 1 and whole numbers from 0")
+    if not 0.0 < tolerance < 1.0 or points < 0:
+        raise InputError(f"an interpolation got tolerance = {tolerance} and points = {points}; the rule is "
+                         "0 < tolerance < 1 and a whole number from 0")
     root = hapod_node(source, InnerProduct(None), _BEHIND * tolerance, tree_of(source.n, source.k))
     known = len(root.sigma)
     if not known:
@@ -169,15 +195,13 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
     left = np.sqrt(np.append(np.cumsum(root.sigma[::-1] ** 2)[::-1], 0.0) + root.tail) / np.sqrt(root.energy)
     wanted = int(points / share) if points else int(np.argmax(left <= tolerance))
     modes = min(max(wanted, 1), known)
-    count = min(points or int(np.ceil(share * modes)), source.n) if share > 1.0 else modes
-    total = min(modes + extra, known)
-    basis, rows = _chosen(kind, root.basis[:, :total], root.sigma[:total], modes, count)
-    total = basis.shape[1]
-    modes, count = min(modes, total), min(count, len(rows))
-    facts = {"interpolation": kind, "modes": modes, "points": count, "residual_modes": total,
+    count = min(points or int(np.ceil(share * modes)), source.n)
+    basis, rows = _chosen(kind, root.basis[:, :modes], root.sigma[:modes], count)
+    modes = basis.shape[1]
+    facts = {"interpolation": kind, "modes": modes, "points": len(rows), "residual_modes": modes,
              "interpolation_error": float(left[modes]), "collateral_snapshots": root.count,
-             "why": _why(points, wanted, modes, known, tolerance)}
-    return Collateral(basis, rows, modes, count, facts)
+             "why": _why(points, wanted, modes, tolerance)}
+    return Collateral(basis, rows, modes, len(rows), facts)
 
 
 def check_kind(kind: str) -> None:
@@ -206,19 +230,18 @@ def continued_points(U: np.ndarray, rows: np.ndarray, modes: int) -> np.ndarray:
     return rows
 
 
-def _chosen(kind: str, U: np.ndarray, sigma: np.ndarray, modes: int, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """A nested basis and its rows: those of the solution first."""
-    if kind == "deim":
-        return U, deim_points(U)
+def _chosen(kind: str, U: np.ndarray, sigma: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """A basis of the span of the modes, and its rows."""
     if kind == "eim":
-        found = empirical_interpolation(U * sigma, max_terms=U.shape[1])
+        found = empirical_interpolation(U * sigma)
         return found.basis, found.points
-    first = qdeim_points(U[:, :modes]) if kind == "qdeim" else oversampled_points(U[:, :modes], points)
-    return U, continued_points(U, first, modes)
+    if kind == "oversampled":
+        return U, oversampled_points(U, points)
+    return U, deim_points(U) if kind == "deim" else qdeim_points(U)
 
 
-def _why(points: int, wanted: int, modes: int, known: int, tolerance: float) -> str:
-    if wanted > known:
+def _why(points: int, wanted: int, modes: int, tolerance: float) -> str:
+    if wanted > modes:
         return (f"fewer than asked for: behind {modes} modes the snapshots hold less than {_BEHIND:g} of "
                 f"interpolation_tolerance = {tolerance:g}")
     return "as many points as asked for" if points else f"relative error below interpolation_tolerance = {tolerance:g}"

@@ -13,19 +13,34 @@ from romflow.linalg.compression.source import SnapshotSource, StoreSource
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange
 from romflow.parameters.expressions import Theta
-from romflow.reduction.collateral import Collateral, CollateralSource, TrajectorySource, check_kind, collateral_of
+from romflow.reduction.collateral import (
+    Collateral,
+    CollateralSource,
+    TrajectoryStates,
+    check_kind,
+    collateral_of,
+    evaluated,
+)
 from romflow.reduction.compression import SnapshotCompression
 from romflow.reduction.distributed.runner import is_split
+from romflow.reduction.evolution import EvolutionProjection, evolution_stability
 from romflow.reduction.projection import dual_gram
 from romflow.reduction.stability import stability_bound
+from romflow.reduction.trajectory_source import TrajectorySource
 from romflow.rom.hyper_term import HyperReducedTerm
 from romflow.rom.model import ReducedModel
 from romflow.rom.nonlinear import NonlinearReducedModel
+from romflow.rom.stability import StabilityBound
 from romflow.store.snapshots import SnapshotStore
 
 __all__ = ["HyperReduction"]
 
+_Built = tuple[Any, Collateral, dict[str, Any]]
+
 _BLOCK = 64
+# Parameters, and times of each, at which the indicator's modes are looked for.
+_UNSEEN = 24
+_TIMES = 6
 
 
 class HyperReduction:
@@ -49,7 +64,8 @@ class HyperReduction:
     interpolation_tolerance : float
         Relative error of the collateral basis on the snapshots; 0 takes a tenth of `tolerance`.
     extra : int
-        Further rows for the indicator: the more, the more of the interpolation error it sees.
+        Further rows for the indicator, from reduced states at parameters without snapshots: the more, the more of the
+        interpolation error it sees.
     """
 
     method = "hyper-reduction"
@@ -89,23 +105,61 @@ class HyperReduction:
         reason = self.accepts(fom)
         if reason is not None:
             raise NotSupported(reason)
-        moves = hasattr(fom, "march")
         product = InnerProduct(fom.inner_product, getattr(fom, "norm", "X"))
-        states = TrajectorySource(store, mu) if moves else StoreSource(store, mu)
-        V, facts = self._moving_basis(states, product) if moves else self._basis(store, mu, product)
-        found = collateral_of(CollateralSource(fom.nonlinear, states, mu), self.interpolation,
-                              self.interpolation_tolerance, self.points, self.extra)
-        restriction = fom.nonlinear.restrict(found.rows)
-        term = HyperReducedTerm.build(restriction, V, found.basis, found.modes, found.points)
-        model = self._evolution(fom, product, V, term, found) if moves else self._stationary(
-            fom, product, V, term, found, store, mu)
-        about = {"method": self.method, "snapshots": len(mu), **facts, "hyper_reduction": found.facts | {
-            "evaluation_points": term.points, "evaluation_points_of_the_model": int(fom.nonlinear.P)}}
+        build = self._evolution if hasattr(fom, "march") else self._stationary
+        model, found, facts = build(fom, store, mu, product)
+        about = {"method": self.method, "snapshots": len(mu), **facts, "hyper_reduction": found.facts}
         return replace(model, metadata=model.metadata | about)
 
-    def _basis(self, store: SnapshotStore, mu: np.ndarray, product: InnerProduct) -> tuple[np.ndarray, dict[str, Any]]:
-        found = self.compression.of(store, mu, product, self.tolerance, self.max_size)
-        return found.basis, found.facts
+    def _stationary(self, fom: Any, store: SnapshotStore, mu: np.ndarray, product: InnerProduct) -> _Built:
+        pod = self.compression.of(store, mu, product, self.tolerance, self.max_size)
+        V, training = pod.basis, _coordinates(store, mu, pod.basis, product)
+        found = self._collateral(CollateralSource(fom.nonlinear, StoreSource(store, mu), mu))
+        model = nonlinear_model(fom, product, V, self._term(fom, V, found), mu, training,
+                                stability_bound(fom, product, self.seed) if _coercive(fom) else None)
+        unseen = self._unseen(fom)
+        x, converged = model.coefficients(unseen)
+        found = self._behind(found, evaluated(fom.nonlinear, V @ x[:, converged], unseen[converged]))
+        return replace(model, term=self._term(fom, V, found),
+                       factor=residual_factor(fom, product, V, found.basis)), found, pod.facts
+
+    def _evolution(self, fom: Any, store: SnapshotStore, mu: np.ndarray, product: InnerProduct) -> _Built:
+        trajectories = [store.trajectory(row) for row in mu]
+        V, facts = self._moving_basis(TrajectorySource(trajectories), product)
+        states = TrajectoryStates(trajectories, mu)
+        found = self._collateral(CollateralSource(fom.nonlinear, states, states.parameters, states.times))
+        stability = evolution_stability(fom, product, self.seed)
+        projected = EvolutionProjection(fom, product, stability, found.basis)
+        projected.extend(V)
+        model = projected.model(nonlinear=self._term(fom, V, found))
+        found = self._behind(found, self._unseen_values(fom, model))
+        projected = EvolutionProjection(fom, product, stability, found.basis)
+        projected.extend(V)
+        return projected.model(nonlinear=self._term(fom, V, found)), found, facts
+
+    def _unseen_values(self, fom: Any, model: Any) -> np.ndarray:
+        """N(V x) (n, s) at some times of reduced trajectories of new parameters."""
+        mu = self._unseen(fom)
+        answer = model.solve(mu)
+        at = np.unique(np.linspace(0, len(answer.times) - 1, _TIMES).round().astype(int))
+        good = np.flatnonzero(answer.converged & np.isfinite(answer.trajectory).all(axis=(0, 1)))
+        values = [evaluated(fom.nonlinear, model.basis @ answer.trajectory[k][:, good], mu[good],
+                            np.full(good.size, answer.times[k])) for k in at]
+        return np.hstack(values)
+
+    def _unseen(self, fom: Any) -> np.ndarray:
+        return np.asarray(fom.parameters.sample(_UNSEEN, np.random.default_rng(self.seed)))
+
+    def _collateral(self, source: SnapshotSource) -> Collateral:
+        return collateral_of(source, self.interpolation, self.interpolation_tolerance, self.points)
+
+    def _behind(self, found: Collateral, values: np.ndarray) -> Collateral:
+        return found.behind(values[:, np.isfinite(values).all(axis=0)], self.extra)
+
+    def _term(self, fom: Any, V: np.ndarray, found: Collateral) -> HyperReducedTerm:
+        term = HyperReducedTerm.build(fom.nonlinear.restrict(found.rows), V, found.basis, found.modes, found.points)
+        found.facts.update(evaluation_points=term.points, evaluation_points_of_the_model=int(fom.nonlinear.P))
+        return term
 
     def _moving_basis(self, source: SnapshotSource, product: InnerProduct) -> tuple[np.ndarray, dict[str, Any]]:
         root = hapod_node(source, product, self.tolerance, tree_of(source.n, source.k))
@@ -115,36 +169,55 @@ class HyperReduction:
             "singular_values": root.sigma.tolist(), "projection_error": left,
             "compression": {"route": "hapod", "why": "trajectories are read by pieces", "error": left}}
 
-    def _evolution(self, fom: Any, product: InnerProduct, V: np.ndarray, term: HyperReducedTerm,
-                   found: Collateral) -> Any:
-        from romflow.reduction.evolution import EvolutionProjection
 
-        projected = EvolutionProjection(fom, product)
-        projected.extend(V)
-        return projected.model(nonlinear=term)
+def nonlinear_model(fom: Any, product: InnerProduct, V: np.ndarray, term: HyperReducedTerm, mu: np.ndarray,
+                    coefficients: np.ndarray, stability: StabilityBound | None) -> NonlinearReducedModel:
+    """The Galerkin projection of a stationary nonlinear model on V (n, r), without its residual's factor yet.
 
-    def _stationary(self, fom: Any, product: InnerProduct, V: np.ndarray, term: HyperReducedTerm, found: Collateral,
-                    store: SnapshotStore, mu: np.ndarray) -> NonlinearReducedModel:
-        r, columns = V.shape[1], fom.parameters.columns
-        nothing, outputs = Theta([], columns), fom.outputs
-        AV = np.empty((0, fom.n, r)) if fom.operator is None else fom.operator.apply(V)
-        F = np.empty((fom.n, 0)) if fom.rhs is None else np.asarray(fom.rhs.vectors)
-        L = np.empty((0, 0, fom.n)) if outputs is None else np.asarray(outputs.functionals)
-        range_ = OrthonormalRange(fom.n)
-        for block in (np.hstack([F, found.basis]), AV.transpose(1, 2, 0).reshape(fom.n, -1)):
-            range_.extend(product.whiten(np.ascontiguousarray(block)))
-        known = fom.monotone and fom.operator is not None
-        return NonlinearReducedModel(
-            parameters=fom.parameters, basis=V,
-            operator_theta=nothing if fom.operator is None else fom.operator.theta,
-            operator=np.einsum("nr,qnj->qrj", V, AV, optimize=True),
-            rhs_theta=nothing if fom.rhs is None else fom.rhs.theta, rhs=F.T @ V,
-            output_names=() if outputs is None else tuple(outputs.names),
-            output_theta=nothing if outputs is None else outputs.theta, output=L @ V,
-            output_gram=dual_gram(L, product), term=term, factor=range_.T, training=mu.copy(),
-            training_coefficients=_coordinates(store, mu, V, product),
-            stability=stability_bound(fom, product, self.seed) if known else None, monotone=bool(fom.monotone),
-            norm_name=product.name, mesh=getattr(fom, "mesh", None))
+    Parameters
+    ----------
+    fom : NonlinearModel
+    product : InnerProduct
+    V : (n, r) X-orthonormal
+    term : HyperReducedTerm
+    mu : (k, p), coefficients : (r, k)
+        Where Newton may start.
+    stability : StabilityBound or None
+    """
+    nothing, outputs = Theta([], fom.parameters.columns), fom.outputs
+    L = np.empty((0, 0, fom.n)) if outputs is None else np.asarray(outputs.functionals)
+    AV, F = _terms(fom, V)
+    return NonlinearReducedModel(
+        parameters=fom.parameters, basis=V, operator_theta=nothing if fom.operator is None else fom.operator.theta,
+        operator=V.T @ AV, rhs_theta=nothing if fom.rhs is None else fom.rhs.theta, rhs=F.T @ V,
+        output_names=() if outputs is None else tuple(outputs.names),
+        output_theta=nothing if outputs is None else outputs.theta, output=L @ V, output_gram=dual_gram(L, product),
+        term=term, factor=np.empty((0, 0)), training=mu.copy(), training_coefficients=coefficients, stability=stability,
+        monotone=bool(fom.monotone), norm_name=product.name, mesh=getattr(fom, "mesh", None))
+
+
+def residual_factor(fom: Any, product: InnerProduct, V: np.ndarray, collateral: np.ndarray) -> np.ndarray:
+    """T with ||f - A V x - U' c||_{X'} = ||T (theta_f, -c, -theta_q x_i)||, from columns orthonormal in the dual norm.
+
+    Cost: a forward substitution for each of the Qf + m' + Q r columns, and their QR factorisation.
+    """
+    AV, F = _terms(fom, V)
+    whole = OrthonormalRange(fom.n)
+    for block in (np.hstack([F, collateral]), AV.transpose(1, 2, 0).reshape(fom.n, AV.shape[0] * AV.shape[2])):
+        if block.shape[1]:
+            whole.extend(product.whiten(np.ascontiguousarray(block)))
+    return whole.T
+
+
+def _terms(fom: Any, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A_q V (Q, n, r) and f (n, Qf)."""
+    AV = np.empty((0, *V.shape)) if fom.operator is None else fom.operator.apply(V)
+    return AV, np.empty((fom.n, 0)) if fom.rhs is None else np.asarray(fom.rhs.vectors)
+
+
+def _coercive(fom: Any) -> bool:
+    """Whether a coercivity constant of A bounds the error of the whole model."""
+    return bool(fom.monotone) and fom.operator is not None
 
 
 def _coordinates(store: SnapshotStore, mu: np.ndarray, V: np.ndarray, product: InnerProduct) -> np.ndarray:

@@ -76,7 +76,7 @@ class HyperReducedTerm:
         collateral : (n, q')
             Nested basis of the values N(u).
         modes, points : int
-            The first `modes` columns and the first `points` rows give the solution; all of them, the residual.
+            The first `modes` columns and the first `points` rows give the solution; all of them, its residual.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class HyperReducedTerm:
         load = (V.T @ collateral[:, :modes] @ small).reshape(V.shape[1], *test.shape[1:])
         needed = np.any(test[:points] != 0.0, axis=(0, 1))
         order = np.argsort(~needed, kind="stable")
-        gather = (restriction.gather @ V[restriction.dofs]).reshape(a, total, -1)
+        gather = (restriction.gather @ V[restriction.dofs]).reshape(a, total, V.shape[1])
         return cls(restriction.function, np.ascontiguousarray(restriction.data[:, order]), gather[:, order],
                    np.ascontiguousarray(load[:, :, order[:np.count_nonzero(needed)]]), wide[:, :, order])
 
@@ -107,7 +107,9 @@ class HyperReducedTerm:
 
     def project(self, x: np.ndarray, mu: np.ndarray, t: float | None = None) -> np.ndarray:
         """V^T N(V x; mu, t) (r, b) for coefficients x (r, b) and parameters mu (b, p)."""
-        return self._load @ self._values(x, mu, t).reshape(-1, x.shape[1])
+        g = self.function.values(self._states(self._gather, x), self._data, mu, t)
+        self._count(g)
+        return self._load @ _flat(g)
 
     def jacobian(self, x: np.ndarray, mu: np.ndarray, t: float | None = None) -> np.ndarray:
         """Derivatives of `project` (b, r, r) with respect to x."""
@@ -123,14 +125,14 @@ class HyperReducedTerm:
         """Derivatives of `project` (r, b) with respect to a parameter, at fixed x."""
         g = self.function.parameter_derivative(name, self._states(self._gather, x), self._data, mu, t)
         self._count(g)
-        return self._load @ g.reshape(-1, x.shape[1])
+        return self._load @ _flat(g)
 
     def coefficients(self, x: np.ndarray, mu: np.ndarray, t: float | None = None) -> np.ndarray:
         """Coefficients (m', b) of N(V x; mu, t) on the larger collateral basis."""
-        w = self._states(self.gather.reshape(-1, self.size), x)
+        w = self._states(np.reshape(self.gather, (self.data.shape[1] * len(self.gather), self.size)), x)
         g = self.function.values(w, self.data, mu, t)
         self._count(g)
-        return self._wide @ g.reshape(-1, x.shape[1])
+        return self._wide @ _flat(g)
 
     def truncate(self, size: int) -> HyperReducedTerm:
         """The term on the first `size` basis vectors, by slicing alone."""
@@ -147,11 +149,6 @@ class HyperReducedTerm:
         return cls(PointFunction.from_spec(metadata["function"]), arrays["term/data"], arrays["term/gather"],
                    arrays["term/load"], arrays["term/wide"])
 
-    def _values(self, x: np.ndarray, mu: np.ndarray, t: float | None) -> np.ndarray:
-        g = self.function.values(self._states(self._gather, x), self._data, mu, t)
-        self._count(g)
-        return g
-
     def _jacobian(self, x: np.ndarray, mu: np.ndarray, t: float | None) -> np.ndarray:
         """One product with the gathered basis for the whole batch; the sum over the values of g comes before it."""
         a, P, r = len(self.function.inputs), self.points, self.size
@@ -160,19 +157,19 @@ class HyperReducedTerm:
         for (i, j), slope in slopes.items():
             weighted[:, :, j] += self.load[:, i] * slope.T[:, None]
         self.evaluated += P * x.shape[1]
-        return (weighted.reshape(-1, a * P) @ self._gather).reshape(-1, r, r)
+        return (weighted.reshape(x.shape[1] * r, a * P) @ self._gather).reshape(x.shape[1], r, r)
 
     def _states(self, gather: np.ndarray, x: np.ndarray) -> np.ndarray:
         if x.ndim != 2 or x.shape[0] != self.size:
             raise ShapeError(f"coefficients have shape {x.shape}; the rule is ({self.size}, b), one column a state")
-        return (gather @ x).reshape(self.gather.shape[0], -1, x.shape[1])
+        return (gather @ x).reshape(len(self.gather), len(gather) // len(self.gather), x.shape[1])
 
     def _count(self, g: np.ndarray) -> None:
         self.evaluated += g.shape[1] * g.shape[2]
 
     @cached_property
     def _gather(self) -> np.ndarray:
-        return np.ascontiguousarray(self.gather[:, :self.points]).reshape(-1, self.size)
+        return np.reshape(self.gather[:, :self.points], (len(self.gather) * self.points, self.size))
 
     @cached_property
     def _data(self) -> np.ndarray:
@@ -180,11 +177,16 @@ class HyperReducedTerm:
 
     @cached_property
     def _load(self) -> np.ndarray:
-        return np.ascontiguousarray(self.load).reshape(self.size, -1)
+        return np.reshape(self.load, (self.size, len(self.function) * self.points))
 
     @cached_property
     def _wide(self) -> np.ndarray:
-        return np.ascontiguousarray(self.wide).reshape(len(self.wide), -1)
+        return np.reshape(self.wide, (len(self.wide), self.wide.shape[1] * self.wide.shape[2]))
+
+
+def _flat(g: np.ndarray) -> np.ndarray:
+    """Values (c, P, b) as (c P, b)."""
+    return g.reshape(g.shape[0] * g.shape[1], g.shape[2])
 
 
 def interpolation(U: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:

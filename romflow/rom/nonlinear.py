@@ -180,15 +180,22 @@ class NonlinearReducedModel(BasisModel):
                    monotone=metadata["monotone"], norm_name=metadata["norm"], mesh=mesh_from(arrays),
                    metadata=metadata["about"])
 
-    def _solve(self, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Coefficients (r, b), which converged (b,), indicators (b,) and output coefficients (Ql, b) of a chunk."""
+    def coefficients(self, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients x (r, b) at mu (b, p), and which of them converged (b,).
+
+        Newton starts from the nearest training parameter; where that fails, along the straight line from it.
+        """
         nearest = self._nearest(mu)
-        system = self._system(mu)
-        x, converged = system.solve(self.training_coefficients[:, nearest])
+        x, converged = self._system(mu).solve(self.training_coefficients[:, nearest])
         lost = np.flatnonzero(~converged)
         if lost.size:
             x[:, lost], converged[lost] = self._continued(mu[lost], nearest[lost])
-        alpha = self._alpha(system, x, converged)
+        return x, converged
+
+    def _solve(self, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Coefficients (r, b), which converged (b,), indicators (b,) and output coefficients (Ql, b) of a chunk."""
+        x, converged = self.coefficients(mu)
+        alpha = self._alpha(x, mu, converged)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(alpha > 0.0, self._residual_norm(x, mu, converged) / alpha, np.inf)
         return x, converged, error, self.output_theta(mu).T
@@ -206,12 +213,12 @@ class NonlinearReducedModel(BasisModel):
         A = np.einsum("bq,qij->bij", self.operator_theta(mu), self.operator, optimize=True)
         return _System(A, self.rhs.T @ self.rhs_theta(mu).T, self.term, mu)
 
-    def _alpha(self, system: _System, x: np.ndarray, converged: np.ndarray) -> np.ndarray:
+    def _alpha(self, x: np.ndarray, mu: np.ndarray, converged: np.ndarray) -> np.ndarray:
         if self.monotone and self.stability is not None and self.stability.kind == "coercivity":
-            return self.stability(system.mu)
-        alpha, known = np.zeros(len(system.mu)), np.flatnonzero(converged)
+            return self.stability(mu)
+        alpha, known = np.zeros(len(mu)), np.flatnonzero(converged)
         if known.size and self.size:
-            J = system.jacobian(x[:, known], known)
+            J = self.jacobian(x[:, known], mu[known])
             alpha[known] = np.linalg.svd(J, compute_uv=False)[:, -1]
         return alpha
 
