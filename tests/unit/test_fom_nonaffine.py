@@ -1,0 +1,179 @@
+"""Nonaffine models: what is solved, what its terms interpolate, and by how much they fail."""
+
+import json
+
+import numpy as np
+import pytest
+
+from romflow.core.errors import ConfigError, InputError, ParameterError
+from romflow.fom.gallery.nonaffine import Nonaffine
+from romflow.fom.nonaffine.expansion import Wish, expansion, training_parameters
+from romflow.fom.nonaffine.forms import QuadratureForms
+from romflow.linalg.inner_product import InnerProduct
+from romflow.parameters.distributions import Normal, Uniform
+from romflow.parameters.fields import FieldSample, ParametricField
+from romflow.parameters.space import Parameter, ParameterSpace
+from romflow.testing.constants import stability_constant
+
+SPACE = ParameterSpace([Parameter("a", Uniform(0.2, 0.8)), Parameter("s", Uniform(0.5, 3.0))])
+INCLUSION = "1 + s * exp(-10 * ((x - a)**2 + (y - 0.5)**2))"
+FULL = {"diffusion": "1 + 0.5*sin(s*x*y)", "velocity": ["s*(y - a)", "s*sin(a*x)"], "reaction": "-a**x",
+        "source": "exp(-5*((x - a)**2 + (y - 0.5)**2))"}
+
+
+def gap(model: Nonaffine, mu: np.ndarray) -> float:
+    """||A - A_I||_{X -> X'}, the spectral norm of the whitened difference."""
+    E = (model.truth.operator.assemble(mu) - model.operator.assemble(mu)).toarray()
+    product = InnerProduct(model.inner_product)
+    return float(np.linalg.norm(product.whiten(product.whiten(E).T.copy()), 2))
+
+
+def test_the_terms_interpolate_the_true_matrix_within_the_tolerance(must_fail):
+    model = Nonaffine(SPACE, INCLUSION, cells=8, tolerance=1e-7)
+    mu = SPACE.sample(5, np.random.default_rng(2))
+
+    def check(operator):
+        assert max(abs(model.truth.operator.assemble(row) - operator.assemble(row)).max() for row in mu) < 1e-5
+
+    check(model.operator)
+    few = Nonaffine(SPACE, INCLUSION, cells=8, max_terms=5)
+    must_fail(check, few.operator)
+    assert few.operator.Q == 5 and model.symmetric and model.operator.symmetric
+
+
+@pytest.mark.parametrize("interpolate", ["coefficients", "matrix"])
+def test_the_interpolation_error_bounds_the_change_of_operator_and_right_hand_side(interpolate, must_fail):
+    model = Nonaffine(SPACE, cells=6, max_terms=4, bound="points", interpolate=interpolate, **FULL)
+    mu = SPACE.sample(6, np.random.default_rng(3))
+    true = np.array([gap(model, row) for row in mu])
+    product = InnerProduct(model.inner_product)
+    loads = np.array([product.dual_norm((model.truth.rhs.assemble(row) - model.rhs.assemble(row))[:, None])[0]
+                      for row in mu])
+    assert true.min() > 1e-6 and loads.min() > 1e-8
+
+    def check(factor):
+        assert np.all(factor * model.interpolation.of_operator(mu) >= true)
+        assert np.all(factor * model.interpolation.of_rhs(mu) >= loads)
+
+    check(1.0)
+    must_fail(check, 0.02)
+    assert model.interpolation.exact
+
+
+def test_matrix_interpolation_needs_fewer_terms_where_coefficients_vary_together():
+    options = FULL | {"reaction": "1.5 + 0.5*sin(s*x*y)"}
+    terms = [Nonaffine(SPACE, cells=6, interpolate=name, **options).operator.Q for name in ("coefficients", "matrix")]
+    assert terms[1] < terms[0]
+
+
+def test_coefficients_that_separate_are_exact_and_interpolated_nowhere():
+    model = Nonaffine(SPACE, "a", source="exp(x*y)", reaction=2.0, velocity=["sin(a)", "cos(a)"], cells=5)
+    assert model.interpolation is None and model.rhs.Q == 1
+    assert model.operator.theta.expressions == ("a", "sin(a)", "cos(a)", "1")
+    mu = np.array([0.3, 1.0])
+    assert abs(model.truth.operator.assemble(mu) - model.operator.assemble(mu)).max() < 1e-14
+    assert np.abs(model.truth.rhs.assemble(mu) - model.rhs.assemble(mu)).max() < 1e-16
+
+
+def test_pointwise_coercivity_is_below_the_constant_of_the_truth_and_near_it(must_fail):
+    mu = SPACE.sample(5, np.random.default_rng(4))
+    turning = Nonaffine(SPACE, cells=8, bound="points", **FULL | {"velocity": ["s*(y - a)", "s*(a - x)"]})
+    for model, least in ((turning, 0.85), (Nonaffine(SPACE, cells=8, bound="points", **FULL), 0.7)):
+        true = np.array([stability_constant(model.truth.operator.assemble(row), model.inner_product, "coercivity")
+                         for row in mu])
+        share = model.pointwise()(mu) / true
+        assert share.min() > least
+
+        def check(share):
+            assert share.max() <= 1.0
+
+        check(share)
+        must_fail(check, share + 0.5)
+
+
+def test_functions_give_the_same_model_as_texts():
+    written = Nonaffine(SPACE, INCLUSION, cells=6)
+    function = Nonaffine(SPACE, lambda x, y, a, s: 1 + s * np.exp(-10 * ((x - a) ** 2 + (y - 0.5) ** 2)), cells=6)
+    mu = SPACE.centre()
+    assert np.abs(written.solve(mu).state - function.solve(mu).state).max() < 1e-15
+    assert json.loads(json.dumps(function.spec)) == function.spec
+    with pytest.raises(InputError, match="cannot be followed"):
+        Nonaffine(SPACE, lambda x, y, a, s: 1.0 if x < a else 2.0, cells=6)
+
+
+def test_the_spec_names_the_truth_and_not_its_interpolation():
+    one, other = (Nonaffine(SPACE, INCLUSION, cells=6, tolerance=tolerance) for tolerance in (1e-3, 1e-6))
+    assert one.spec == other.spec != Nonaffine(SPACE, INCLUSION, cells=7).spec
+    assert one.solve(SPACE.centre()).info["relative_residual"] < 1e-12
+
+
+def test_outputs_are_integrals_with_weights():
+    model = Nonaffine(SPACE, INCLUSION, cells=6, outputs={"average": 1, "right": "max(0, sign(x - 0.5))"})
+    assert model.outputs.names == ("average", "right")
+    average, right = model.solve(SPACE.ppf(np.full((1, 2), 0.5))[0]).outputs
+    assert right == pytest.approx(0.5 * average, rel=1e-6)
+
+
+def test_training_parameters_are_the_same_each_time_and_hold_the_corners():
+    found = training_parameters(SPACE, 40)
+    assert found.shape == (40, 2) and np.array_equal(found, training_parameters(SPACE, 40))
+    assert {tuple(row) for row in found[:4]} == {(a, s) for a in (0.2, 0.8) for s in (0.5, 3.0)}
+    wide = ParameterSpace([Parameter("a", Normal(0.0, 1.0), size=40)])
+    assert training_parameters(wide, 20).shape == (20, 40)
+
+
+def test_an_expansion_is_exact_at_its_points_and_watches_others():
+    field = ParametricField(["exp(-a*x)"], 1, ["a"])
+    points, mu = np.linspace(0.0, 1.0, 60)[:, None], np.linspace(1.0, 9.0, 30)[:, None]
+    found = expansion(field, points, mu, Wish(tolerance=1e-4))
+    places = np.array([np.flatnonzero(found.functions[:, m] == 1.0)[0] for m in range(len(found.texts))])
+    assert np.abs(found.functions[places] - np.eye(len(places))).max() < 1e-12
+    watched = np.searchsorted(points[:, 0], found.watched.points[:, 0])
+    assert len(watched) == 10 and not set(places) & set(watched)
+
+
+def test_forms_of_one_hexahedron_integrate_exactly():
+    model = Nonaffine(SPACE, reaction="1", cells=[2, 2, 2], element="Q1", lengths=[2.0, 2.0, 2.0])
+    forms: QuadratureForms = model.forms
+    assert forms.n == 1 and forms.weights.sum() == pytest.approx(8.0)
+    assert (forms.maps["diffusion"] @ np.ones(forms.P)).item() == pytest.approx(8 / 3)
+    assert forms.mass().toarray().item() == pytest.approx(8 / 27)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"diffusion": "1 + w"}, "no parameter is called 'w'"),
+        ({"velocity": ["1"]}, "the velocity has 1 components"),
+        ({"velocity": "x"}, "list of 2 texts"),
+        ({"reaction": True}, "reaction = true"),
+        ({"bound": "point"}, "Did you mean 'points'"),
+        ({"interpolate": "matrices"}, "interpolate = 'matrices'"),
+        ({"max_terms": 0}, "max_terms = 0"),
+        ({"tolerance": 1.5}, "tolerance = 1.5"),
+        ({"outputs": {"end": "a*x"}}, "names a parameter"),
+        ({"fixed": []}, "names no boundary"),
+        ({"fixed": ["x = 0.3"], "cells": 4}, "no boundary"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Nonaffine(SPACE, **{"cells": 6} | options)
+
+
+def test_bad_coefficients_are_named_with_place_and_parameter():
+    with pytest.raises(InputError, match=r"is -[0-9.e-]+ somewhere for mu"):
+        _ = Nonaffine(SPACE, "x - a", cells=4).operator
+    with pytest.raises(ParameterError, match="at the point"):
+        Nonaffine(SPACE, "1 + sqrt(x - a)", cells=4).solve(SPACE.centre())
+    with pytest.raises(ConfigError, match="name of a coordinate"):
+        Nonaffine(ParameterSpace([Parameter("x", Uniform(0.0, 1.0))]), cells=4)
+    with pytest.raises(ConfigError, match="sweep"):
+        Nonaffine(SPACE, INCLUSION, cells=4).use_solver({"method": "sweep", "backend": "superlu"})
+
+
+def test_a_sample_of_a_vector_field_takes_each_component_where_it_is_asked_for():
+    field = ParametricField(["a*x", "a"], 1, ["a"])
+    sample = FieldSample(field, np.array([[2.0], [5.0], [3.0]]), np.array([0, 1, 0]))
+    assert sample.values(np.array([[3.0], [1.0]])).tolist() == [[6.0, 2.0], [3.0, 1.0], [9.0, 3.0]]
+    assert sample.texts() == ["a * 2.0", "a", "a * 3.0"]
