@@ -197,6 +197,14 @@ class SnapshotFiles:
         if header.key != key or snapshot_key(self.fingerprint, header.mu) != key:
             raise Damaged(f"it is the snapshot of another parameter, whose key is {header.key}")
 
+    def set_aside(self, key: str, reason: str) -> None:
+        """Move a snapshot's file, and all beside it that belongs to it, to ``damaged/``."""
+        pieces, before = pieces_folder(self.path(key)), len(self.damaged)
+        self._set_aside(key, reason)
+        if len(self.damaged) > before and pieces.exists():
+            with contextlib.suppress(OSError):
+                os.replace(pieces, pieces_folder(self.damaged[-1][0]))
+
     def _set_aside(self, key: str, reason: str) -> None:
         """Move a snapshot's file to ``damaged/`` under a free name, and note the reason beside it."""
         file = self.path(key)

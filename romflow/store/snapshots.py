@@ -217,6 +217,10 @@ class SnapshotStore(SplitSnapshots, TrajectorySnapshots):
             raise StoreError(f"{self.path(self.key(row))} is kept: nothing that stands for it is stored.")
         self._files.remove(self.key(row))
 
+    def set_aside(self, mu: ArrayLike, reason: str) -> None:
+        """Move the snapshot of a parameter (p,) with all its files to ``damaged/``, beside a note of the reason."""
+        self._files.set_aside(self.key(mu), reason)
+
     # --- check -----------------------------------------------------------------------------------------------------
 
     def has(self, which: str | ArrayLike) -> bool:
