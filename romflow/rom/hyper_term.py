@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,8 @@ from romflow.parameters.point_function import PointFunction
 __all__ = ["HyperReducedTerm"]
 
 _CHUNK_NUMBERS = 4_000_000
+# Values at points that are made at once along trajectories: they stay in the cache.
+_CACHED_NUMBERS = 50_000
 
 
 @dataclass(eq=False)
@@ -134,6 +137,17 @@ class HyperReducedTerm:
         self._count(g)
         return self._wide @ _flat(g)
 
+    def project_along(self, X: np.ndarray, mu: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """V^T N(V x) (K, r, b) along reduced trajectories X (K, r, b) at the times (K,)."""
+        return self._along(self.project, self.size, X, mu, times)
+
+    def coefficients_along(self, X: np.ndarray, mu: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Coefficients (K, m', b) along reduced trajectories X (K, r, b) at the times (K,).
+
+        Where g does not depend on the time, few calls serve all times: a short batch costs as little as a long one.
+        """
+        return self._along(self.coefficients, len(self.wide), X, mu, times)
+
     def truncate(self, size: int) -> HyperReducedTerm:
         """The term on the first `size` basis vectors, by slicing alone."""
         return replace(self, gather=np.ascontiguousarray(self.gather[:, :, :size]), load=self.load[:size], evaluated=0)
@@ -148,6 +162,19 @@ class HyperReducedTerm:
         """The term that `to_arrays` described."""
         return cls(PointFunction.from_spec(metadata["function"]), arrays["term/data"], arrays["term/gather"],
                    arrays["term/load"], arrays["term/wide"])
+
+    def _along(self, function: Callable[..., np.ndarray], rows: int, X: np.ndarray, mu: np.ndarray,
+               times: np.ndarray) -> np.ndarray:
+        K, r, b = X.shape
+        timed = "t" in self.function.columns
+        count = 1 if timed else max(1, _CACHED_NUMBERS // max(1, self.data.shape[1] * b))
+        out = np.empty((K, rows, b))
+        for start in range(0, K, count):
+            part = slice(start, min(start + count, K))
+            x = X[part].transpose(1, 0, 2).reshape(r, (part.stop - start) * b)
+            values = function(x, np.tile(mu, (part.stop - start, 1)), float(times[start]) if timed else None)
+            out[part] = values.reshape(rows, part.stop - start, b).transpose(1, 0, 2)
+        return out
 
     def _jacobian(self, x: np.ndarray, mu: np.ndarray, t: float | None) -> np.ndarray:
         """One product with the gathered basis for the whole batch; the sum over the values of g comes before it."""

@@ -1,6 +1,7 @@
 """Hyper-reduced terms: the points they evaluate, what they reproduce, and their derivatives."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,19 @@ def test_batches_give_what_single_states_give() -> None:
         np.testing.assert_allclose(reduced.project(x[:, part], mu[part], 0.3), reduced.project(x, mu, 0.3)[:, part],
                                    rtol=1e-12, atol=1e-13)
         np.testing.assert_allclose(reduced.jacobian(x[:, part], mu[part], 0.3), reduced.jacobian(x, mu, 0.3)[part],
+                                   rtol=1e-12, atol=1e-13)
+
+
+def test_trajectories_give_what_their_states_give() -> None:
+    reduced, _, _ = _built()
+    rng = np.random.default_rng(4)
+    X, mu, times = rng.standard_normal((5, _R, 3)), rng.uniform(0.5, 2.0, (3, 1)), np.linspace(0.0, 1.0, 5)
+    steady = replace(reduced, function=PointFunction(["a * u**3", "u * u_x"], ["u", "u_x"], ["x"], ["a"]))
+    for term, at in ((reduced, times), (steady, [None] * 5)):
+        np.testing.assert_allclose(term.project_along(X, mu, times),
+                                   np.stack([term.project(x, mu, t) for x, t in zip(X, at, strict=True)]), rtol=1e-12)
+        np.testing.assert_allclose(term.coefficients_along(X, mu, times),
+                                   np.stack([term.coefficients(x, mu, t) for x, t in zip(X, at, strict=True)]),
                                    rtol=1e-12, atol=1e-13)
 
 
