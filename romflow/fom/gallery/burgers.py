@@ -35,7 +35,8 @@ class Burgers:
     (v . m) max(-u, 0)^p from the one that it enters: the integrals of Engquist and Osher (Math. Comp. 36, 1981,
     eq. 2.9) in closed form for this flux. Where neither the initial nor the inflowing values are negative, the scheme
     never makes a negative value (while explicit steps obey dt p |v| max(u)^(p - 1) <= h), and the second part is left
-    out. Outputs: the means over the rectangle and over its corner [0, 1/2]^2. States are values of cells, M and X hold the areas of the cells: the norm is that of L2.
+    out. States are values of cells, M and X hold the areas of the cells: the norm is that of L2. Outputs "average" and
+    "corner" are the means over the rectangle and over [0, 1/2]^2.
 
     Parameters
     ----------
@@ -106,7 +107,9 @@ class Burgers:
         self.mesh = self._grid.mesh
 
     def evolving(self, time: TimeGrid) -> EvolutionModel:
-        """The model on a grid of times."""
+        """The model on a grid of times; ConfigError for a load, for there is none to multiply."""
+        if time.load.strip() not in ("1", "1.0"):
+            raise ConfigError(f"[time] load = {shown(time.load)}; burgers has no load: leave it out")
         return EvolutionModel(self.parameters, self.mass, self.operator, self.rhs, self.inner_product, time,
                               nonlinear=self.nonlinear, initial=self.initial, outputs=self.outputs, spec=self.spec,
                               norm=self.norm, stability=self.stability, mesh=self.mesh)

@@ -68,6 +68,11 @@ def skfem_mesh(mesh: CellMesh) -> Any:
                                      sort_t=False, validate=False)
 
 
+def skfem_element(mesh: CellMesh) -> Any:
+    """The element of first order on these cells for scikit-fem."""
+    return _KINDS[mesh.cell_type][1]()
+
+
 def nodal_load(mesh: CellMesh) -> np.ndarray:
     """(P,): int of phi_j over the mesh."""
     local = np.empty(mesh.cells.shape)

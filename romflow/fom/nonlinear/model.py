@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import ConfigError, InputError, ShapeError, SolveFailed
+from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
 from romflow.core.mesh import Mesh
 from romflow.core.names import shown
 from romflow.core.snapshot import Snapshot
@@ -23,6 +23,11 @@ from romflow.linalg.solvers.policy import LinearSolver
 from romflow.linalg.solvers.superlu import SuperLU
 from romflow.linalg.sparse_sum import SparseSum
 from romflow.parameters.space import ParameterSpace
+from romflow.parameters.timed import loaded
+
+if TYPE_CHECKING:
+    from romflow.fom.evolution.model import EvolutionModel
+    from romflow.fom.evolution.time_grid import TimeGrid
 
 __all__ = ["NonlinearModel"]
 
@@ -139,6 +144,25 @@ class NonlinearModel:
     def sensitivity(self, mu: np.ndarray) -> np.ndarray:
         """Derivatives (o, p) of the outputs with respect to the parameters; see `romflow.fom.sensitivity`."""
         return sensitivity(self, mu)
+
+    def evolving(self, time: TimeGrid) -> EvolutionModel:
+        """M du/dt + A(mu) u + N(u; mu) = load(mu, t) f(mu) on these times, u(0) = 0.
+
+        Raises
+        ------
+        NotSupported
+            The model has no mass matrix.
+        """
+        from romflow.fom.evolution.model import EvolutionModel
+
+        if self.mass is None:
+            raise NotSupported("this nonlinear model has no mass matrix, without which it cannot move in time; give "
+                               "mass = M (n, n)")
+        rhs = None if self.rhs is None else AffineVector(loaded(self.rhs.theta, time.load, self.parameters.columns),
+                                                         self.rhs.vectors)
+        return EvolutionModel(self.parameters, self.mass, self.operator, rhs, self.inner_product, time,
+                              nonlinear=self.nonlinear, outputs=self.outputs, spec=self.spec, norm=self.norm,
+                              stability=self.stability, mesh=self.mesh)
 
     def use_solver(self, options: Mapping[str, Any]) -> None:
         """Solve the linear systems of Newton as the keys of [solver] say; Newton's own tolerance stays.
