@@ -114,10 +114,15 @@ class TrajectoryWriter:
             The disk is full or refuses; what was written before remains.
         """
         when, columns, outputs = self._checked(start, times, states, series)
+        memory = {name: np.array(values) for name, values in (checkpoint or {}).items()}
+        for name, values in memory.items():
+            if values.dtype.kind not in "biufc" or not name or "/" in name:
+                raise InputError(f"the checkpoint at mu = {self._mu.tolist()} has {name!r} of type {values.dtype}; "
+                                 "store numbers, under words without '/'.")
         if self._gathered and self._bytes + columns.nbytes > PIECE_BYTES:
             self.flush()
         self._gathered.append((when, columns, outputs))
-        self._checkpoint = {name: np.array(values) for name, values in (checkpoint or {}).items()}
+        self._checkpoint = memory
         self._last = (float(when[-1]), columns[-1], None if outputs is None else outputs[-1])
         self._bytes, self._gathered_seconds = self._bytes + columns.nbytes, self._gathered_seconds + seconds
         self.stop, self.seconds = self.stop + len(when), self.seconds + seconds
