@@ -37,6 +37,7 @@ def _check(name: str, space: ParameterSpace, **options: Any) -> Report:
     ("linear-elasticity", LAYERS, {"cells": [8, 2]}),
     ("thermal-block", BLOCKS, {"blocks": [3, 2, 1], "cells": 6}),
     ("advection-diffusion", WIND_IN_SPACE, {"cells": 4}),
+    ("nonaffine", ONE, {"diffusion": "1 + exp(-a*x*y)", "velocity": ["a*y", "exp(a*x)"], "cells": 6, "max_terms": 3}),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_gallery(name: str, space: ParameterSpace, options: dict[str, Any]) -> None:
     report = _check(name, space, **options)

@@ -2,10 +2,12 @@
 
 import json
 
+import meshio
 import numpy as np
 import pytest
 
 from romflow.core.errors import ConfigError, InputError, ParameterError
+from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.gallery.nonaffine import Nonaffine
 from romflow.fom.nonaffine.expansion import Wish, expansion, training_parameters
 from romflow.fom.nonaffine.forms import QuadratureForms
@@ -177,3 +179,24 @@ def test_a_sample_of_a_vector_field_takes_each_component_where_it_is_asked_for()
     sample = FieldSample(field, np.array([[2.0], [5.0], [3.0]]), np.array([0, 1, 0]))
     assert sample.values(np.array([[3.0], [1.0]])).tolist() == [[6.0, 2.0], [3.0, 1.0], [9.0, 3.0]]
     assert sample.texts() == ["a * 2.0", "a", "a * 3.0"]
+
+
+def test_gradients_and_trajectories_are_those_of_the_interpolated_terms():
+    model = Nonaffine(SPACE, INCLUSION, cells=6, tolerance=1e-9)
+    mu, h = SPACE.ppf(np.full((1, 2), 0.5))[0], 1e-4
+    ends = [[model.solve(mu + sign * step).outputs for step in h * np.eye(2)] for sign in (1.0, -1.0)]
+    differences = (np.array(ends[0]) - np.array(ends[1])).T / (2 * h)
+    assert np.abs(model.sensitivity(mu) - differences).max() < 1e-6 * np.abs(differences).max() + 1e-8
+    moving = model.evolving(TimeGrid(5.0, 20))
+    assert moving.spec["interpolated"]["tolerance"] == 1e-9 and moving.spec != model.spec
+    assert np.abs(moving.solve(mu).state - model.solve(mu).state).max() < 1e-6
+
+
+def test_a_mesh_from_a_file_is_the_same_model(tmp_path):
+    own = Nonaffine(SPACE, INCLUSION, cells=6, fixed=["x = 0", "y = max"])
+    points = np.pad(own.mesh.points, ((0, 0), (0, 1)))
+    meshio.write(tmp_path / "plate.vtu", meshio.Mesh(points, [("triangle", own.mesh.cells)]))
+    read = Nonaffine(SPACE, INCLUSION, mesh="plate.vtu", fixed=["x = 0", "y = max"], base=tmp_path)
+    mu = SPACE.centre()
+    assert np.abs(own.solve(mu).state - read.solve(mu).state).max() < 1e-13
+    assert read.files == (tmp_path / "plate.vtu",)

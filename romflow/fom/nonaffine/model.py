@@ -17,6 +17,8 @@ from romflow.fom.affine_solves import FactorisedSolves, Solves, make_solves
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.cell_model import picture_mesh
 from romflow.fom.cells import CellMesh
+from romflow.fom.evolution.model import EvolutionModel
+from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.nonaffine.expansion import (
     Expansion,
     Wish,
@@ -183,6 +185,28 @@ class NonaffineModel(AffineModel):
         else:
             found = {name: expansion(field, points, training, wish) for name, field in fields.items()}
         return found | {"source": expansion(self.fields["source"], points, training, wish)}
+
+    def interpolated(self) -> AffineModel:
+        """The affine model of the terms, a model of its own: its solutions are not those of the truth."""
+        wish = self._wish
+        about = {"tolerance": wish.tolerance, "max_terms": wish.max_terms, "training": wish.training,
+                 "interpolate": self._interpolate}
+        # The values of the true coefficients bound the truth's constant, not that of the terms.
+        stability = {"kind": "scm"} if self.stability["kind"] == "pointwise" else self.stability
+        return AffineModel(self.parameters, self.operator, self.rhs, self.inner_product, self.outputs,
+                           spec={**self.spec, "interpolated": about}, norm=self.norm, stability=stability,
+                           mesh=self.mesh, mass=self.forms.mass())
+
+    def evolving(self, time: TimeGrid) -> EvolutionModel:
+        """The interpolated model in motion, see `romflow.fom.affine.AffineModel.evolving`.
+
+        Its trajectories are those of the terms: choose a tolerance of the interpolation below the error that matters.
+        """
+        return self.interpolated().evolving(time)
+
+    def sensitivity(self, mu: np.ndarray) -> np.ndarray:
+        """Derivatives (o, p) of the outputs of the interpolated model; see `romflow.fom.sensitivity`."""
+        return self.interpolated().sensitivity(mu)
 
     def use_solver(self, options: dict[str, Any]) -> None:
         """Solve the truth from now on as the keys of [solver] say.
