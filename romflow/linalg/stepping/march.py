@@ -82,7 +82,8 @@ def march(system: Rates, scheme: str, times: np.ndarray, u0: np.ndarray,
     Notes
     -----
     Cost a step: one solve for Euler's schemes and BDF2, two for dc3, three for dc4 with the same c, and a rate less;
-    the first steps of the multi-step schemes (1, 2, 3) take five solves each. Memory: 1, 2, 6 or 11 states.
+    the first steps of the multi-step schemes (1, 2, 3) take five solves each. Memory: 1, 2, 6 or 11 arrays like the
+    state, with step control up to 14.
 
     Examples
     --------

@@ -4,7 +4,9 @@ Deferred correction: level 0 is BDF2. Level l solves BDF2(u^l) = G(u^l) + sum_j 
 the truncation error of BDF2 found from the polynomial through l + 2 rates of the level below (`correction_weights`).
 Rates are smooth even where the steps are random, high differences of the states are not. Every level gains one order
 (Bourgault and Garon, Variable-step deferred correction methods based on backward differentiation formulae for ordinary
-differential equations, BIT 2022). All levels are solved at one time before the next, with the same c.
+differential equations, BIT 62, 2022; stable on arbitrary grids: Yue, Liao and Liu, arXiv:2402.06129). All levels are
+solved at one time before the next, with the same c. Where steps are random and the equation is so stiff that a step is
+many of its time constants, the states are accurate but their rates are not smooth: there the corrections gain little.
 """
 
 from __future__ import annotations
