@@ -1,5 +1,6 @@
 """Trajectories as tasks: stored in pieces, gone on with after a kill, recorded when they fail."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -12,7 +13,12 @@ import pytest
 import romflow.store.trajectory_writer as writing
 from romflow.core.errors import StoreError
 from romflow.fom.build import build_model, model_identity
+from romflow.fom.evolution.time_grid import TimeGrid
+from romflow.linalg.stepping.march import SCHEMES
+from romflow.parameters.distributions import Uniform
+from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.store.snapshots import SnapshotStore
+from romflow.tasks.marching import stored_march
 from romflow.tasks.solving import solve_batch
 from tests import toy_march as toy
 from tests.toy_study import SPACE
@@ -156,3 +162,22 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_written(study, monkeypatch):
     monkeypatch.setattr(writing, "write_atomic", write)
     study.solve(0.5)
     assert np.array_equal(study.store.trajectory([0.5]).columns(), straight(0.5, study.model))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("tolerance", [None, 1e-2])
+def test_every_scheme_goes_on_to_the_same_bits(study, tmp_path, scheme, tolerance):
+    space = ParameterSpace([Parameter("conductivity", Uniform(0.1, 1.0), 4)])
+    block = build_model({"kind": "thermal-block", "options": {"blocks": [2, 2], "cells": 6},
+                         "parameters": space.to_spec(), "base": str(tmp_path)})
+    end = 1e-3 if scheme == "explicit-euler" else 0.3
+    model = block.evolving(TimeGrid(end, 6, scheme=scheme, tolerance=tolerance))
+    model.piece_bytes, mu = 0, np.array([0.2, 0.5, 0.9, 0.3])
+    straight, stopped = (SnapshotStore(tmp_path / name, {"kind": "block"}, space.columns) for name in ("a", "b"))
+    stored_march(model, straight, mu)
+    writer = stopped.writer(mu)
+    for piece in itertools.islice(model.march(mu), 4):
+        writer.append(piece.start, piece.times, piece.states, piece.series, piece.checkpoint)
+    assert stopped.writer(mu).resume()[0] == 4
+    stored_march(model, stopped, mu)
+    assert np.array_equal(stopped.trajectory(mu).columns(), straight.trajectory(mu).columns())
