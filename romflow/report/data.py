@@ -29,7 +29,7 @@ def _float_array(name: str, value: Any, ndim: int, length: int | None = None) ->
         raise ShapeError(f"{name} has shape {array.shape}; it needs {ndim} dimension(s).")
     if length is not None and array.shape[-1] != length:
         raise ShapeError(
-            f"{name} has shape {array.shape}; its last axis must have {length} entries, one a parameter row."
+            f"{name} has shape {array.shape}; its last axis must have {length} entries, one a parameter row or time."
         )
     return array
 
@@ -125,6 +125,76 @@ class FieldComparison:
 
 
 @dataclasses.dataclass(frozen=True)
+class EvolutionComparison:
+    """One trajectory of the truth beside that of the reduced model, at K + 1 times; NaN marks what was not measured.
+
+    Parameters
+    ----------
+    mu : (p,) array
+        Its parameter: the validation parameter with the largest error.
+    times : (K + 1,) array
+    true_error : (K + 1,) array
+        Norm over space and time, up to each time, of truth minus reduced trajectory.
+    estimate : (K + 1,) array, optional
+        What the reduced model says of that error.
+    norm : (K + 1,) array, optional
+        The same norm of the truth, up to each time.
+    outputs_true, outputs_reduced, output_estimate : (o, K + 1) arrays, optional
+        Outputs over time, and the estimate of their difference.
+    dispersion, dissipation : (K + 1,) arrays, optional
+        Parts of the mean square error in space at each time, see `romflow.linalg.diagnosis`; their sum is all of it.
+
+    Raises
+    ------
+    ShapeError
+        The arrays do not belong to the same times.
+
+    Examples
+    --------
+    >>> found = EvolutionComparison([1.0], [0.0, 0.5, 1.0], [0.0, 1e-3, 2e-3], norm=[1.0, 2.0, 4.0])
+    >>> found.relative_error.tolist()
+    [0.0, 0.00025, 0.0005]
+    """
+
+    mu: Array
+    times: Array
+    true_error: Array
+    estimate: Array | None = None
+    norm: Array | None = None
+    outputs_true: Array | None = None
+    outputs_reduced: Array | None = None
+    output_estimate: Array | None = None
+    dispersion: Array | None = None
+    dissipation: Array | None = None
+
+    def __post_init__(self) -> None:
+        times = _float_array("times", self.times, 1)
+        object.__setattr__(self, "mu", _float_array("mu", self.mu, 1))
+        object.__setattr__(self, "times", times)
+        for part in dataclasses.fields(self)[2:]:
+            value = getattr(self, part.name)
+            if value is not None:
+                ndim = 2 if part.name.startswith("output") else 1
+                object.__setattr__(self, part.name, _float_array(part.name, value, ndim, len(times)))
+
+    @property
+    def scale(self) -> float | None:
+        """Norm of the truth over the whole time; None where it is unknown or zero."""
+        last = np.nan if self.norm is None else float(self.norm[-1])
+        return last if np.isfinite(last) and last > 0 else None
+
+    @property
+    def relative_error(self) -> Array:
+        """True error up to each time over the norm of the whole trajectory, (K + 1,); NaN where that is unknown."""
+        return self.true_error / (self.scale or np.nan)
+
+    @property
+    def relative_estimate(self) -> Array:
+        """Estimate up to each time over the norm of the whole trajectory, (K + 1,); NaN where either is unknown."""
+        return np.full(len(self.times), np.nan) if self.estimate is None else self.estimate / (self.scale or np.nan)
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportData:
     """Everything that the page shows; every part may be missing.
 
@@ -149,6 +219,8 @@ class ReportData:
         For the basis modes, the mesh, names and units.
     field : FieldComparison, optional
         A truth and its reduced solution for a picture.
+    evolution : EvolutionComparison, optional
+        Of a model that moves in time: the trajectory with the largest error.
     stages : dict
         Wall seconds of each stage of the run, in order.
     solve_seconds : (k,) array, optional
@@ -176,6 +248,7 @@ class ReportData:
     snapshot_mu: Array | None = None
     rom: ReducedModel | None = None
     field: FieldComparison | None = None
+    evolution: EvolutionComparison | None = None
     stages: dict[str, float] = dataclasses.field(default_factory=dict)
     solve_seconds: Array | None = None
     failures: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -268,4 +341,9 @@ def _unfinished(folder: Path) -> ReportData:
 
 _METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance")
 _ARRAYS = ("singular_values", "snapshot_mu", "solve_seconds")
-_TABLES: dict[str, type] = {"validation": ErrorTable, "training": ErrorTable, "field": FieldComparison}
+_TABLES: dict[str, type] = {
+    "validation": ErrorTable,
+    "training": ErrorTable,
+    "field": FieldComparison,
+    "evolution": EvolutionComparison,
+}

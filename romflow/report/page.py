@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from romflow.core.files import write_atomic
-from romflow.report import accuracy, convergence, fields, tables, times
+from romflow.report import accuracy, convergence, evolution, fields, tables, times
 from romflow.report.data import ReportData
 from romflow.report.headline import Facts, facts_of, section, sentence, tiles
 from romflow.report.scene import scene_of
@@ -110,6 +110,7 @@ def _sections(data: ReportData, facts: Facts) -> Iterable[Section]:
     )
     yield _basis(data, facts)
     yield _accuracy(data, facts)
+    yield _evolution(data, facts)
     yield _fields(data)
     yield _times(data)
     yield _failures(data)
@@ -212,6 +213,22 @@ def _logarithmic(data: ReportData) -> list[str]:
 def _taken(data: ReportData) -> Array | None:
     """Parameters of the snapshots."""
     return data.training.mu if data.training is not None else data.snapshot_mu
+
+
+def _evolution(data: ReportData, facts: Facts) -> Section:
+    found = data.evolution
+    if found is None:
+        return Section("evolution", "How it follows the time")
+    names = data.rom.output_names if data.rom is not None else ()
+    return Section(
+        "evolution",
+        "How it follows the time",
+        evolution.lead(found, _columns(data, len(found.mu)), facts.kind),
+        pictures=_present(
+            evolution.error_over_time(found, facts.kind), evolution.outputs_over_time(found, names, facts.kind)
+        ),
+        tables=_present(evolution.diagnosis_table(found)),
+    )
 
 
 def _fields(data: ReportData) -> Section:

@@ -49,8 +49,8 @@ def projected(fom, size, modes):
     return NonlinearReducedModel(
         parameters=SPACE, basis=V, operator_theta=fom.operator.theta, operator=fom.operator.project(V),
         rhs_theta=fom.rhs.theta, rhs=fom.rhs.project(V), output_names=fom.outputs.names,
-        output_theta=fom.outputs.theta, output=fom.outputs.project(V), output_gram=np.zeros((outputs, Ql, Ql)), term=term,
-        factor=np.eye(Qf + modes + size * Q), training=mu, training_coefficients=V.T @ U)
+        output_theta=fom.outputs.theta, output=fom.outputs.project(V), output_gram=np.zeros((outputs, Ql, Ql)),
+        term=term, factor=np.eye(Qf + modes + size * Q), training=mu, training_coefficients=V.T @ U)
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
