@@ -15,7 +15,7 @@ from romflow.linalg.stepping.memory import Memory
 from romflow.linalg.stepping.rates import Rates, refuse_nonfinite
 from romflow.linalg.stepping.schemes import SCHEMES, Scheme, scheme_named
 
-__all__ = ["Step", "march"]
+__all__ = ["SCHEMES", "Step", "march"]
 
 
 @dataclass(frozen=True)

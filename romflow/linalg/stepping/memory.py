@@ -77,7 +77,7 @@ class Memory:
 
 
 def _ages(arrays: dict[str, np.ndarray], name: str, level: int) -> tuple[np.ndarray, ...]:
-    found = []
+    found: list[np.ndarray] = []
     while f"{name}_{level}_{len(found)}" in arrays:
         found.append(np.asarray(arrays[f"{name}_{level}_{len(found)}"]))
     return tuple(found)

@@ -74,8 +74,9 @@ class Scheme:
         past = self.past(controlled)
         if len(memory.steps) < past:
             return self._start(system, memory, time, step, controlled)
+        rates: list[np.ndarray] = []
         if self.is_euler:
-            states, rates = [euler(system, self.name, memory.newest, time, step)], []
+            states = [euler(system, self.name, memory.newest, time, step)]
         else:
             states, rates = _corrected(system, memory, time, step)
         error = self._error(system, memory, states[-1], time, step) if controlled else None
