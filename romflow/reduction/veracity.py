@@ -115,15 +115,26 @@ class VeracityCheck:
         Returns
         -------
         (q,) array of bool
-            Which were set aside: to ``damaged/``, with a failure record that says the score and the reason.
+            Which were set aside: to ``damaged/``, with a failure record that says the score and the reason. Those
+            whose states a sketch has replaced meanwhile are left alone.
         """
-        if not self.threshold or not len(new):
-            return np.zeros(len(new), dtype=bool)
-        found = self.scores(np.concatenate([known, new]))
-        doubtful = found.scores[len(known):] < self.threshold
-        for index in np.flatnonzero(doubtful):
-            self._refuse(new[index], float(found.scores[len(known) + index]), found.reasons[len(known) + index])
+        doubtful = np.zeros(len(new), dtype=bool)
+        if not self.threshold:
+            return doubtful
+        places = np.flatnonzero(self._readable(new))
+        used = np.asarray(known, dtype=np.float64)[self._readable(known)]
+        found = self.scores(np.concatenate([used, np.asarray(new, dtype=np.float64)[places]]))
+        scores, reasons = found.scores[len(used):], found.reasons[len(used):]
+        for number in np.flatnonzero(scores < self.threshold):
+            doubtful[places[number]] = True
+            self._refuse(new[places[number]], float(scores[number]), reasons[number])
         return doubtful
+
+    def _readable(self, mu: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of the snapshots at mu (k, p) were read or can be: all but those that a sketch has replaced."""
+        replaced = [self.store.stand_in is not None and not self.store.has(row) for row in mu]
+        return np.array([self.store.key(row) in self._features or not gone
+                         for row, gone in zip(mu, replaced, strict=True)], dtype=bool)
 
     def _refuse(self, mu: NDArray[np.float64], score: float, reason: str) -> None:
         message = (f"the snapshot at mu = {mu.tolist()} has veracity {score:.2g}, below {self.threshold:g}: {reason}; "

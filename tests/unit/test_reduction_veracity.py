@@ -124,6 +124,17 @@ def test_what_is_in_use_is_not_judged_again(tmp_path):
     assert check.set_aside(mu[:0], mu).tolist() == [index == 2 for index in range(20)]
 
 
+def test_what_a_sketch_has_replaced_is_left_alone(tmp_path):
+    mu, U = pole(20, 3)
+    U[:, 17] *= 1e4
+    store = stored(tmp_path / "store", mu, U)
+    store.stand_in = SnapshotStore(tmp_path / "sketches", {"kind": "sketch"}, ["a_0"])
+    for index in (0, 1, 19):
+        store.stand_in.put(mu[index], Snapshot([1.0]))
+        store.discard(mu[index])
+    assert np.flatnonzero(VeracityCheck(store).set_aside(mu[:10], mu[10:])).tolist() == [7]
+
+
 def test_off_reads_nothing(tmp_path):
     store = SnapshotStore(tmp_path, {"kind": "none"}, ["a"])
     assert VeracityCheck(store, 0.0).set_aside(np.empty((0, 1)), np.ones((2, 1))).tolist() == [False, False]
