@@ -16,7 +16,7 @@ __all__ = ["evolving"]
 
 
 def evolving(model: Any, mass: sp.sparray | None, time: TimeGrid) -> EvolutionModel:
-    """The evolution model of an affine model with this mass matrix, at rest at time 0; X, outputs and bound are its own.
+    """The evolution model of an affine model with this mass matrix, at rest at time 0, in the model's own norm.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,11 +130,7 @@ class EvolutionModel:
         SolveFailed
             A step has no solution; `report["time"]` says where.
         """
-        last: Piece | None = None
-        for last in self.march(mu):
-            pass
-        if last is None:
-            raise InputError("the time grid holds no times; give [time] end and steps")
+        last = deque(self.march(mu), maxlen=1)[0]
         outputs = None if last.series is None else last.series[:, -1]
         return Snapshot(last.states[:, -1].copy(), outputs, {"steps": self.time.steps})
 
@@ -153,7 +150,8 @@ class EvolutionModel:
         if start >= len(self.times):
             return
         system = TimeSystem(self, row, self._orderings)
-        steps = march(system, self.time.scheme, self.times, self.start(row), control=self.time.control, resume=checkpoint)
+        steps = march(system, self.time.scheme, self.times, self.start(row), control=self.time.control,
+                      resume=checkpoint)
         try:
             yield from self._pieces(row, start, steps)
         except SolveFailed as error:
