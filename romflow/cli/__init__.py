@@ -40,9 +40,9 @@ def _fail(message: str) -> None:
     sys.exit(_WRONG_INPUT)
 
 
-def _refuse_same(source: Path, target: Path) -> None:
+def _refuse_same(source: Path, target: Path, option: str = "--output") -> None:
     if target.exists() and source.exists() and target.samefile(source):
-        raise InputError(f"--output {target} is the file that is read; choose another name")
+        raise InputError(f"{option} {target} is the file that is read; choose another name")
 
 
 def _version(wanted: bool) -> None:
@@ -122,19 +122,29 @@ def status(folder: RunFolder) -> None:
 @app.command("eval")
 def evaluate(model: ModelFile,
              source: Annotated[Path, typer.Option("--input", help="CSV with one column a parameter.")],
-             target: Annotated[Path, typer.Option("--output", help="CSV to write: outputs and error per row.")]
+             target: Annotated[Path, typer.Option("--output", help="CSV to write: outputs and error per row.")],
+             series: Annotated[Path | None, typer.Option("--series", help="For a model that moves in time: CSV to "
+                                                         "write, outputs and error per row and time.")] = None
              ) -> None:
     """Evaluate a reduced model for every row of a CSV file: outputs and error estimates."""
     from romflow.parameters.tables import read_table
     from romflow.rom.loading import load
-    from romflow.rom.tables import write_answers
+    from romflow.rom.tables import check_moving, write_answers, write_series
 
     _refuse_same(source, target)
     _refuse_same(model, target)
     rom = load(model)
+    if series is not None:
+        _refuse_same(source, series, "--series")
+        _refuse_same(model, series, "--series")
+        if series.resolve() == target.resolve():
+            raise InputError(f"--series {series} is the file of --output too; choose another name")
+        check_moving(rom)
     mu = rom.parameters.validate(read_table(source, rom.parameters.columns))
     write_answers(target, rom, mu)
     print(f"Wrote {len(mu)} rows to {target}.")
+    if series is not None:
+        print(f"Wrote {write_series(series, rom, mu)} rows to {series}.")
 
 
 @app.command()

@@ -1,12 +1,14 @@
-"""Answers of a reduced model as a CSV table."""
+"""Answers of a reduced model as CSV tables."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from romflow.core.errors import NotSupported
 from romflow.core.files import write_atomic
 from romflow.rom.model import ReducedModel
 
@@ -35,3 +37,56 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
         np.savetxt(text, np.column_stack([part, answer.output.T, spread.T, answer.error]), fmt="%.17g", delimiter=",",
                    newline=f",{answer.kind or ''}\n")
     write_atomic(path, text.getvalue().encode())
+
+
+def write_series(path: str | Path, rom: Any, mu: np.ndarray) -> int:
+    """Write one row a parameter and time: row of mu (from 0), t, outputs, their errors, the state's error up to t.
+
+    The last column is the kind of the errors. Where a trajectory failed, its outputs are nan and its errors inf.
+
+    Parameters
+    ----------
+    path : path
+    rom : EvolutionReducedModel
+    mu : (b, p)
+        Validated parameters; as many at a time as give 50,000 rows.
+
+    Returns
+    -------
+    int
+        Number of rows, b times the number of times.
+
+    Raises
+    ------
+    NotSupported
+        The model does not move in time.
+    """
+    times = check_moving(rom).times
+    names = rom.output_names
+    text = io.StringIO()
+    text.write(",".join(["row", "t", *names, *(f"{name}_error" for name in names), "state_error", "error_kind"]) + "\n")
+    step = max(1, _ROWS // len(times))
+    for start in range(0, len(mu), step):
+        answer = rom.solve(mu[start:start + step], check=False)
+        b = answer.series.shape[2]
+        columns = [np.repeat(np.arange(start, start + b), len(times)), np.tile(times, b),
+                   *answer.series.transpose(0, 2, 1).reshape(len(names), -1),
+                   *answer.series_error.transpose(0, 2, 1).reshape(len(names), -1), answer.error_series.T.ravel()]
+        np.savetxt(text, np.column_stack(columns), fmt=["%d", *["%.17g"] * (len(columns) - 1)], delimiter=",",
+                   newline=f",{answer.kind or ''}\n")
+    write_atomic(path, text.getvalue().encode())
+    return len(mu) * len(times)
+
+
+def check_moving(rom: Any) -> Any:
+    """The model itself where it moves in time.
+
+    Raises
+    ------
+    NotSupported
+        It does not.
+    """
+    if getattr(rom, "times", None) is None:
+        raise NotSupported("a series over time was asked of a model that does not move in time; only models made from "
+                           "a study with a table [time] have one")
+    return rom

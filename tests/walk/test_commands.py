@@ -87,6 +87,15 @@ def test_eval_answers_row_by_row_whatever_the_order_of_columns(finished, tmp_pat
     assert all(float(row["state_error"]) > 0 for row in table)
 
 
+def test_eval_refuses_a_series_of_a_model_that_stands_still(finished, tmp_path):
+    _, folder, _ = finished
+    (tmp_path / "mu.csv").write_text("conductivity_0,conductivity_1,conductivity_2,conductivity_3\n.5,.5,.5,.5\n")
+    done = romflow("eval", folder / "model.h5", "--input", tmp_path / "mu.csv", "--output", tmp_path / "out.csv",
+                   "--series", tmp_path / "series.csv")
+    assert done.returncode == 2 and "does not move in time" in done.stderr
+    assert not (tmp_path / "out.csv").exists() and not (tmp_path / "series.csv").exists()
+
+
 def test_export_from_the_model_file(finished, tmp_path):
     _, folder, _ = finished
     done = romflow("export", folder / "model.h5", "--format", "vtu", "--output", tmp_path / "fields.vtu")
