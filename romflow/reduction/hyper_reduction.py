@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import NotSupported
+from romflow.linalg.compression.blocks import MEMORY
 from romflow.linalg.compression.hapod import hapod_node, tree_of
 from romflow.linalg.compression.source import SnapshotSource, StoreSource
 from romflow.linalg.inner_product import InnerProduct
@@ -143,9 +144,12 @@ class HyperReduction:
         answer = model.solve(mu)
         at = np.unique(np.linspace(0, len(answer.times) - 1, _TIMES).round().astype(int))
         good = np.flatnonzero(answer.converged & np.isfinite(answer.trajectory).all(axis=(0, 1)))
-        values = [evaluated(fom.nonlinear, model.basis @ answer.trajectory[k][:, good], mu[good],
-                            np.full(good.size, answer.times[k])) for k in at]
-        return np.hstack(values)
+        k, j = (index.ravel() for index in np.meshgrid(at, good))
+        # More states than twice the modes are looked at only where they cost little memory.
+        every = max(1, -(-k.size // max(2 * self.extra, MEMORY // (8 * fom.n), 1)))
+        k, j = k[::every], j[::every]
+        x = answer.trajectory[k, :, j].T
+        return evaluated(fom.nonlinear, model.basis @ x, mu[j], answer.times[k])
 
     def _unseen(self, fom: Any) -> np.ndarray:
         return np.asarray(fom.parameters.sample(_UNSEEN, np.random.default_rng(self.seed)))
