@@ -182,6 +182,7 @@ class NonlinearModel:
         LinearSolver(**chosen)
         self._options = chosen
 
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _solved(self, mu: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         A, f = self._linear(mu)
         zero = np.zeros(self.n)

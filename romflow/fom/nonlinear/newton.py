@@ -20,6 +20,7 @@ _ROUNDING = 1e-13
 Vector = np.ndarray
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def newton(residual: Callable[[Vector], Vector], solve: Callable[[Vector, Vector], Vector], guess: Vector,
            tolerance: float = 1e-10, max_iterations: int = 50, norm: Callable[[Vector], float] | None = None,
            scale: float | None = None) -> tuple[Vector, dict[str, Any]]:
