@@ -2,9 +2,11 @@
 
 import json
 
+import meshio
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import skfem
 
 from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
 from romflow.fom.evolution.time_grid import TimeGrid
@@ -149,3 +151,18 @@ def test_wrong_shapes_are_refused():
     with pytest.raises(SolveFailed, match="state zero"):
         pole = PointTerm(one, one, PointFunction(["1 / u"], ["u"], [], ["b"]))
         NonlinearModel(B, None, pole, None, one, spec={}).solve(np.array([1.0]))
+
+
+def test_domains_may_be_mesh_files(tmp_path):
+    box = skfem.MeshTet.init_tensor(*(np.linspace(0.0, 1.0, 4),) * 3)
+    meshio.write(tmp_path / "box.msh", meshio.Mesh(box.p.T, [("tetra", box.t.T)]), file_format="gmsh22", binary=False)
+    mu = np.array([2e4, 0.5])
+    options = {"conductivity": "20 * (1 + 0.0005 * u)", "emissivity": "eps", "source": "q"}
+    read = Radiation(HEAT, **options, mesh="box.msh", base=tmp_path)
+    made = Radiation(HEAT, **options, cells=3, element="P1")
+    assert read.n == made.n and read.files == (tmp_path / "box.msh",)
+    assert np.abs(np.sort(read.solve(mu).state) - np.sort(made.solve(mu).state)).max() < 1e-8
+    flat = ReactionDiffusion(B, "exp(u)", mesh="box.msh", base=tmp_path, fixed=["z = 0", "x = max"])
+    assert flat.mesh.points.shape[1] == 3 and "mesh" in flat.spec
+    with pytest.raises(ConfigError, match="'lid'"):
+        Radiation(HEAT, **options, mesh="box.msh", base=tmp_path, radiating=["lid"])
