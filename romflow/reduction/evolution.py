@@ -108,7 +108,14 @@ class EvolutionProjection:
             output_theta=none if outputs is None else outputs.theta, output=self._functionals @ self.V,
             output_gram=self._output_gram, output_mass_gram=self._output_mass_gram,
             factor=self._columns.residual().T, stability=self.stability, symmetric=self._symmetric,
-            nonlinear=nonlinear, space_norm=self.product.name, mesh=fom.mesh, metadata=metadata or {})
+            nonlinear=nonlinear, in_mass=self._in_mass, space_norm=self.product.name, mesh=fom.mesh,
+            metadata=metadata or {})
+
+    @property
+    def _in_mass(self) -> bool:
+        """X = M."""
+        difference = sp.csr_array(self.fom.inner_product - self.fom.mass)
+        return difference.nnz == 0 or not np.any(difference.data)
 
     @property
     def _symmetric(self) -> bool:

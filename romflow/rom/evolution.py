@@ -15,6 +15,7 @@ from romflow.linalg.stepping.march import march
 from romflow.parameters.expressions import Theta
 from romflow.parameters.space import ParameterSpace
 from romflow.parameters.timed import coefficients_at, depends_on_time
+from romflow.rom.evolution_bounds import ErrorsInTime, energy_errors, summed_errors
 from romflow.rom.evolution_residual import residual_squares
 from romflow.rom.evolution_system import ReducedSystem
 from romflow.rom.hyper_term import HyperReducedTerm
@@ -93,6 +94,8 @@ class EvolutionReducedModel(BasisModel):
         See `romflow.rom.evolution_residual.residual_squares`.
     stability : StabilityBound or None
     nonlinear : HyperReducedTerm or None
+    in_mass : bool
+        X = M.
     """
 
     parameters: ParameterSpace
@@ -117,6 +120,7 @@ class EvolutionReducedModel(BasisModel):
     stability: StabilityBound | None
     symmetric: bool
     nonlinear: HyperReducedTerm | None = None
+    in_mass: bool = False
     space_norm: str = "X"
     mesh: Mesh | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -161,14 +165,11 @@ class EvolutionReducedModel(BasisModel):
         for start in range(0, b, chunk):
             part = slice(start, start + chunk)
             X[:, :, part], squares[:, part], converged[part] = self._trajectories(mu[part])
-        alpha = self._alpha(mu)
-        energy = self._energy(mu, X[0], squares, alpha, converged)
         steps = np.diff(self.times)
         norm = np.sqrt(np.einsum("k,krb,krb->b", steps, X[1:], X[1:]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.sqrt(np.where(alpha > 0.0, energy / np.minimum.accumulate(alpha), np.inf))
-        error += _ROUNDING * norm
-        series, series_error = self._outputs(mu, X, energy, alpha)
+        found = self._errors(mu, X[0], squares)
+        error = np.where(converged, found.total + _ROUNDING * norm, np.inf)
+        series, series_error = self._outputs(mu, X, found)
         series_error = np.where(converged, series_error + _ROUNDING * np.abs(series), np.inf)
         series = np.where(converged, series, np.nan).reshape(o, K, b)
         return EvolutionAnswer(output=series[:, -1], error=error[-1], kind=self.error_kind, coefficients=X[-1],
@@ -191,6 +192,7 @@ class EvolutionReducedModel(BasisModel):
         metadata: dict[str, Any] = {name: list(getattr(self, name).expressions) for name in _THETAS}
         metadata |= {"parameters": self.parameters.to_spec(), "scheme": self.scheme, "norm": self.space_norm,
                      "control": None if self.control is None else list(self.control), "symmetric": self.symmetric,
+                     "in_mass": self.in_mass,
                      "output_names": list(self.output_names), "error_kind": self.error_kind, "about": self.metadata}
         if self.stability is not None:
             extra, about = self.stability.to_arrays()
@@ -210,6 +212,7 @@ class EvolutionReducedModel(BasisModel):
         timed = (*parameters.columns, "t")
         stability, term, control = metadata.get("stability"), metadata.get("term"), metadata["control"]
         return cls(parameters=parameters, scheme=metadata["scheme"], symmetric=metadata["symmetric"],
+                   in_mass=metadata["in_mass"],
                    control=None if control is None else (float(control[0]), float(control[1])),
                    stability=None if stability is None else stability_from_arrays(arrays, stability, timed),
                    nonlinear=None if term is None else HyperReducedTerm.from_arrays(arrays, term),
@@ -266,7 +269,7 @@ class EvolutionReducedModel(BasisModel):
             whole = alive.size == len(mu)
             rows = X if whole else X[:, :, alive]
             system = system if whole else ReducedSystem(self, mu[alive])
-            squares[1:, alive] = residual_squares(self, system, rows[1:], self._slopes(system, rows))
+            squares[1:, alive] = self._residuals(system, rows)
         converged = np.zeros(len(mu), dtype=bool)
         converged[alive] = True
         return X, squares, converged
@@ -285,12 +288,15 @@ class EvolutionReducedModel(BasisModel):
             return np.arange(alive.size) if not columns else np.asarray(columns)
         return None
 
-    def _slopes(self, system: ReducedSystem, X: np.ndarray) -> np.ndarray:
-        """Derivatives (K, r, b) at times[1:]: difference quotients of implicit Euler, else the reduced rates."""
-        if self.scheme == "implicit-euler" and self.control is None:
-            return np.diff(X, axis=0) / np.diff(self.times)[:, None, None]
-        return np.stack([self.mass_inverse @ system.rate(t, x)
-                         for t, x in zip(self.times[1:].tolist(), X[1:], strict=True)])
+    def _residuals(self, system: ReducedSystem, X: np.ndarray) -> np.ndarray:
+        """Squared residual norms (K, b): those of Euler's own equations, else of the equation with the reduced rate."""
+        if self.control is None and self.scheme in ("implicit-euler", "explicit-euler"):
+            slopes = np.diff(X, axis=0) / np.diff(self.times)[:, None, None]
+            where = slice(1, None) if self.scheme == "implicit-euler" else slice(0, -1)
+            return residual_squares(self, system, self.times[where], X[where], slopes)
+        slopes = np.stack([self.mass_inverse @ system.rate(t, x)
+                           for t, x in zip(self.times[1:].tolist(), X[1:], strict=True)])
+        return residual_squares(self, system, self.times[1:], X[1:], slopes)
 
     def _padded(self, mu: np.ndarray) -> np.ndarray:
         """mu with the first time behind it where the initial state's coefficients have a column for it."""
@@ -311,32 +317,24 @@ class EvolutionReducedModel(BasisModel):
         alpha = np.stack([self.stability(np.column_stack([mu, np.full(len(mu), t)])) for t in self.times[1:]])
         return np.concatenate([alpha[:1], alpha])
 
-    def _energy(self, mu: np.ndarray, x0: np.ndarray, squares: np.ndarray, alpha: np.ndarray,
-                converged: np.ndarray) -> np.ndarray:
-        """||e^0||_M^2 + sum_{j<=k} dt_j ||r^j||^2 / alpha_j (K + 1, b)."""
+    def _errors(self, mu: np.ndarray, x0: np.ndarray, squares: np.ndarray) -> ErrorsInTime:
+        """By the energy estimate; by sums of residuals where X = M and no coercivity is known."""
         c = np.hstack([self.initial_theta(self._padded(mu)), -x0.T]) @ self.initial_factor.T
-        energy = np.empty_like(squares)
-        energy[0] = np.einsum("bm,bm->b", c, c)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = np.where(alpha > 0.0, squares / alpha, np.inf)
-        energy[1:] = energy[0] + np.cumsum(np.diff(self.times)[:, None] * shares[1:], axis=0)
-        energy[:, ~converged] = np.inf
-        return energy
+        start, steps = np.einsum("bm,bm->b", c, c), np.diff(self.times)
+        if self.in_mass and self.stability is None:
+            return summed_errors(start, squares, steps)
+        return energy_errors(start, squares, steps, self._alpha(mu))
 
-    def _outputs(self, mu: np.ndarray, X: np.ndarray, energy: np.ndarray,
-                 alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _outputs(self, mu: np.ndarray, X: np.ndarray, found: ErrorsInTime) -> tuple[np.ndarray, np.ndarray]:
         """Outputs (o, K + 1, b) and their errors: |l(e)| <= ||l||_{M'} ||e||_M and ||l||_{X'} ||e||_X, the smaller."""
         theta = self._output_coefficients(mu)
         series = np.zeros((len(self.output_names), len(X), len(mu)))
         for q, functionals in enumerate(self.output):
             series += (functionals @ X).transpose(1, 0, 2) * theta[q]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            steps = np.append(0.0, np.diff(self.times))[:, None]
-            in_mass = np.sqrt(energy)
-            in_space = np.sqrt(np.where(steps * alpha > 0.0, energy / (steps * alpha), np.inf))
-            duals = [np.sqrt(np.maximum(np.einsum("qkb,oqs,skb->okb", theta, gram, theta), 0.0))
-                     for gram in (self.output_mass_gram, self.output_gram)]
-            return series, np.fmin(duals[0] * in_mass, duals[1] * in_space)
+        duals = [np.sqrt(np.maximum(np.einsum("qkb,oqs,skb->okb", theta, gram, theta), 0.0))
+                 for gram in (self.output_mass_gram, self.output_gram)]
+        with np.errstate(invalid="ignore"):
+            return series, np.fmin(duals[0] * found.in_mass, duals[1] * found.in_space)
 
     def _output_coefficients(self, mu: np.ndarray) -> np.ndarray:
         """Coefficients (Ql, K + 1 or 1, b) of the outputs: one time where they do not move."""

@@ -12,7 +12,7 @@ __all__ = ["residual_squares"]
 _CHUNK_NUMBERS = 300_000
 
 
-def residual_squares(model: Any, system: Any, X: np.ndarray, D: np.ndarray) -> np.ndarray:
+def residual_squares(model: Any, system: Any, times: np.ndarray, X: np.ndarray, D: np.ndarray) -> np.ndarray:
     """||f - N(V x) - A V x - M V d||_{X'}^2 (K, b) of reduced states X (K, r, b) with derivatives D (K, r, b).
 
     With the factor T of the whitened columns [f_q, U', M v_1, A_1 v_1 .. A_Q v_1, M v_2, ..] it is the square of
@@ -24,19 +24,20 @@ def residual_squares(model: Any, system: Any, X: np.ndarray, D: np.ndarray) -> n
     model : EvolutionReducedModel
     system : ReducedSystem
         Of the b parameters.
+    times : (K,)
     X, D : (K, r, b)
-        At times[1:].
+        At these times.
     """
     if model.nonlinear is None and not model.moving:
-        return _steady(model, system, X, D)
-    return _general(model, system, X, D)
+        return _steady(model, system, times, X, D)
+    return _general(model, system, times, X, D)
 
 
-def _steady(model: Any, system: Any, X: np.ndarray, D: np.ndarray) -> np.ndarray:
+def _steady(model: Any, system: Any, times: np.ndarray, X: np.ndarray, D: np.ndarray) -> np.ndarray:
     K, r, b = X.shape
     TM, TQ = model.residual_terms
     m = model.factor.shape[0]
-    times, theta = model.times[1:], system.theta_a(0.0)
+    theta = system.theta_a(0.0)
     F = model.factor[:, :len(model.rhs_theta)]
     loads = [system.theta_f(float(t)) @ F.T for t in (times if model.loaded else times[:1])]
     load = np.stack(loads, axis=1)
@@ -57,13 +58,13 @@ def _steady(model: Any, system: Any, X: np.ndarray, D: np.ndarray) -> np.ndarray
     return squares
 
 
-def _general(model: Any, system: Any, X: np.ndarray, D: np.ndarray) -> np.ndarray:
+def _general(model: Any, system: Any, times: np.ndarray, X: np.ndarray, D: np.ndarray) -> np.ndarray:
     K, r, b = X.shape
     Qf, Q, extra = len(model.rhs_theta), len(model.operator_theta), model.collateral
     c = np.empty((b, Qf + extra + r * (Q + 1)))
     linear = c[:, Qf + extra:].reshape(b, r, Q + 1)
     squares = np.empty((K, b))
-    for k, t in enumerate(model.times[1:].tolist()):
+    for k, t in enumerate(times.tolist()):
         c[:, :Qf] = system.theta_f(t)
         if extra:
             c[:, Qf:Qf + extra] = -model.nonlinear.coefficients(X[k], system.mu, t).T

@@ -7,6 +7,7 @@ from typing import Any
 
 from romflow.core.errors import StoreError
 from romflow.rom.affine import AffineReducedModel
+from romflow.rom.evolution import EvolutionReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.nonlinear import NonlinearReducedModel
 from romflow.rom.regression import RegressionReducedModel
@@ -14,8 +15,8 @@ from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.artefact import read_artefact
 
 KINDS: dict[str, Any] = {
-    "affine": AffineReducedModel, "nonlinear": NonlinearReducedModel, "regression": RegressionReducedModel,
-    "sketched": SketchedReducedModel}
+    "affine": AffineReducedModel, "evolution": EvolutionReducedModel, "nonlinear": NonlinearReducedModel,
+    "regression": RegressionReducedModel, "sketched": SketchedReducedModel}
 
 
 def load(path: str | Path) -> ReducedModel:
