@@ -72,7 +72,7 @@ class AffineModel:
                  inner_product: sp.sparray, outputs: AffineOutputs | None = None, *, spec: dict[str, Any],
                  norm: str = "X", stability: dict[str, Any] | None = None, mesh: Mesh | None = None,
                  residual_tolerance: float = 1e-9, near_nullspace: np.ndarray | None = None,
-                 mass: sp.sparray | None = None) -> None:
+                 mass: sp.csr_array | None = None) -> None:
         n = operator.shape[0]
         _check_shapes(n, operator, rhs, outputs, mesh)
         self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs

@@ -48,6 +48,8 @@ class AffineFiles(AffineModel):
         theta = "1"
         [inner_product]              # optional: symmetric positive definite; else the symmetric part of A at the centre
         file = "X.mtx"
+        [mass]                       # optional: M of M du/dt + A(mu) u = f, for studies with a table [time]
+        file = "M.mtx"
         [stability]                  # optional: without it the error estimate is an indicator
         kind = "min-theta"           # or "scm", "inf-sup", "expression"
         reference = [1.0, 1.0]       # of min-theta: a parameter; the centre of the space where it is left out
@@ -91,12 +93,13 @@ class AffineFiles(AffineModel):
         n = operator.shape[0]
         X, X_file = reader.inner_product(content.get("inner_product"), operator)
         stability = reader.stability(content.get("stability"))
+        mass, identity = reader.mass(content.get("mass"), n)
         super().__init__(parameters, operator, reader.rhs(content.get("rhs"), n), X,
                          reader.outputs(content.get("output", []), n), spec={}, norm="X", stability=stability,
-                         residual_tolerance=float(residual_tolerance))
+                         residual_tolerance=float(residual_tolerance), mass=mass)
         self.files = (source, *reader.files)
         self.spec = {"kind": "affine-files", "terms": reader.described, "inner_product": X_file,
-                     "residual_tolerance": float(residual_tolerance)}
+                     "residual_tolerance": float(residual_tolerance), **identity}
 
 
 class _Reader:
@@ -107,7 +110,7 @@ class _Reader:
         self.files: list[Path] = []
         self.described: list[list[str]] = []
         self.content = _toml(source)
-        self._only(self.content, "", ("operator", "rhs", "inner_product", "stability", "output"))
+        self._only(self.content, "", ("operator", "rhs", "inner_product", "mass", "stability", "output"))
 
     def operator(self, tables: Any) -> AffineOperator:
         """[[operator]], at least one; square, of one shape."""
@@ -149,16 +152,21 @@ class _Reader:
             owner = (f"{self.source}: no [inner_product] is given, and the symmetric part of the operator at the "
                      f"centre of the parameter space, mu = {centre.tolist()},")
         else:
-            self._only(self._table(table, "[inner_product]"), "[inner_product]", ("file",))
-            term = _Term("[inner_product]", self._file(table, "[inner_product]"), "1")
-            X, owner = self._matrix(term), str(term.file)
-            identity = file_fingerprint(term.file)
-        try:
-            X = checked_inner_product(X, operator.shape[0])
-            _ = InnerProduct(X, "X").factor
-        except InputError as error:
-            raise InputError(f"{owner} is no inner product: {error}") from error
-        return X, identity
+            X, owner, identity = self._single(table, "[inner_product]")
+        return _positive(X, operator.shape[0], f"{owner} is no inner product"), identity
+
+    def mass(self, table: Any, n: int) -> tuple[sp.csr_array | None, dict[str, str]]:
+        """[mass] and its identity; None where there is none."""
+        if table is None:
+            return None, {}
+        M, owner, identity = self._single(table, "[mass]")
+        return _positive(M, n, f"{owner} is no mass matrix"), {"mass": identity}
+
+    def _single(self, table: Any, where: str) -> tuple[sp.csr_array, str, str]:
+        """Matrix of a table with a file alone, the name of that file, and its identity."""
+        self._only(self._table(table, where), where, ("file",))
+        term = _Term(where, self._file(table, where), "1")
+        return self._matrix(term), str(term.file), file_fingerprint(term.file)
 
     def stability(self, table: Any) -> dict[str, Any] | None:
         """[stability] with the keys of its kind."""
@@ -253,6 +261,16 @@ class _Reader:
             yield
         except RomflowError as error:
             raise ConfigError(f"{self.source}: {where}: {error}") from error
+
+
+def _positive(X: sp.csr_array, n: int, complaint: str) -> sp.csr_array:
+    """X (n, n), symmetric positive definite; else an error that begins with the complaint."""
+    try:
+        X = checked_inner_product(X, n)
+        _ = InnerProduct(X, "X").factor
+    except InputError as error:
+        raise InputError(f"{complaint}: {error}") from error
+    return X
 
 
 def _toml(source: Path) -> dict[str, Any]:

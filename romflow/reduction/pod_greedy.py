@@ -57,6 +57,7 @@ class PodGreedy:
         self.tolerance, self.max_size, self.modes, self.seed = tolerance, max_size, modes, seed
         self._fom: Any = None
         self._mu = np.empty((0, 0))
+        self._facts: dict[str, Any] = {}
 
     def accepts(self, fom: Any) -> str | None:
         """None for linear evolution models with an inner product, else the reason and what to use."""

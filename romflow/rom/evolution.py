@@ -210,6 +210,8 @@ class EvolutionReducedModel(BasisModel):
         """The model that `to_arrays` described."""
         parameters = ParameterSpace.from_spec(metadata["parameters"])
         timed = (*parameters.columns, "t")
+        thetas: dict[str, Any] = {name: Theta(metadata[name], timed) for name in _THETAS}
+        own: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
         stability, term, control = metadata.get("stability"), metadata.get("term"), metadata["control"]
         return cls(parameters=parameters, scheme=metadata["scheme"], symmetric=metadata["symmetric"],
                    in_mass=metadata["in_mass"],
@@ -218,8 +220,7 @@ class EvolutionReducedModel(BasisModel):
                    nonlinear=None if term is None else HyperReducedTerm.from_arrays(arrays, term),
                    output_names=tuple(metadata["output_names"]), factor=arrays["residual_factor"],
                    space_norm=metadata["norm"], mesh=mesh_from(arrays), metadata=metadata["about"],
-                   **{name: Theta(metadata[name], timed) for name in _THETAS},
-                   **{name: arrays[name] for name in _ARRAYS})
+                   **thetas, **own)
 
     @property
     def collateral(self) -> int:

@@ -29,7 +29,8 @@ class ErrorsInTime:
 def energy_errors(start: np.ndarray, squares: np.ndarray, steps: np.ndarray, alpha: np.ndarray) -> ErrorsInTime:
     """The square root of E_k^2 / min alpha bounds the error up to t_k, E_k the one at t_k in the norm of M.
 
-        ||e^k||_M^2 + sum_{j<=k} dt_j alpha_j ||e^j||_X^2 <= E_k^2 = ||e^0||_M^2 + sum_{j<=k} dt_j ||r^j||_{X'}^2 / alpha_j
+        ||e^k||_M^2 + sum_{j<=k} dt_j alpha_j ||e^j||_X^2 <= E_k^2
+        E_k^2 = ||e^0||_M^2 + sum_{j<=k} dt_j ||r^j||_{X'}^2 / alpha_j
 
     Test the error equation M (e^k - e^{k-1}) / dt + A e^k = r^k with 2 dt e^k, and use 2 ||r|| ||e||_X <=
     ||r||^2 / alpha + alpha ||e||_X^2 (Grepl and Patera 2005, proposition 1, for implicit Euler).

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from romflow.core.errors import ConfigError, InputError, NotSupported, ParameterError, ShapeError, SolveFailed
+from romflow.fom.affine_files import AffineFiles
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.evolution.mass import mass_matrix
 from romflow.fom.evolution.model import EvolutionModel
@@ -163,6 +164,26 @@ def test_a_model_without_mass_cannot_move():
         AffineModel(*parts, spec={}).evolving(TimeGrid(1.0, 2))
     moving = AffineModel(*parts, spec={}, mass=one).evolving(TimeGrid(1.0, 1))
     np.testing.assert_allclose(moving.solve(MU).state, np.full(2, 1.0 / 2.5))
+
+
+def test_matrices_from_files_move_with_their_mass(tmp_path):
+    for name, matrix in {"A": sp.diags_array([3.0, 3.0]), "M": sp.diags_array([2.0, 2.0]),
+                         "bad": sp.diags_array([1.0, -1.0])}.items():
+        sp.save_npz(tmp_path / f"{name}.npz", matrix.tocsr())
+    np.save(tmp_path / "f.npy", np.ones(2))
+    text = ('[[operator]]\nfile = "A.npz"\ntheta = "a"\n[[rhs]]\nfile = "f.npy"\ntheta = 1\n'
+            '[mass]\nfile = "M.npz"\n')
+    (tmp_path / "model.toml").write_text(text)
+    steady = AffineFiles(SPACE, str(tmp_path))
+    np.testing.assert_allclose(steady.evolving(TimeGrid(1.0, 1)).solve(MU).state, np.full(2, 1.0 / 6.5))
+    (tmp_path / "model.toml").write_text(text.replace("M.npz", "bad.npz"))
+    with pytest.raises(InputError, match="bad.npz is no mass matrix"):
+        AffineFiles(SPACE, str(tmp_path))
+    (tmp_path / "model.toml").write_text(text.partition("[mass]")[0])
+    still = AffineFiles(SPACE, str(tmp_path))
+    assert "mass" in steady.spec and "mass" not in still.spec
+    with pytest.raises(NotSupported, match="no mass matrix"):
+        still.evolving(TimeGrid(1.0, 1))
 
 
 @pytest.mark.parametrize(("options", "words"), [

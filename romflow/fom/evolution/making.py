@@ -15,7 +15,7 @@ from romflow.parameters.timed import loaded
 __all__ = ["evolving"]
 
 
-def evolving(model: Any, mass: sp.sparray | None, time: TimeGrid) -> EvolutionModel:
+def evolving(model: Any, mass: sp.csr_array | None, time: TimeGrid) -> EvolutionModel:
     """The evolution model of an affine model with this mass matrix, at rest at time 0, in the model's own norm.
 
     Parameters

@@ -37,12 +37,12 @@ class Mass:
         else:
             local = elements.value_products()
         if self.components == 1:
-            return local
+            return np.asarray(local)
         E, v, c = len(local), local.shape[1], self.components
         full = np.zeros((E, v, c, v, c))
         for i in range(c):
             full[:, :, i, :, i] = local
-        return full.reshape(E, v * c, v * c)
+        return np.asarray(full.reshape(E, v * c, v * c))
 
 
 def mass_matrix(problem: CellProblem) -> sp.csr_array:

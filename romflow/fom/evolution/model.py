@@ -81,17 +81,17 @@ class EvolutionModel:
     array([0.25])
     """
 
-    def __init__(self, parameters: ParameterSpace, mass: sp.sparray, operator: AffineOperator | None,
+    def __init__(self, parameters: ParameterSpace, mass: sp.csr_array, operator: AffineOperator | None,
                  rhs: AffineVector | None, inner_product: sp.sparray, time: TimeGrid, *,
                  nonlinear: Any = None, initial: AffineVector | None = None, outputs: AffineOutputs | None = None,
                  spec: dict[str, Any], norm: str = "X", stability: dict[str, Any] | None = None,
                  mesh: Mesh | None = None, piece_bytes: int = _PIECE) -> None:
-        n = mass.shape[0]
+        n = int(mass.shape[0])
         self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs
         self.nonlinear, self.initial, self.time = nonlinear, initial, time
         self.mass = checked_inner_product(mass, n)
         self.inner_product = checked_inner_product(inner_product, n)
-        self.n, self.norm, self.stability, self.mesh = int(n), norm, stability, mesh
+        self.n, self.norm, self.stability, self.mesh = n, norm, stability, mesh
         self.spec = {**spec, "time": time.spec}
         self.piece_bytes = piece_bytes
         self._local = threading.local()

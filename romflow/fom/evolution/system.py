@@ -45,7 +45,7 @@ class Orderings:
     def mass_solve(self, rhs: np.ndarray) -> np.ndarray:
         """M^{-1} rhs."""
         if self.diagonal is not None:
-            return rhs / (self.diagonal if rhs.ndim == 1 else self.diagonal[:, None])
+            return np.asarray(rhs / self.diagonal)
         if self._mass is None:
             self._mass = SuperLU(symmetric=True).setup(self._M)
         return self._mass.solve(rhs)
@@ -119,7 +119,7 @@ class TimeSystem:
             left = rhs - S @ u
             size = float(np.linalg.norm(left))
             if size <= _RESIDUAL * max(scale, float(abs(S.data).max()) * float(np.linalg.norm(u))):
-                return u
+                return np.asarray(u)
         raise SolveFailed(f"the relative residual of a linear step is {size / scale if scale else size:.2e} after "
                           f"{_REFINEMENTS} refinements; the matrix is singular or too ill-conditioned: check the "
                           "boundary conditions and the coefficients", {"relative_residual": size / (scale or 1.0)})
@@ -175,7 +175,7 @@ class TimeSystem:
         return self._factors[key]
 
 
-def _diagonal(M: sp.sparray) -> np.ndarray | None:
+def _diagonal(M: sp.csr_array) -> np.ndarray | None:
     """The diagonal (n,) where M has no other entries."""
     coo = sp.coo_array(M)
-    return sp.csr_array(M).diagonal() if np.array_equal(coo.row, coo.col) else None
+    return np.asarray(coo.diagonal()) if np.array_equal(coo.row, coo.col) else None
