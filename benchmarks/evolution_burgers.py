@@ -35,7 +35,7 @@ def offline(cells: int, steps: int, points: int, size: int) -> tuple[Any, float,
         "study": {"name": "burgers"}, "model": {"kind": "burgers", "cells": [2 * cells, cells]},
         "time": {"end": 0.3, "steps": steps, "scheme": "explicit-euler"},
         "parameters": {"exponent": {"low": 1.0, "high": 2.0}},
-        "sampling": {"method": "grid", "points": 10},
+        "sampling": {"method": "grid", "per_axis": 10},
         "reduction": {"method": "hyper-reduction", "tolerance": 0.0, "max_size": size, "points": points},
         "cluster": {"kind": "serial"}})
     fom = study.model

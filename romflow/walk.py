@@ -17,6 +17,7 @@ import numpy as np
 import romflow
 from romflow.core.errors import NotCertified, NotSupported, SolveFailed
 from romflow.core.files import FolderLock, plain, refused, write_json
+from romflow.core.log import logging_to
 from romflow.core.provenance import environment
 from romflow.fom.build import model_identity
 from romflow.outcome import (
@@ -32,6 +33,7 @@ from romflow.outcome import (
     worst_field,
 )
 from romflow.reduction.distributed.runner import PartRunner, is_split
+from romflow.reduction.veracity import VeracityCheck
 from romflow.report.data import ReportData
 from romflow.report.page import write_report
 from romflow.rom.loading import load
@@ -110,7 +112,7 @@ class Walk:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise refused("make the run folder", self.folder, error) from error
-        with FolderLock(self.folder), _log_to(self.folder / LOG), pinned_threads(self.study.config.cluster.threads):
+        with FolderLock(self.folder), logging_to(self.folder / LOG), pinned_threads(self.study.config.cluster.threads):
             try:
                 result = self._run()
             except BaseException as error:
@@ -127,6 +129,8 @@ class Walk:
             study.check_fit(sampler, reductor)
             self._store = SnapshotStore(self.folder / "store", model_identity(study.request, fom),
                                         study.parameters.columns)
+        veracity = study.config.failures.veracity
+        self._check = VeracityCheck(self._store, veracity) if veracity and not is_split(fom) else None
         with make_executor(study.config.cluster, retries=study.config.failures.retries) as executor:
             self._executor: Executor = executor
             self._runner = self._part_runner(fom)
@@ -170,6 +174,7 @@ class Walk:
             sampler.tell(rom)
         while len(batch := np.atleast_2d(sampler.ask())):
             failed = self._solve_missing(batch)
+            failed[~failed] = self._set_aside(mu, batch[~failed])
             if failed.any() and hasattr(sampler, "reject"):
                 sampler.reject(batch[failed])
             mu = np.concatenate([mu, batch[~failed]])
@@ -214,6 +219,20 @@ class Walk:
             failed[missing[record.index]] = record.status == "failed"
         self._check_share()
         return failed
+
+    def _set_aside(self, known: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Which of the new snapshots at mu (k, p) are doubtful (k,); they are failed solves from now on."""
+        if self._check is None:
+            return np.zeros(len(new), dtype=bool)
+        with self._timed("veracity"):
+            aside = self._check.set_aside(known, new)
+        for row in new[aside]:
+            reason = (self._store.failure(row) or {}).get("message", "")
+            self._note(f"a snapshot is set aside: {reason}")
+        self._status["damaged"] = len(self._store.damaged)
+        self._counts.failed += int(np.count_nonzero(aside))
+        self._check_share()
+        return aside
 
     def _on_record(self, record: SolveRecord) -> None:
         self._counts.solved += record.status == "solved"
@@ -327,7 +346,7 @@ class Walk:
                  validation: Validation | None) -> list[dict[str, Any]]:
         """The greedy's steps with the true validation error of each smaller model beside them."""
         history = [dict(step) for step in getattr(sampler, "history", [])]
-        if validation is None:
+        if validation is None or not history:
             return history
         gaps = errors_by_size(rom, fom, self._store, validation, self._runner)
         for step in history:
@@ -363,22 +382,3 @@ class Walk:
     def _close_status(self, state: str, reason: str | None = None) -> None:
         with contextlib.suppress(OSError):
             self._write_status(state, reason)
-
-
-@contextlib.contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    logger = logging.getLogger("romflow")
-    try:
-        handler = logging.FileHandler(path, encoding="utf-8")
-    except OSError as error:
-        raise refused("write", path, error) from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()

@@ -141,10 +141,15 @@ def _local_workers(cluster: dict[str, Any]) -> dict[str, int]:
 
 
 class FailuresConfig(Section):
-    """[failures]: how often a failed solve is tried again, and the share of failed solves that stops the run."""
+    """[failures]: how often a failed solve is tried again, and the share of failed solves that stops the run.
+
+    Solutions whose veracity score is below `veracity` are set aside as failed before they enter a basis; 0 asks for no
+    score, .2 is a good value.
+    """
 
     retries: int = Field(default=0, ge=0)
     max_failed_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    veracity: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 class DriverConfig(Section):

@@ -10,19 +10,19 @@ import numpy as np
 
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
-from romflow.linalg.compression.hapod import hapod_node, tree_of
 from romflow.linalg.compression.source import SnapshotSource
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.interpolation.deim import deim_points, oversampled_points, qdeim_points
 from romflow.linalg.interpolation.eim import empirical_interpolation
+from romflow.linalg.pod import pod
 
 __all__ = ["INTERPOLATIONS", "Collateral", "CollateralSource", "TrajectoryStates", "collateral_of", "evaluated"]
 
 INTERPOLATIONS = ("deim", "qdeim", "eim", "oversampled")
 # Points for each mode of the over-sampled interpolation.
 _OVERSAMPLING = 1.5
-# Modes are known down to this share of the tolerance, so that more points than it needs can be asked for.
-_BEHIND = 0.1
+# Where the singular values end that count for the rank of the snapshots, as a relative error of their POD.
+_RANK = 1e-12
 # What is left of a value behind the basis is rounding where it is below this share of the value.
 _NOISE = 1e-11
 
@@ -153,11 +153,11 @@ class Collateral:
 def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: int = 0) -> Collateral:
     """Interpolation of the snapshots of a nonlinear term, on the POD of them.
 
-    The modes are those of a hierarchical POD in the Euclidean norm: as many as leave less than `tolerance` of the
-    snapshots, or as `points` allow. "deim" takes the row of the largest remainder of each mode in turn (Chaturantabut
-    and Sorensen 2010, Algorithm 1), "qdeim" pivots of a QR factorisation (Drmac and Gugercin 2016), "oversampled"
-    3 rows for 2 modes (least squares), "eim" the recursion of the empirical interpolation on the modes, weighted by
-    their singular values. Cost: the POD, and O(n m^2).
+    The modes are those of a POD in the Euclidean norm: as many as leave less than `tolerance` of the snapshots, or as
+    `points` and the rank of the snapshots allow. "deim" takes the row of the largest remainder of each mode in turn
+    (Chaturantabut and Sorensen 2010, Algorithm 1), "qdeim" pivots of a QR factorisation (Drmac and Gugercin 2016),
+    "oversampled" 3 rows for 2 modes (least squares), "eim" the recursion of the empirical interpolation on the modes,
+    weighted by their singular values. Cost: the POD, and O(n m^2).
 
     Parameters
     ----------
@@ -184,22 +184,22 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
     (3, 3, (50, 3))
     """
     check_kind(kind)
-    if not 0.0 < tolerance < 1.0 or points < 0:
-        raise InputError(f"an interpolation got tolerance = {tolerance} and points = {points}; the rule is "
-                         "0 < tolerance < 1 and a whole number from 0")
-    root = hapod_node(source, InnerProduct(None), _BEHIND * tolerance, tree_of(source.n, source.k))
-    known = len(root.sigma)
-    if not known:
-        raise InputError("the nonlinear term vanishes on all snapshots; use a method for affine models")
+    if points < 0 or not (0.0 < tolerance < 1.0 or (points and tolerance == 0.0)):
+        raise InputError(f"an interpolation got tolerance = {tolerance} and points = {points}; the rule is a whole "
+                         "number from 0, and 0 < tolerance < 1 where it is 0")
     share = _OVERSAMPLING if kind == "oversampled" else 1.0
-    left = np.sqrt(np.append(np.cumsum(root.sigma[::-1] ** 2)[::-1], 0.0) + root.tail) / np.sqrt(root.energy)
-    wanted = int(points / share) if points else int(np.argmax(left <= tolerance))
-    modes = min(max(wanted, 1), known)
+    wanted = max(1, int(points / share)) if points else None
+    found = pod(source, InnerProduct(None), _RANK if points else tolerance, max_size=wanted)
+    modes = found.basis.shape[1]
+    if not modes:
+        raise InputError("the nonlinear term vanishes on all snapshots; use a method for affine models")
     count = min(points or int(np.ceil(share * modes)), source.n)
-    basis, rows = _chosen(kind, root.basis[:, :modes], root.sigma[:modes], count)
+    if wanted is not None and modes < wanted:
+        count = int(np.ceil(share * modes))
+    basis, rows = _chosen(kind, found.basis, found.singular_values[:modes], count)
     modes = basis.shape[1]
     facts = {"interpolation": kind, "modes": modes, "points": len(rows), "residual_modes": modes,
-             "interpolation_error": float(left[modes]), "collateral_snapshots": root.count,
+             "interpolation_error": found.error, "collateral_snapshots": found.count,
              "why": _why(points, wanted, modes, tolerance)}
     return Collateral(basis, rows, modes, len(rows), facts)
 
@@ -240,8 +240,7 @@ def _chosen(kind: str, U: np.ndarray, sigma: np.ndarray, points: int) -> tuple[n
     return U, deim_points(U) if kind == "deim" else qdeim_points(U)
 
 
-def _why(points: int, wanted: int, modes: int, tolerance: float) -> str:
-    if wanted > modes:
-        return (f"fewer than asked for: behind {modes} modes the snapshots hold less than {_BEHIND:g} of "
-                f"interpolation_tolerance = {tolerance:g}")
+def _why(points: int, wanted: int | None, modes: int, tolerance: float) -> str:
+    if wanted is not None and wanted > modes:
+        return f"fewer than asked for: {modes} modes leave less than {_RANK:g} of the snapshots"
     return "as many points as asked for" if points else f"relative error below interpolation_tolerance = {tolerance:g}"

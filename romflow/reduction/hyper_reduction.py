@@ -9,10 +9,10 @@ import numpy as np
 
 from romflow.core.errors import NotSupported
 from romflow.linalg.compression.blocks import MEMORY
-from romflow.linalg.compression.hapod import hapod_node, tree_of
 from romflow.linalg.compression.source import SnapshotSource, StoreSource
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange
+from romflow.linalg.pod import pod
 from romflow.parameters.expressions import Theta
 from romflow.reduction.collateral import (
     Collateral,
@@ -113,8 +113,8 @@ class HyperReduction:
         return replace(model, metadata=model.metadata | about)
 
     def _stationary(self, fom: Any, store: SnapshotStore, mu: np.ndarray, product: InnerProduct) -> _Built:
-        pod = self.compression.of(store, mu, product, self.tolerance, self.max_size)
-        V, training = pod.basis, _coordinates(store, mu, pod.basis, product)
+        modes = self.compression.of(store, mu, product, self.tolerance, self.max_size)
+        V, training = modes.basis, _coordinates(store, mu, modes.basis, product)
         found = self._collateral(CollateralSource(fom.nonlinear, StoreSource(store, mu), mu))
         model = nonlinear_model(fom, product, V, self._term(fom, V, found), mu, training,
                                 stability_bound(fom, product, self.seed) if _coercive(fom) else None)
@@ -122,7 +122,7 @@ class HyperReduction:
         x, converged = model.coefficients(unseen)
         found = self._behind(found, evaluated(fom.nonlinear, V @ x[:, converged], unseen[converged]))
         return replace(model, term=self._term(fom, V, found),
-                       factor=residual_factor(fom, product, V, found.basis)), found, pod.facts
+                       factor=residual_factor(fom, product, V, found.basis)), found, modes.facts
 
     def _evolution(self, fom: Any, store: SnapshotStore, mu: np.ndarray, product: InnerProduct) -> _Built:
         trajectories = [store.trajectory(row) for row in mu]
@@ -166,12 +166,9 @@ class HyperReduction:
         return term
 
     def _moving_basis(self, source: SnapshotSource, product: InnerProduct) -> tuple[np.ndarray, dict[str, Any]]:
-        root = hapod_node(source, product, self.tolerance, tree_of(source.n, source.k))
-        r = min(self.max_size, len(root.sigma))
-        left = float(np.sqrt((root.tail + np.sum(root.sigma[r:] ** 2)) / root.energy)) if root.energy else 0.0
-        return np.ascontiguousarray(root.basis[:, :r]), {
-            "singular_values": root.sigma.tolist(), "projection_error": left,
-            "compression": {"route": "hapod", "why": "trajectories are read by pieces", "error": left}}
+        found = pod(source, product, self.tolerance, max_size=self.max_size, route=self.compression.route,
+                    seed=self.seed)
+        return found.basis, found.facts
 
 
 def nonlinear_model(fom: Any, product: InnerProduct, V: np.ndarray, term: HyperReducedTerm, mu: np.ndarray,

@@ -65,8 +65,8 @@ def trajectory_errors(rom: Any, product: InnerProduct, store: SnapshotStore, mu:
     for j, row in enumerate(mu):
         trajectory = store.trajectory(row)
         if not np.array_equal(trajectory.times, rom.times):
-            raise StoreError(f"the trajectory at mu = {row.tolist()} is stored at other times than those of the reduced "
-                             "model; it belongs to another study: run in another folder")
+            raise StoreError(f"the trajectory at mu = {row.tolist()} is stored at other times than the reduced "
+                             "model's; it belongs to another study: run in another folder")
         for which, U in trajectory.pieces():
             norm[which, j] = product.norm(U)
             error[which, j] = product.norm(U - rom.lift(answer.trajectory[which, :, j].T))

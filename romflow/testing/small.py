@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from romflow.core.mesh import Mesh
 from romflow.fom.affine import AffineModel, AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.gallery.thermal_block import ThermalBlock
-from romflow.fom.protocol import snapshot_of
+from romflow.fom.protocol import SupportsTime, snapshot_of
 from romflow.parameters.distributions import LogUniform, Uniform
 from romflow.parameters.expressions import Theta
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.store.snapshots import SnapshotStore
+from romflow.tasks.marching import stored_march
 
 __all__ = ["new_store", "small_affine_model", "small_space", "small_thermal_block", "solve_missing"]
 
@@ -89,4 +90,7 @@ def new_store(fom: Any, folder: str | Path) -> SnapshotStore:
 def solve_missing(fom: Any, store: SnapshotStore, mu: NDArray[np.float64]) -> None:
     """Solve and store those of the parameters mu (k, p) that the store lacks."""
     for index in store.missing(mu):
-        store.put(mu[index], snapshot_of(fom, mu[index]))
+        if isinstance(fom, SupportsTime):
+            stored_march(fom, store, mu[index])
+        else:
+            store.put(mu[index], snapshot_of(fom, mu[index]))

@@ -224,7 +224,8 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             '"thermal-block"',
             '"thermal_block"',
             "[model] kind: no model is called 'thermal_block'; known: thermal-block, diffusion, "
-            "advection-diffusion, linear-elasticity, affine-files, external. Did you mean 'thermal-block'?",
+            "advection-diffusion, linear-elasticity, nonaffine, burgers, reaction-diffusion, radiation, affine-files, "
+            "external. Did you mean 'thermal-block'?",
         ),
         (
             '"thermal-block"',
