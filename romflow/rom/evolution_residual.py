@@ -64,10 +64,11 @@ def _general(model: Any, system: Any, times: np.ndarray, X: np.ndarray, D: np.nd
     c = np.empty((b, Qf + extra + r * (Q + 1)))
     linear = c[:, Qf + extra:].reshape(b, r, Q + 1)
     squares = np.empty((K, b))
+    N = model.nonlinear.coefficients_along(X, system.mu, times) if extra else None
     for k, t in enumerate(times.tolist()):
         c[:, :Qf] = system.theta_f(t)
-        if extra:
-            c[:, Qf:Qf + extra] = -model.nonlinear.coefficients(X[k], system.mu, t).T
+        if N is not None:
+            c[:, Qf:Qf + extra] = -N[k].T
         linear[:, :, 0] = -D[k].T
         np.multiply(-X[k].T[:, :, None], system.theta_a(t)[:, None, :], out=linear[:, :, 1:])
         y = c @ model.factor.T

@@ -312,7 +312,7 @@ def test_what_is_not_toml_is_said_with_its_line(tmp_path, old, new, line):
         (
             '[reduction]\nmethod = "pod"',
             "[reduction] method: no reductor is called 'pod'; known: reduced-basis, pod-galerkin, pod-regression, "
-            "sketched.",
+            "pod-greedy, hyper-reduction, sketched.",
         ),
         (
             '[validation]\nsize = "ten"',
