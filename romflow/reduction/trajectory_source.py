@@ -70,7 +70,4 @@ class TrajectorySource(SnapshotSource):
     def _outside(self, S: np.ndarray) -> np.ndarray:
         if self._V is None or self._product is None or not self._V.shape[1]:
             return S
-        # Twice, so that what is left is orthogonal to rounding of itself.
-        for _ in range(2):
-            S = S - self._V @ self._product.gram(self._V, S)
-        return S
+        return S - self._V @ self._product.gram(self._V, S)

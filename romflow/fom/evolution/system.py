@@ -70,7 +70,7 @@ class TimeSystem:
     def __init__(self, model: Any, mu: np.ndarray, shared: Orderings) -> None:
         self._model, self._row, self._shared = model, np.atleast_2d(mu), shared
         self._moving = model.operator is not None and depends_on_time(model.operator.theta)
-        self._factors: OrderedDict[tuple[float, float], tuple[sp.csc_array, SuperLUFactor]] = OrderedDict()
+        self._factors: OrderedDict[tuple[float, float], tuple[sp.csc_array, SuperLUFactor, float]] = OrderedDict()
         self._loads: dict[float | None, np.ndarray] = {}
         self._operators: dict[float | None, sp.csc_array] = {}
         self.iterations = 0
@@ -104,22 +104,21 @@ class TimeSystem:
         full = rhs if self._model.rhs is None else rhs + c * self._load(t)
         try:
             if self._model.nonlinear is None:
-                return self._linear(c, t, full, guess)
+                return self._linear(c, t, full)
             return self._newton(c, t, full, guess)
         except SolveFailed as error:
             raise SolveFailed(f"the step to t = {t:.6g} failed: {error}", {"time": float(t), **error.report}) from None
 
-    def _linear(self, c: float, t: float, rhs: np.ndarray, guess: np.ndarray) -> np.ndarray:
-        """By the difference to the guess, whose rounding is small."""
-        S, factor = self._factor(c, t)
-        u, scale = guess, float(np.linalg.norm(rhs))
-        left = rhs - S @ u
+    def _linear(self, c: float, t: float, rhs: np.ndarray) -> np.ndarray:
+        """Refined until the residual is rounding of its terms."""
+        S, factor, largest = self._factor(c, t)
+        u, scale = factor.solve(rhs, refine=0), float(np.linalg.norm(rhs))
         for _ in range(_REFINEMENTS):
-            u = u + factor.solve(left, refine=0)
             left = rhs - S @ u
             size = float(np.linalg.norm(left))
-            if size <= _RESIDUAL * max(scale, float(abs(S.data).max()) * float(np.linalg.norm(u))):
+            if size <= _RESIDUAL * max(scale, largest * float(np.linalg.norm(u))):
                 return np.asarray(u)
+            u = u + factor.solve(left, refine=0)
         raise SolveFailed(f"the relative residual of a linear step is {size / scale if scale else size:.2e} after "
                           f"{_REFINEMENTS} refinements; the matrix is singular or too ill-conditioned: check the "
                           "boundary conditions and the coefficients", {"relative_residual": size / (scale or 1.0)})
@@ -164,11 +163,12 @@ class TimeSystem:
         """M + c A(t)."""
         return self._shared.pattern.csc(np.append(1.0, c * self._theta(t)))
 
-    def _factor(self, c: float, t: float) -> tuple[sp.csc_array, SuperLUFactor]:
+    def _factor(self, c: float, t: float) -> tuple[sp.csc_array, SuperLUFactor, float]:
+        """M + c A(t), its factor, and its largest entry."""
         key = (c, t if self._moving else 0.0)
         if key not in self._factors:
             S = self._sum(c, t)
-            self._factors[key] = (S, self._shared.linear.update(S))
+            self._factors[key] = (S, self._shared.linear.update(S), float(abs(S.data).max()))
             if len(self._factors) > (1 if self._moving else _KEPT):
                 self._factors.popitem(last=False)
         self._factors.move_to_end(key)
