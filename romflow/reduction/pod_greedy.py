@@ -9,7 +9,7 @@ import numpy as np
 from romflow.core.errors import NotSupported
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
-from romflow.linalg.pod import pod
+from romflow.linalg.pod import GRAM_LIMIT, pod
 from romflow.reduction.evolution import EvolutionProjection, evolution_stability
 from romflow.reduction.trajectory_source import TrajectorySource
 from romflow.rom.evolution import EvolutionReducedModel
@@ -103,7 +103,7 @@ class PodGreedy:
         if room <= 0:
             return
         source = TrajectorySource([store.trajectory(row)], projected.V, projected.product)
-        found = pod(source, projected.product, 0.0, max_size=room, route="two-pass")
+        found = pod(source, projected.product, GRAM_LIMIT, max_size=room, route="gram")
         values = found.singular_values[:found.basis.shape[1]]
         taken = found.basis[:, values >= _SHARE * values.max(initial=0.0)]
         projected.extend(extend_orthonormal(projected.V, taken, projected.product))
