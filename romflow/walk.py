@@ -20,18 +20,10 @@ from romflow.core.files import FolderLock, plain, refused, write_json
 from romflow.core.log import logging_to
 from romflow.core.provenance import environment
 from romflow.fom.build import model_identity
-from romflow.outcome import (
-    Validation,
-    doubts,
-    error_table,
-    errors_by_size,
-    online_summary,
-    singular_values,
-    solver_summary,
-    validate,
-    validation_summary,
-    worst_field,
-)
+from romflow.outcome.curves import errors_by_size, singular_values, worst_field
+from romflow.outcome.moving import worst_trajectory
+from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
+from romflow.outcome.validation import Validation, validate
 from romflow.reduction.distributed.runner import PartRunner, is_split
 from romflow.reduction.veracity import VeracityCheck
 from romflow.report.data import ReportData
@@ -270,6 +262,8 @@ class Walk:
         solved = ~self._solve_missing(mu)
         with self._timed("validation"):
             result = validate(rom, fom, self._store, mu[solved], self._runner) if solved.any() else None
+        if result is None and solved.any():
+            self._note("WARNING: the reduced model found a solution at none of the validation parameters")
         for doubt in doubts(result):
             self.watcher.note(doubt)
             logging.getLogger("romflow").warning(doubt)
@@ -336,6 +330,7 @@ class Walk:
             summary=summary, study_text=self.study.text, history=history,
             singular_values=None if values is None else np.asarray(values),
             validation=error_table(validation), rom=rom, field=worst_field(rom, self._store, validation),
+            evolution=worst_trajectory(rom, self.study.model, self._store, validation),
             stages=self._counts.stages, solve_seconds=self._store.seconds(mu) if len(mu) else None,
             failures=self._store.failures(), provenance=summary["environment"],
             snapshot_mu=mu if len(mu) else None)

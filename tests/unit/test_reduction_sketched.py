@@ -9,7 +9,8 @@ from romflow.core.snapshot import Snapshot
 from romflow.export.npz import Npz
 from romflow.export.vtu import Vtu
 from romflow.linalg.inner_product import InnerProduct
-from romflow.outcome import errors_by_size, validate
+from romflow.outcome.curves import errors_by_size
+from romflow.outcome.validation import validate
 from romflow.reduction.reduced_basis import ReducedBasisReductor
 from romflow.reduction.residual_columns import Sketch
 from romflow.reduction.sketched import SketchedProjection, SketchedReductor

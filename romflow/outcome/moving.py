@@ -1,0 +1,53 @@
+"""What the report shows of models that move in time: the validation trajectory that is furthest off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from romflow.linalg.diagnosis import phase_amplitude
+from romflow.outcome.summary import relative
+from romflow.outcome.validation import Validation, moves, product_of
+from romflow.report.data import EvolutionComparison
+from romflow.rom.model import ReducedModel
+from romflow.store.snapshots import SnapshotStore
+
+__all__ = ["worst_trajectory"]
+
+
+def worst_trajectory(rom: ReducedModel, fom: Any, store: SnapshotStore,
+                     validation: Validation | None) -> EvolutionComparison | None:
+    """The truth beside the reduced model over time where the relative error is largest; None for models at rest."""
+    if validation is None or not moves(rom):
+        return None
+    j = int(np.argmax(relative(validation.true_error, validation.norm)))
+    answer: Any = validation.answer
+    trajectory, product = store.trajectory(validation.mu[j]), product_of(fom)
+    weights = _weights(fom)
+    error, norm, phase, amplitude = (np.zeros(len(answer.times)) for _ in range(4))
+    for which, U in trajectory.pieces():
+        reduced = rom.lift(answer.trajectory[which, :, j].T)
+        error[which], norm[which] = product.norm(U - reduced), product.norm(U)
+        parts = phase_amplitude(U, reduced, weights)
+        phase[which], amplitude[which] = parts.dispersion, parts.dissipation
+    outputs = len(rom.output_names) > 0
+    return EvolutionComparison(
+        validation.mu[j], answer.times, _up_to(answer.times, error), answer.error_series[:, j],
+        _up_to(answer.times, norm), trajectory.series if outputs else None,
+        answer.series[:, :, j] if outputs else None, answer.series_error[:, :, j] if outputs else None,
+        dispersion=phase, dissipation=amplitude)
+
+
+def _up_to(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Norms (K + 1,) in L2(0, t_k; X) of what has the norms `values` in X."""
+    return np.sqrt(np.append(0.0, np.cumsum(np.diff(times) * values[1:] ** 2)))
+
+
+def _weights(fom: Any) -> np.ndarray | None:
+    """Volumes that belong to the unknowns, from the mass matrix; None where it gives none that are positive."""
+    mass = getattr(fom, "mass", None)
+    if mass is None:
+        return None
+    sums = np.asarray(mass.sum(axis=1)).ravel()
+    return sums if np.all(sums > 0.0) else mass.diagonal()

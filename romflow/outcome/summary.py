@@ -1,0 +1,120 @@
+"""What a finished model is worth in numbers: errors, effectivities, online times, solvers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from romflow.core.files import plain
+from romflow.outcome.validation import Validation
+from romflow.report.data import ErrorTable
+from romflow.rom.model import ReducedModel
+from romflow.store.snapshots import SnapshotStore
+
+__all__ = ["doubts", "error_table", "online_summary", "relative", "solver_summary", "validation_summary"]
+
+_ONLINE_BATCH = 1000
+# Seconds of a batch above which it is not timed again.
+_LONG = 1.0
+
+
+def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str, Any]:
+    """The "validation" part of summary.json; null where nothing was measured."""
+    keys = ("max_relative_error", "mean_relative_error", "max_error_estimate", "min_effectivity", "median_effectivity",
+            "max_effectivity", "max_relative_output_error")
+    summary: dict[str, Any] = {"size": 0 if result is None else len(result.mu), "norm": rom.norm_name,
+                               "error_kind": rom.error_kind} | dict.fromkeys(keys)
+    if result is None:
+        return summary
+    if result.lost:
+        summary["not_converged"] = result.lost
+    if result.sketch is not None:
+        summary["error_measured_by"] = result.sketch
+    errors = relative(result.true_error, result.norm)
+    summary |= {"max_relative_error": errors.max(), "mean_relative_error": errors.mean(),
+                "max_error_estimate": relative(result.answer.error, result.norm).max()}
+    effectivity = result.effectivity
+    if effectivity.size:
+        summary |= {"min_effectivity": effectivity.min(), "median_effectivity": np.median(effectivity),
+                    "max_effectivity": effectivity.max()}
+    if result.outputs is not None and result.outputs.size:
+        gap = np.abs(result.answer.output - result.outputs)
+        scale = np.abs(result.outputs)
+        summary["max_relative_output_error"] = np.max(relative(gap, scale))
+    return plain(summary)
+
+
+def relative(error: np.ndarray, norm: np.ndarray) -> np.ndarray:
+    """error / norm (k,), the error itself where the norm is zero."""
+    return error / np.where(norm > 0.0, norm, 1.0)
+
+
+def online_summary(rom: ReducedModel, full_order_seconds: float | None, seed: int = 0) -> dict[str, Any]:
+    """The "online" part of summary.json: seconds an evaluation with error estimate, in a batch of 1000."""
+    mu = rom.parameters.sample(_ONLINE_BATCH, np.random.default_rng(seed))
+    best = _seconds_of(rom, mu)
+    if best < _LONG:
+        best = min(_seconds_of(rom, mu) for _ in range(3))
+    each = best / _ONLINE_BATCH
+    return plain({"seconds_per_evaluation": each, "batch": _ONLINE_BATCH, "full_order_seconds": full_order_seconds,
+                  "speedup": None if full_order_seconds is None else full_order_seconds / each})
+
+
+def _seconds_of(rom: ReducedModel, mu: np.ndarray) -> float:
+    start = time.perf_counter()
+    rom.solve(mu)
+    return time.perf_counter() - start
+
+
+def doubts(validation: Validation | None) -> list[str]:
+    """What the validation says against the model and its own error estimate, one sentence each."""
+    if validation is None:
+        return []
+    found = []
+    if validation.lost:
+        found.append(f"WARNING: the reduced model found no solution at {validation.lost} validation parameters, where "
+                     "the truth has one; they are not in the errors below: take more snapshots, or more points")
+    if validation.answer.kind != "bound":
+        return found
+    effectivity, unbounded = validation.effectivity, int(np.count_nonzero(np.isinf(validation.answer.error)))
+    if effectivity.size and effectivity.min() < 1.0:
+        found.append(f"WARNING: the error bound is below the true error at {np.count_nonzero(effectivity < 1.0)} of "
+                     f"{len(validation.mu)} validation parameters (effectivity {effectivity.min():.3g}), so it is no "
+                     "bound: the model's stability constant is above the true one")
+    if unbounded:
+        found.append(f"WARNING: the stability lower bound is not positive at {unbounded} of {len(validation.mu)} "
+                     "validation parameters, where the error bound is infinite: narrow the ranges, or give another "
+                     "stability bound")
+    return found
+
+
+def error_table(validation: Validation | None) -> ErrorTable | None:
+    """The validation as the report takes it."""
+    if validation is None:
+        return None
+    answer = validation.answer
+    error = np.where(validation.measured, validation.true_error, np.nan)
+    return ErrorTable(validation.mu, error, answer.error, validation.norm, validation.outputs,
+                      answer.output if answer.output.size else None, answer.output_error)
+
+
+def solver_summary(store: SnapshotStore, mu: np.ndarray) -> list[dict[str, Any]]:
+    """How the linear systems of the snapshots at mu (k, p) were solved, the most frequent way first.
+
+    Each row has "with", "solves", "mean_iterations", "seconds" (processor, all together) and "max_residual"; a model
+    that solves by itself or by the default factorisation gives none.
+    """
+    if not len(mu):
+        return []
+    ways: dict[str, list[tuple[float, float, float]]] = {}
+    for facts, seconds, residual in zip(store.facts(mu, "solver"), store.seconds(mu),
+                                        store.facts(mu, "relative_residual"), strict=True):
+        if isinstance(facts, dict):
+            ways.setdefault(str(facts.get("with")), []).append(
+                (float(facts.get("iterations", 0)), float(seconds), float(residual or 0.0)))
+    rows = [{"with": way, "solves": len(found), "mean_iterations": float(np.mean([row[0] for row in found])),
+             "seconds": float(np.nansum([row[1] for row in found])), "max_residual": max(row[2] for row in found)}
+            for way, found in ways.items()]
+    return sorted(rows, key=lambda row: (-int(row["solves"]), str(row["with"])))  # type: ignore[call-overload]
