@@ -28,6 +28,7 @@ from romflow.reduction.evolution import EvolutionProjection, evolution_stability
 from romflow.reduction.projection import dual_gram
 from romflow.reduction.stability import stability_bound
 from romflow.reduction.trajectory_source import TrajectorySource
+from romflow.reduction.windows import check_windows, with_windows
 from romflow.rom.hyper_term import HyperReducedTerm
 from romflow.rom.model import ReducedModel
 from romflow.rom.nonlinear import NonlinearReducedModel
@@ -67,6 +68,8 @@ class HyperReduction:
     extra : int
         Further rows for the indicator, from reduced states at parameters without snapshots: the more, the more of the
         interpolation error it sees.
+    windows, window_size : int
+        For models that move in time: contiguous windows with a local basis of so many vectors each; 1 and 0: one basis.
     """
 
     method = "hyper-reduction"
@@ -75,8 +78,10 @@ class HyperReduction:
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, seed: int = 0, compression: str = "auto",
                  interpolation: str = "deim", points: int = 0, interpolation_tolerance: float = 0.0,
-                 extra: int = 20) -> None:
+                 extra: int = 20, windows: int = 1, window_size: int = 0) -> None:
         check_kind(interpolation)
+        check_windows(windows, window_size)
+        self.windows, self.window_size = windows, window_size
         self.tolerance, self.max_size, self.seed = tolerance, max_size, seed
         self.interpolation, self.points, self.extra = interpolation, points, extra
         self.interpolation_tolerance = interpolation_tolerance or 0.1 * tolerance
@@ -136,7 +141,10 @@ class HyperReduction:
         found = self._behind(found, self._unseen_values(fom, model))
         projected = EvolutionProjection(fom, product, stability, found.basis)
         projected.extend(V)
-        return projected.model(nonlinear=self._term(fom, V, found)), found, facts
+        model = projected.model(nonlinear=self._term(fom, V, found))
+        if self.windows > 1:
+            model = with_windows(model, product, trajectories, self.windows, self.window_size)
+        return model, found, facts
 
     def _unseen_values(self, fom: Any, model: Any) -> np.ndarray:
         """N(V x) (n, s) at some times of reduced trajectories of new parameters."""

@@ -12,6 +12,7 @@ from romflow.linalg.orthonormal import extend_orthonormal
 from romflow.linalg.pod import GRAM_LIMIT, pod
 from romflow.reduction.evolution import EvolutionProjection, evolution_stability
 from romflow.reduction.trajectory_source import TrajectorySource
+from romflow.reduction.windows import check_windows, with_windows
 from romflow.rom.evolution import EvolutionReducedModel
 from romflow.store.snapshots import SnapshotStore
 
@@ -38,6 +39,8 @@ class PodGreedy:
         Basis vectors at most.
     modes : int
         Modes that a trajectory of a greedy adds at most.
+    windows, window_size : int
+        Contiguous time windows with a local basis of so many vectors each, for fixed designs; 1 and 0: one basis.
     seed : int
         Of the eigenvalue solver of the stability bound.
 
@@ -49,12 +52,15 @@ class PodGreedy:
 
     method = "pod-greedy"
     certifies = True
-    starts_empty = True
 
-    def __init__(self, tolerance: float = 1e-3, max_size: int = 100, modes: int = 2, seed: int = 0) -> None:
+    def __init__(self, tolerance: float = 1e-3, max_size: int = 100, modes: int = 2, windows: int = 1,
+                 window_size: int = 0, seed: int = 0) -> None:
         if isinstance(modes, bool) or not isinstance(modes, int) or modes < 1:
             raise NotSupported(f"modes = {modes!r}; the rule is a whole number from 1")
+        check_windows(windows, window_size)
         self.tolerance, self.max_size, self.modes, self.seed = tolerance, max_size, modes, seed
+        self.windows, self.window_size = windows, window_size
+        self.fixed_designs_only, self.starts_empty = windows > 1, windows == 1
         self._fom: Any = None
         self._mu = np.empty((0, 0))
         self._facts: dict[str, Any] = {}
@@ -83,13 +89,17 @@ class PodGreedy:
         if fom is not self._fom or not np.array_equal(self._mu, mu[:len(self._mu)]):
             self._begin(fom, mu)
         new = mu[len(self._mu):]
-        if len(new) > 1 and not self._projected.size:
+        if len(new) > (self.windows == 1) and not self._projected.size:
             self._together(store, new)
         else:
             for row in new:
                 self._extend(store, row)
         self._mu = mu.copy()
-        return self._projected.model(metadata={"method": self.method, "snapshots": len(mu), **self._facts})
+        model = self._projected.model(metadata={"method": self.method, "snapshots": len(mu), **self._facts})
+        if self.windows == 1:
+            return model
+        return with_windows(model, self._projected.product, [store.trajectory(row) for row in mu], self.windows,
+                            self.window_size)
 
     def _begin(self, fom: Any, mu: np.ndarray) -> None:
         product = InnerProduct(fom.inner_product, getattr(fom, "norm", "X"))

@@ -176,6 +176,10 @@ class EvolutionReducedModel(BasisModel):
                                norm=norm, output_error=series_error[:, -1], times=self.times, trajectory=X,
                                series=series, error_series=error, series_error=series_error, converged=converged)
 
+    def start(self, mu: np.ndarray) -> np.ndarray:
+        """Coefficients (r, b) of the M-orthogonal projection of u0 at mu (b, p)."""
+        return np.asarray(self.mass_inverse @ (self.initial.T @ self.initial_theta(self._padded(mu)).T))
+
     def truncate(self, size: int) -> EvolutionReducedModel:
         """The model on the first `size` basis vectors, by slicing alone."""
         r = truncated_size(self, size)
@@ -279,14 +283,12 @@ class EvolutionReducedModel(BasisModel):
         """Fill the columns `alive` of X; the numbers among them whose states are no numbers, None if all are."""
         control = None if self.control is None else StepControl(*self.control)
         whole = alive.size == X.shape[2]
-        start = self.mass_inverse @ (self.initial.T @ self.initial_theta(self._padded(system.mu)).T)
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                for step in march(system, self.scheme, self.times, start, control=control):
+                for step in march(system, self.scheme, self.times, self.start(system.mu), control=control):
                     X[step.index, :, slice(None) if whole else alive] = step.state if whole else step.state.T
         except SolveFailed as failure:
-            columns = failure.report.get("columns")
-            return np.arange(alive.size) if not columns else np.asarray(columns)
+            return failed_columns(failure, alive.size)
         return None
 
     def _residuals(self, system: ReducedSystem, X: np.ndarray) -> np.ndarray:
@@ -342,6 +344,12 @@ class EvolutionReducedModel(BasisModel):
         times = self.times if depends_on_time(self.output_theta) else self.times[:1]
         theta = np.stack([coefficients_at(self.output_theta, mu, t) for t in times.tolist()])
         return np.ascontiguousarray(theta.transpose(2, 0, 1))
+
+
+def failed_columns(failure: SolveFailed, b: int) -> np.ndarray:
+    """Which columns of a batch of b made a march fail; all of them where the report does not say."""
+    columns = failure.report.get("columns")
+    return np.arange(b) if not columns else np.asarray(columns)
 
 
 _ARRAYS = ("basis", "times", "mass", "operator", "rhs", "initial", "initial_factor", "output", "output_gram",

@@ -152,6 +152,11 @@ class HyperReducedTerm:
         """The term on the first `size` basis vectors, by slicing alone."""
         return replace(self, gather=np.ascontiguousarray(self.gather[:, :, :size]), load=self.load[:size], evaluated=0)
 
+    def rotated(self, G: np.ndarray) -> HyperReducedTerm:
+        """The term on the basis V G, for G (r, r')."""
+        return replace(self, gather=np.ascontiguousarray(self.gather @ G), load=np.tensordot(G, self.load, (0, 0)),
+                       evaluated=0)
+
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays, in the group "term" of a model file, and JSON metadata."""
         return ({"term/data": self.data, "term/gather": self.gather, "term/load": self.load, "term/wide": self.wide},

@@ -12,11 +12,12 @@ from romflow.rom.model import ReducedModel
 from romflow.rom.nonlinear import NonlinearReducedModel
 from romflow.rom.regression import RegressionReducedModel
 from romflow.rom.sketched import SketchedReducedModel
+from romflow.rom.windows import WindowedReducedModel
 from romflow.store.artefact import read_artefact
 
 KINDS: dict[str, Any] = {
     "affine": AffineReducedModel, "evolution": EvolutionReducedModel, "nonlinear": NonlinearReducedModel,
-    "regression": RegressionReducedModel, "sketched": SketchedReducedModel}
+    "regression": RegressionReducedModel, "sketched": SketchedReducedModel, "windowed": WindowedReducedModel}
 
 
 def load(path: str | Path) -> ReducedModel:
