@@ -18,7 +18,7 @@ class TimeConfig(Section):
     """[time]: the stored times from 0 to `end` and how the model gets from one to the next.
 
     Either `end` and `steps` (equal steps) or `times` (the end of each step, rising). With `tolerance` the steps are
-    divided by the local error.
+    divided by the local error. `load` multiplies the right-hand side, `initial` is the state at time 0.
     """
 
     end: float | None = Field(default=None, gt=0.0)
@@ -27,6 +27,7 @@ class TimeConfig(Section):
     scheme: Literal["explicit-euler", "implicit-euler", "bdf2", "dc3", "dc4"] = "implicit-euler"
     tolerance: float | None = Field(default=None, gt=0.0, lt=1.0)
     load: str = "1"
+    initial: str | float | list[str | float] | None = None
 
     @model_validator(mode="before")
     @classmethod

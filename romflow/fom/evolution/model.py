@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time as clock
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import InputError, NotSupported, ShapeError, SolveFailed
+from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
 from romflow.core.mesh import Mesh
 from romflow.core.snapshot import Snapshot
 from romflow.fom.affine import checked_inner_product
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
+from romflow.fom.evolution.initial import initial_state
 from romflow.fom.evolution.system import Orderings, TimeSystem
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.protocol import Piece, Resume, short
@@ -26,6 +28,8 @@ __all__ = ["EvolutionModel"]
 
 # Bytes of the states of one piece of a trajectory.
 _PIECE = 32 << 20
+# Seconds after which the states so far are handed on though they are few: a march that is ended loses no more.
+_SECONDS = 2.0
 
 
 class EvolutionModel:
@@ -46,7 +50,7 @@ class EvolutionModel:
     nonlinear : PointTerm, optional
         N; implicit schemes solve their steps by Newton's method.
     initial : AffineVector, optional
-        u0; zero where it is not given.
+        u0; zero where neither this nor the grid's own `initial` is given.
     outputs : AffineOutputs, optional
         Linear functionals of the state at each time.
     spec : dict
@@ -67,6 +71,8 @@ class EvolutionModel:
     ------
     ShapeError, InputError
         Shapes do not fit each other; a matrix is not symmetric or not finite.
+    ConfigError
+        The initial state is given twice, or the grid's text of it is wrong.
 
     Examples
     --------
@@ -88,7 +94,7 @@ class EvolutionModel:
                  mesh: Mesh | None = None, piece_bytes: int = _PIECE) -> None:
         n = int(mass.shape[0])
         self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs
-        self.nonlinear, self.initial, self.time = nonlinear, initial, time
+        self.nonlinear, self.initial, self.time = nonlinear, _start_of(time, initial, mesh, parameters), time
         self.mass = checked_inner_product(mass, n)
         self.inner_product = checked_inner_product(inner_product, n)
         self.n, self.norm, self.stability, self.mesh = n, norm, stability, mesh
@@ -165,23 +171,25 @@ class EvolutionModel:
     def _pieces(self, row: np.ndarray, start: int, steps: Iterator[Any]) -> Iterator[Piece]:
         width = max(1, self.piece_bytes // (8 * self.n))
         states: list[np.ndarray] = []
+        begun = clock.monotonic()
         for step in steps:
             states.append(step.state)
-            if len(states) == width or step.index == len(self.times) - 1:
-                U = np.stack(states, axis=1)
-                yield Piece(start, self.times[start:start + len(states)], U, self._series(U, row, start),
-                            step.checkpoint)
+            full = len(states) == width or clock.monotonic() - begun > _SECONDS
+            if full or step.index == len(self.times) - 1:
+                yield Piece(start, self.times[start:start + len(states)], np.stack(states, axis=1),
+                            self._series(states, row, start), step.checkpoint)
                 start += len(states)
-                states = []
+                states, begun = [], clock.monotonic()
 
-    def _series(self, U: np.ndarray, row: np.ndarray, start: int) -> np.ndarray | None:
-        """Outputs (o, c) of the states from time index `start` on."""
+    def _series(self, states: list[np.ndarray], row: np.ndarray, start: int) -> np.ndarray | None:
+        """Outputs (o, c) of the states from time index `start` on; each by itself, so that pieces may end anywhere."""
         if self.outputs is None:
             return None
-        mu = np.broadcast_to(row, (U.shape[1], row.size))
-        if len(self.outputs.theta.columns) > row.size:
-            mu = np.column_stack([mu, self.times[start:start + U.shape[1]]])
-        return self.outputs.evaluate(U, mu)
+        found = []
+        for state, t in zip(states, self.times[start:].tolist(), strict=False):
+            mu = row if len(self.outputs.theta.columns) == row.size else np.append(row, t)
+            found.append(self.outputs.evaluate(state[:, None], mu[None]))
+        return np.hstack(found)
 
     @property
     def _orderings(self) -> Orderings:
@@ -206,3 +214,14 @@ class EvolutionModel:
                                  f"mass matrix is ({n}, {n})")
         if self.moving and self.operator is not None and len(self.operator.theta.columns) != self.parameters.size + 1:
             raise NotSupported("the operator depends on t, and its columns are not those of the parameters and t")
+
+
+def _start_of(time: TimeGrid, initial: AffineVector | None, mesh: Mesh | None,
+              parameters: ParameterSpace) -> AffineVector | None:
+    """The initial state, from the model or from the grid of times."""
+    if time.initial is None:
+        return initial
+    if initial is not None:
+        raise ConfigError("[time] initial is given, and this model has an initial state of its own; leave one of the "
+                          "two out (that of burgers is the option initial of [model])")
+    return initial_state(time.initial, mesh, parameters)

@@ -33,6 +33,8 @@ class TimeGrid:
         Least step of that control, as a share of T.
     load : str
         Text in the parameters and t that multiplies the right-hand side.
+    initial : str or sequence of str, optional
+        Text in x, y, z and the parameters: the state at the first time by its nodal values; one for each component.
     newton_tolerance, newton_iterations
         When the Newton iteration of a nonlinear model's step ends, and where it gives up.
 
@@ -55,7 +57,8 @@ class TimeGrid:
 
     def __init__(self, end: float | None = None, steps: int | None = None, times: Sequence[float] | None = None,
                  scheme: str = "implicit-euler", tolerance: float | None = None, smallest: float = 1e-10,
-                 load: str = "1", newton_tolerance: float = 1e-10, newton_iterations: int = 50) -> None:
+                 load: str = "1", initial: str | float | Sequence[str | float] | None = None,
+                 newton_tolerance: float = 1e-10, newton_iterations: int = 50) -> None:
         if scheme not in SCHEMES:
             raise ConfigError(f"no time scheme is called {shown(scheme)}{nearest(str(scheme), SCHEMES)}")
         for name, value in {"tolerance": tolerance, "smallest": smallest, "newton_tolerance": newton_tolerance}.items():
@@ -63,6 +66,7 @@ class TimeGrid:
                 raise ConfigError(f"[time] {name} = {shown(value)}; the rule is a number between 0 and 1")
         self.times = _uniform(end, steps) if times is None else _given(times, end, steps)
         self.scheme, self.tolerance, self.smallest, self.load = scheme, tolerance, float(smallest), str(load)
+        self.initial = None if initial is None else _texts(initial)
         self.newton_tolerance, self.newton_iterations = newton_tolerance, newton_iterations
 
     @property
@@ -80,8 +84,17 @@ class TimeGrid:
     @property
     def spec(self) -> dict[str, Any]:
         """JSON identity: everything that changes a trajectory."""
-        return {"times": self.times.tolist(), "scheme": self.scheme, "tolerance": self.tolerance,
-                "smallest": self.smallest, "load": self.load, "newton_tolerance": self.newton_tolerance}
+        about = {"times": self.times.tolist(), "scheme": self.scheme, "tolerance": self.tolerance,
+                 "smallest": self.smallest, "load": self.load, "newton_tolerance": self.newton_tolerance}
+        return about if self.initial is None else {**about, "initial": list(self.initial)}
+
+
+def _texts(initial: str | float | Sequence[str | float]) -> tuple[str, ...]:
+    given = [initial] if isinstance(initial, str | int | float) else list(initial)
+    if not given or any(isinstance(text, bool) or not isinstance(text, str | int | float) for text in given):
+        raise ConfigError(f"[time] initial = {shown(initial)}; the rule is a text in x, y, z and the parameters, or a "
+                          "list of one for each component")
+    return tuple(str(text) for text in given)
 
 
 def _uniform(end: float | None, steps: int | None) -> np.ndarray:
