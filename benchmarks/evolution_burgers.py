@@ -3,9 +3,9 @@
     python benchmarks/evolution_burgers.py [--quick] [--json FILE]
 
 120 x 60 cells, 100 steps of explicit Euler, 100 interpolation points, 20 vectors; 10 training parameters. Processor
-seconds of one run with one BLAS thread; the offline time is that of a whole `study.run` up to the finished model, beside
-the sum of the peer's interpolation (the faster of its two algorithms) and its greedy. Errors are the peer's: largest L2
-error over time by the largest norm.
+seconds of one run with one BLAS thread; the offline time is that of a whole `study.run` up to the finished model, and
+the peer's the sum of its interpolation (by the faster of two algorithms) and its greedy. Errors are the peer's: largest
+L2 error over time by the largest norm.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from romflow.linalg.inner_product import InnerProduct  # noqa: E402
 
 PEER = "pyMOR 2026.1"
 FULL = {"cells": 60, "steps": 100, "points": 100, "size": 20}
-QUICK = {"cells": 20, "steps": 40, "points": 40, "size": 12}
+QUICK = {"cells": 20, "steps": 30, "points": 40, "size": 12}
 
 
 def offline(cells: int, steps: int, points: int, size: int) -> tuple[Any, float, Any]:

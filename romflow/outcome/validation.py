@@ -57,8 +57,9 @@ def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
              runner: PartRunner | None = None) -> Validation | None:
     """Compare the reduced model with stored full-order snapshots at mu (k, p), a block at a time.
 
-    None where the reduced model has a solution at none of them. A model without a basis is compared with the snapshots' sketches, which replace the snapshots; one whose basis lies
-    in parts with the parts of the snapshots, by the `runner`.
+    None where the reduced model has a solution at none of them. A model without a basis is compared with the snapshots'
+    sketches, which replace the snapshots; one whose basis lies in parts with the parts of the snapshots, by the
+    `runner`.
     """
     if isinstance(rom, SketchedReducedModel):
         return _validate_sketches(rom, fom, store, mu)

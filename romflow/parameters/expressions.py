@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -123,12 +124,11 @@ class Theta:
         array([[ 1., 11.],
                [ 2., 12.]])
         """
-        arrays = {j: np.asarray(columns[name], dtype=np.float64) for j, name in enumerate(self.columns)
-                  if name in columns}
-        absent = sorted(self.used - arrays.keys())
+        names = [self.columns[j] for j in self.used]
+        absent = [name for name in names if name not in columns]
         if absent:
-            raise ShapeError(f"the column {self.columns[absent[0]]!r} is used and not given; give all of "
-                             f"{', '.join(self.columns[j] for j in sorted(self.used))}.")
+            raise ShapeError(f"the column {absent[0]!r} is used and not given; give all of {', '.join(names)}.")
+        arrays = {j: np.asarray(columns[self.columns[j]], dtype=np.float64) for j in self.used}
         with np.errstate(all="ignore"):
             return [run(program, arrays) for program in self._programs]
 
@@ -137,10 +137,10 @@ class Theta:
         """The postfix programs of the Q expressions; a column is known by its number."""
         return self._programs
 
-    @property
-    def used(self) -> set[int]:
-        """Numbers of the columns that any expression depends on."""
-        return {value for program in self._programs for kind, value in program if kind == "column"}
+    @cached_property
+    def used(self) -> tuple[int, ...]:
+        """Numbers of the columns that any expression depends on, in their order."""
+        return tuple(sorted({value for program in self._programs for kind, value in program if kind == "column"}))
 
     def numpy_source(self, index: int) -> str:
         """NumPy source text of expression `index` for an array ``mu`` (b, p); a constant one is a plain number.

@@ -1,4 +1,4 @@
-"""Local bases of contiguous time windows for a reduced evolution model, from the trajectories that it was built from."""
+"""Local bases of contiguous time windows for a reduced evolution model, from the trajectories it was built from."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def check_windows(windows: int, window_size: int) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ConfigError(f"[reduction] {name} = {value!r}; the rule is a whole number from {least}")
     if (windows > 1) != (window_size > 0):
-        raise ConfigError(f"[reduction] windows = {windows} with window_size = {window_size}; the rule is both: windows "
-                          "from 2 and the size of each local basis, or neither")
+        raise ConfigError(f"[reduction] windows = {windows} with window_size = {window_size}; the rule is both (windows"
+                          " from 2, and the size of each local basis) or neither")
 
 
 def with_windows(model: EvolutionReducedModel, product: InnerProduct, trajectories: Sequence[Any], windows: int,
@@ -41,9 +41,10 @@ def with_windows(model: EvolutionReducedModel, product: InnerProduct, trajectori
     ConfigError
         More windows than steps.
     """
-    if windows > len(model.times) - 1:
-        raise ConfigError(f"[reduction] windows = {windows}, and the model takes {len(model.times) - 1} steps; the rule "
-                          "is a step a window at least")
+    steps = len(model.times) - 1
+    if windows > steps:
+        raise ConfigError(f"[reduction] windows = {windows}, and the model takes {steps} steps; the rule is at least one "
+                          "step for each window")
     weighted, weights = product.apply(model.basis), time_weights(model.times)
     coordinates = [_coordinates(one, weighted) * weights for one in trajectories]
     found = optimal_windows(coordinates, windows, window_size)

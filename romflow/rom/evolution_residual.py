@@ -61,16 +61,20 @@ def _steady(model: Any, system: Any, times: np.ndarray, X: np.ndarray, D: np.nda
 def _general(model: Any, system: Any, times: np.ndarray, X: np.ndarray, D: np.ndarray) -> np.ndarray:
     K, r, b = X.shape
     Qf, Q, extra = len(model.rhs_theta), len(model.operator_theta), model.collateral
-    c = np.empty((b, Qf + extra + r * (Q + 1)))
-    linear = c[:, Qf + extra:].reshape(b, r, Q + 1)
+    width = Qf + extra + r * (Q + 1)
     squares = np.empty((K, b))
     N = model.nonlinear.coefficients_along(X, system.mu, times) if extra else None
-    for k, t in enumerate(times.tolist()):
-        c[:, :Qf] = system.theta_f(t)
+    count = max(1, _CHUNK_NUMBERS // max(1, b * width))
+    for start in range(0, K, count):
+        part = slice(start, min(start + count, K))
+        c = np.empty((part.stop - start, b, width))
+        linear = c[:, :, Qf + extra:].reshape(part.stop - start, b, r, Q + 1)
+        c[:, :, :Qf] = [system.theta_f(t) for t in times[part].tolist()]
         if N is not None:
-            c[:, Qf:Qf + extra] = -N[k].T
-        linear[:, :, 0] = -D[k].T
-        np.multiply(-X[k].T[:, :, None], system.theta_a(t)[:, None, :], out=linear[:, :, 1:])
-        y = c @ model.factor.T
-        squares[k] = np.einsum("bm,bm->b", y, y)
+            c[:, :, Qf:Qf + extra] = -N[part].transpose(0, 2, 1)
+        linear[:, :, :, 0] = -D[part].transpose(0, 2, 1)
+        theta = np.array([system.theta_a(t) for t in times[part].tolist()])
+        np.multiply(-X[part].transpose(0, 2, 1)[:, :, :, None], theta[:, :, None, :], out=linear[:, :, :, 1:])
+        y = c.reshape(-1, width) @ model.factor.T
+        squares[part] = np.einsum("jm,jm->j", y, y).reshape(-1, b)
     return squares

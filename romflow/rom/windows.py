@@ -23,7 +23,7 @@ KIND = "windowed"
 class WindowedReducedModel(EvolutionReducedModel):
     """An evolution model on local bases V G_w, one a time window, with trajectories and bounds in the common basis V.
 
-    Window w computes the states of the times boundaries[w] .. boundaries[w + 1] - 1. Its first step starts from the last
+    Window w finds the states of the times boundaries[w] .. boundaries[w + 1] - 1. Its first step starts from the last
     state of the window before, of which the Galerkin equation sees V G_w's part in M alone; its residual is that of the
     step as it was made, from one basis into the next, so that the bound needs no further term.
 
