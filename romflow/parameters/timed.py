@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from romflow.parameters.expressions import Theta
 
-__all__ = ["coefficients_at", "depends_on_time", "loaded"]
+__all__ = ["coefficients_at", "depends_on_time", "loaded", "row_at"]
 
 
 def depends_on_time(theta: Theta) -> bool:
@@ -32,9 +32,20 @@ def coefficients_at(theta: Theta, mu: NDArray[np.float64], t: float) -> NDArray[
     array([[1. ],
            [1.5]])
     """
+    return theta(row_at(theta, mu, t))
+
+
+def row_at(theta: Theta, mu: NDArray[np.float64], t: float) -> NDArray[np.float64]:
+    """mu (b, p) with the time behind it where theta has a column for it.
+
+    Examples
+    --------
+    >>> row_at(Theta(["a * t"], ["a", "t"]), np.array([[2.0]]), 0.5), row_at(Theta(["a"], ["a"]), np.ones((1, 1)), 0.5)
+    (array([[2. , 0.5]]), array([[1.]]))
+    """
     if theta.columns and theta.columns[-1] == "t":
-        mu = np.column_stack([mu, np.full(len(mu), t)])
-    return theta(mu)
+        return np.column_stack([mu, np.full(len(mu), t)])
+    return mu
 
 
 def loaded(theta: Theta, load: str, columns: Sequence[str]) -> Theta:

@@ -76,6 +76,12 @@ class AffineReductor:
         """None for affine models with an inner product, else the reason and what to use."""
         if is_split(fom):
             return self._accepts_split(fom)
+        if hasattr(fom, "march"):
+            return (f"{self.method} is for stationary models, and this one moves in time; use method = "
+                    "\"pod-greedy\", or \"hyper-reduction\" where it is nonlinear")
+        if getattr(fom, "nonlinear", None) is not None:
+            return (f"{self.method} is for affine models, and this one has a nonlinear term; use method = "
+                    "\"hyper-reduction\"")
         if all(hasattr(fom, name) for name in ("operator", "rhs", "inner_product", "symmetric")):
             return None
         return (f"{self.method} needs an affine model; {type(fom).__name__} has no operators. "

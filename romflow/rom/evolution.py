@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from romflow.parameters.space import ParameterSpace
 from romflow.parameters.timed import coefficients_at, depends_on_time
 from romflow.rom.evolution_bounds import ErrorsInTime, energy_errors, summed_errors
 from romflow.rom.evolution_residual import residual_squares
+from romflow.rom.evolution_sensitivity import ReducedTangentSystem, marched, series_sensitivity
 from romflow.rom.evolution_system import ReducedSystem
 from romflow.rom.hyper_term import HyperReducedTerm
 from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
@@ -179,6 +181,18 @@ class EvolutionReducedModel(BasisModel):
     def start(self, mu: np.ndarray) -> np.ndarray:
         """Coefficients (r, b) of the M-orthogonal projection of u0 at mu (b, p)."""
         return np.asarray(self.mass_inverse @ (self.initial.T @ self.initial_theta(self._padded(mu)).T))
+
+    def sensitivity(self, mu: Any, check: bool = True) -> np.ndarray:
+        """Derivatives (o, p, b) of the outputs at the last time with respect to the parameters, at mu (b, p)."""
+        return series_sensitivity(self, mu, check)[:, :, -1]
+
+    def series_sensitivity(self, mu: Any, check: bool = True) -> np.ndarray:
+        """Derivatives (o, p, K + 1, b) of the outputs at all times; see `romflow.rom.evolution_sensitivity`."""
+        return series_sensitivity(self, mu, check)
+
+    def tangent_states(self, system: ReducedTangentSystem) -> Iterator[tuple[int, np.ndarray]]:
+        """Index of each time, and the states with their derivatives (r, (1 + p) b) there."""
+        return marched(self, system, system.start())
 
     def truncate(self, size: int) -> EvolutionReducedModel:
         """The model on the first `size` basis vectors, by slicing alone."""

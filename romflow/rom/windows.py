@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ from romflow.core.errors import NotSupported, SolveFailed
 from romflow.linalg.stepping.control import StepControl
 from romflow.linalg.stepping.march import march
 from romflow.rom.evolution import EvolutionReducedModel, failed_columns
+from romflow.rom.evolution_sensitivity import ReducedTangentSystem, marched
 from romflow.rom.evolution_system import ReducedSystem
 
 __all__ = ["WindowedReducedModel"]
@@ -61,6 +63,17 @@ class WindowedReducedModel(EvolutionReducedModel):
         whole = EvolutionReducedModel.from_arrays(arrays, metadata)
         boundaries = arrays["windows/boundaries"].astype(int)
         return windowed(whole, boundaries, [arrays[f"windows/local_{w}"] for w in range(len(boundaries) - 1)])
+
+    def tangent_states(self, system: ReducedTangentSystem) -> Iterator[tuple[int, np.ndarray]]:
+        """Index of each time, and the states with their derivatives (R, (1 + p) b) there, in the common basis."""
+        states = system.start()
+        for w, (G, model) in enumerate(zip(self.local, self._models, strict=True)):
+            inner, first = ReducedTangentSystem(model, system.mu), max(int(self.boundaries[w]) - 1, 0)
+            for index, local in marched(model, inner, model.mass_inverse @ (G.T @ (self.mass @ states))):
+                states = G @ local
+                if index or not w:
+                    yield first + index, states
+            system.lost |= inner.lost
 
     @cached_property
     def _models(self) -> list[EvolutionReducedModel]:

@@ -25,7 +25,9 @@ _STABILITY_SLACK = 1e-6
 
 
 def is_affine(fom: Any) -> bool:
-    """Whether a model offers operator, right-hand side and inner product."""
+    """Whether a model is operator, right-hand side and inner product, and neither nonlinear nor moving in time."""
+    if getattr(fom, "nonlinear", None) is not None or hasattr(fom, "march"):
+        return False
     return all(getattr(fom, name, None) is not None for name in ("operator", "rhs", "inner_product"))
 
 
