@@ -46,6 +46,27 @@ def eigenvalue_range(A: sp.sparray | LinearOperator, product: InnerProduct, tole
     return ends[0], ends[1]
 
 
+def largest_eigenvalue(A: sp.sparray | LinearOperator, product: InnerProduct, tolerance: float = 1e-8,
+                       seed: int = 0) -> float:
+    """Largest lambda of A v = lambda X v with a symmetric positive semidefinite A (n, n), to `tolerance` relative.
+
+    Lanczos in the X inner product on A itself. Where eigenvalues accumulate at zero, as those of a mass matrix in an
+    energy product do, this takes tens of solves, the other end of :func:`eigenvalue_range` thousands.
+
+    Raises
+    ------
+    SolveFailed
+        Lanczos did not converge.
+    """
+    n = A.shape[0]
+    if n <= _DENSE:
+        return float(_dense(A, product)[0][-1])
+    operator = LinearOperator((n, n), dtype=float, matvec=lambda v: A @ np.ravel(v))
+    value = _lanczos(operator, seed, return_eigenvectors=False, M=_matrix(product, n), Minv=_inverse(product, n),
+                     which="LA", ncv=40, tol=tolerance)
+    return float(value[0])
+
+
 def _radius(A: sp.sparray | LinearOperator, product: InnerProduct, seed: int) -> float:
     """A few power iterations on X^{-1} A: the spectral radius to about 20 %."""
     v = np.random.default_rng(seed).standard_normal(A.shape[0])

@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from romflow.core.errors import InputError, SolveFailed
 from romflow.linalg.batched import assemble_and_solve, least_squares
-from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, smallest_eigenpair
+from romflow.linalg.eigen import eigenvalue_range, is_semidefinite, largest_eigenvalue, smallest_eigenpair
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange, extend_orthonormal
 from romflow.linalg.pod import pod
@@ -113,6 +113,19 @@ def test_extreme_eigenvalues_agree_with_a_dense_solver(n):
     operator = LinearOperator((n, n), matvec=lambda w: A @ w, dtype=float)
     assert eigenvalue_range(operator, product) == pytest.approx((exact[0], exact[-1]), abs=1e-7 * np.abs(exact).max())
     assert eigenvalue_range(0.0 * A, product) == pytest.approx((0.0, 0.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [50, 2000])
+def test_the_largest_eigenvalue_of_a_mass_matrix_takes_few_products(n):
+    h, products = 1.0 / (n + 1), []
+    X = sp.csr_array(sp.diags_array([-np.ones(n - 1), 2 * np.ones(n), -np.ones(n - 1)], offsets=[-1, 0, 1]) / h)
+    M = sp.diags_array([np.ones(n - 1), 4 * np.ones(n), np.ones(n - 1)], offsets=[-1, 0, 1]) * (h / 6)
+    mass = LinearOperator((n, n), matvec=lambda w: products.append(1) or M @ w, dtype=float)
+    # The sine is an eigenvector of both: lambda = (2 + cos) h / 3 over 2 (1 - cos) / h, cos of pi h.
+    exact = (2 + np.cos(np.pi * h)) * h**2 / 6 / (1 - np.cos(np.pi * h))
+    assert largest_eigenvalue(mass, InnerProduct(X)) == pytest.approx(exact, rel=1e-7)
+    # Both ends at once take thousands: the small eigenvalues accumulate.
+    assert len(products) <= 150
 
 
 def test_semidefinite_matrices_are_told_from_indefinite_ones():
