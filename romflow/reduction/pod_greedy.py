@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import NotSupported
+from romflow.linalg.compression.routes import check_route
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
 from romflow.linalg.pod import GRAM_LIMIT, pod
@@ -28,8 +29,8 @@ class PodGreedy:
     Trajectories that come one after the other, as a greedy asks for them, each add the first POD modes of the part of
     theirs that the basis does not have, at most `modes` and those only whose singular value is a tenth of the first
     (Haasdonk and Ohlberger 2008, section 5; convergence: Haasdonk 2013).
-    Several that come at first, as those of a fixed design, are compressed together by a hierarchical POD that reads
-    them piece by piece. Norms are those of L2(0, T; X).
+    Several that come at first, as those of a fixed design, are compressed together by a POD that reads them piece by
+    piece. Norms are those of L2(0, T; X).
 
     Parameters
     ----------
@@ -41,8 +42,11 @@ class PodGreedy:
         Modes that a trajectory of a greedy adds at most.
     windows, window_size : int
         Contiguous time windows with a local basis of so many vectors each, for fixed designs; 1 and 0: one basis.
+    compression : str
+        Route of the POD of a fixed design, one of :data:`romflow.linalg.compression.routes.ROUTES`: "auto" takes the
+        one that fits the number and size of the states, "hapod" is the hierarchical one.
     seed : int
-        Of the eigenvalue solver of the stability bound.
+        Of the eigenvalue solver of the stability bound, and of routes with random numbers.
 
     Examples
     --------
@@ -54,12 +58,13 @@ class PodGreedy:
     certifies = True
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, modes: int = 2, windows: int = 1,
-                 window_size: int = 0, seed: int = 0) -> None:
+                 window_size: int = 0, compression: str = "auto", seed: int = 0) -> None:
         if isinstance(modes, bool) or not isinstance(modes, int) or modes < 1:
             raise NotSupported(f"modes = {modes!r}; the rule is a whole number from 1")
         check_windows(windows, window_size)
+        check_route(compression)
         self.tolerance, self.max_size, self.modes, self.seed = tolerance, max_size, modes, seed
-        self.windows, self.window_size = windows, window_size
+        self.windows, self.window_size, self.route = windows, window_size, compression
         self.fixed_designs_only, self.starts_empty = windows > 1, windows == 1
         self._fom: Any = None
         self._mu = np.empty((0, 0))
@@ -119,9 +124,10 @@ class PodGreedy:
         projected.extend(extend_orthonormal(projected.V, taken, projected.product))
 
     def _together(self, store: SnapshotStore, mu: np.ndarray) -> None:
-        """The hierarchical POD of some trajectories."""
+        """The POD of some trajectories."""
         projected = self._projected
         source = TrajectorySource([store.trajectory(row) for row in mu])
-        found = pod(source, projected.product, self.tolerance, max_size=self.max_size, route="hapod")
+        found = pod(source, projected.product, self.tolerance, max_size=self.max_size, route=self.route,
+                    seed=self.seed)
         self._facts = found.facts
         projected.extend(found.basis)

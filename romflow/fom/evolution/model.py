@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time as clock
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from romflow.core.snapshot import Snapshot
 from romflow.fom.affine import checked_inner_product
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.evolution.initial import initial_state
+from romflow.fom.evolution.solvers import step_options
 from romflow.fom.evolution.system import Orderings, TimeSystem
+from romflow.fom.evolution.tangent import series_sensitivity
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.protocol import Piece, Resume, short
 from romflow.linalg.stepping.march import march
@@ -100,6 +102,7 @@ class EvolutionModel:
         self.n, self.norm, self.stability, self.mesh = n, norm, stability, mesh
         self.spec = {**spec, "time": time.spec}
         self.piece_bytes = piece_bytes
+        self.solver_options: dict[str, Any] | None = None
         self._local = threading.local()
         self._check_shapes()
         if nonlinear is None and operator is None:
@@ -163,6 +166,27 @@ class EvolutionModel:
         except SolveFailed as error:
             raise SolveFailed(f"no trajectory for mu = {short(row)}: {error}",
                               {"mu": row.tolist(), **error.report}) from error
+
+    def use_solver(self, options: Mapping[str, Any]) -> None:
+        """Solve the steps from now on as the keys of [solver] say; their tolerance becomes part of `spec`.
+
+        Raises
+        ------
+        ConfigError
+            A method for stationary or split models, an unknown name, or a package that is not installed.
+        """
+        self.solver_options = step_options(options)
+        self._local = threading.local()
+        if self.solver_options is not None:
+            self.spec = {**self.spec, "solver": {"tolerance": options["tolerance"]}}
+
+    def sensitivity(self, mu: np.ndarray) -> np.ndarray:
+        """Derivatives (o, p) of the outputs at the last time with respect to the parameters, at mu (p,)."""
+        return self.series_sensitivity(mu)[:, :, -1]
+
+    def series_sensitivity(self, mu: np.ndarray) -> np.ndarray:
+        """Derivatives (o, p, K + 1) of the outputs at all times; see `romflow.fom.evolution.tangent`."""
+        return series_sensitivity(self, mu, self._orderings)
 
     def start(self, mu: np.ndarray) -> np.ndarray:
         """u0 (n,) at mu (p,)."""

@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from romflow.core.errors import SolveFailed
+from romflow.fom.evolution.solvers import Factor, PolicyFactor, mass_options
 from romflow.fom.nonlinear.newton import newton
 from romflow.linalg.affine_pattern import AffinePattern
-from romflow.linalg.solvers.superlu import SuperLU, SuperLUFactor
+from romflow.linalg.solvers.superlu import SuperLU
 from romflow.linalg.sparse_sum import SparseSum
 from romflow.parameters.timed import coefficients_at, depends_on_time
 
@@ -27,6 +28,8 @@ _REFINEMENTS = 3
 class Orderings:
     """What the steps at all parameters share: the pattern of M + c A, its ordering, and the factor of M.
 
+    Where the model has `solver_options`, every matrix is solved with as they say.
+
     Parameters
     ----------
     model : EvolutionModel
@@ -36,10 +39,13 @@ class Orderings:
         self.diagonal = _diagonal(model.mass)
         terms = [] if model.operator is None else list(model.operator.matrices)
         self.pattern = AffinePattern([model.mass, *terms])
-        self.linear = SuperLU(symmetric=model.operator is None or model.operator.symmetric)
+        self.symmetric = model.operator is None or bool(model.operator.symmetric)
+        self.options: dict[str, Any] | None = model.solver_options
+        self.linear = SuperLU(symmetric=self.symmetric)
         self.tangent = SuperLU(symmetric=False)
         self._total: SparseSum | None = None
-        self._mass: SuperLUFactor | None = None
+        self._mass: Factor | None = None
+        self._sum_factor: PolicyFactor | None = None
         self._M = sp.csc_array(model.mass)
 
     def mass_solve(self, rhs: np.ndarray) -> np.ndarray:
@@ -47,14 +53,25 @@ class Orderings:
         if self.diagonal is not None:
             return np.asarray(rhs / self.diagonal)
         if self._mass is None:
-            self._mass = SuperLU(symmetric=True).setup(self._M)
-        return self._mass.solve(rhs)
+            self._mass = (SuperLU(symmetric=True).setup(self._M) if self.options is None
+                          else PolicyFactor(mass_options(self.options), True).of(self._M))
+        return self._mass.solve(rhs, refine=1)
 
-    def tangent_factor(self, S: sp.csc_array, c: float, J: sp.csc_array) -> SuperLUFactor:
+    def factor(self, S: sp.csc_array, before: Factor | None = None) -> Factor:
+        """A factor of S = M + c A; where S takes the place of an earlier matrix, `before` is the factor of that."""
+        if self.options is None:
+            return self.linear.update(S)
+        return (before if isinstance(before, PolicyFactor) else PolicyFactor(self.options, self.symmetric)).of(S)
+
+    def tangent_factor(self, S: sp.csc_array, c: float, J: sp.csc_array) -> Factor:
         """The factor of S + c J, whose patterns do not change."""
         if self._total is None:
             self._total = SparseSum(S, J)
-        return self.tangent.update(self._total.of(S, c, J))
+        if self.options is None:
+            return self.tangent.update(self._total.of(S, c, J))
+        if self._sum_factor is None:
+            self._sum_factor = PolicyFactor(self.options, False)
+        return self._sum_factor.of(self._total.of(S, c, J))
 
 
 class TimeSystem:
@@ -70,7 +87,7 @@ class TimeSystem:
     def __init__(self, model: Any, mu: np.ndarray, shared: Orderings) -> None:
         self._model, self._row, self._shared = model, np.atleast_2d(mu), shared
         self._moving = model.operator is not None and depends_on_time(model.operator.theta)
-        self._factors: OrderedDict[tuple[float, float], tuple[sp.csc_array, SuperLUFactor, float]] = OrderedDict()
+        self._factors: OrderedDict[tuple[float, float], tuple[sp.csc_array, Factor, float]] = OrderedDict()
         self._loads: dict[float | None, np.ndarray] = {}
         self._operators: dict[float | None, sp.csc_array] = {}
         self.iterations = 0
@@ -104,14 +121,16 @@ class TimeSystem:
         full = rhs if self._model.rhs is None else rhs + c * self._load(t)
         try:
             if self._model.nonlinear is None:
-                return self._linear(c, t, full)
+                return self._linear(c, t, full, guess)
             return self._newton(c, t, full, guess)
         except SolveFailed as error:
             raise SolveFailed(f"the step to t = {t:.6g} failed: {error}", {"time": float(t), **error.report}) from None
 
-    def _linear(self, c: float, t: float, rhs: np.ndarray) -> np.ndarray:
-        """Refined until the residual is rounding of its terms."""
+    def _linear(self, c: float, t: float, rhs: np.ndarray, guess: np.ndarray) -> np.ndarray:
+        """Refined until the residual is rounding of its terms, or as the keys of [solver] say."""
         S, factor, largest = self._factor(c, t)
+        if isinstance(factor, PolicyFactor):
+            return factor.solve(rhs, guess=guess)
         u, scale = factor.solve(rhs, refine=0), float(np.linalg.norm(rhs))
         for _ in range(_REFINEMENTS):
             left = rhs - S @ u
@@ -163,14 +182,14 @@ class TimeSystem:
         """M + c A(t)."""
         return self._shared.pattern.csc(np.append(1.0, c * self._theta(t)))
 
-    def _factor(self, c: float, t: float) -> tuple[sp.csc_array, SuperLUFactor, float]:
+    def _factor(self, c: float, t: float) -> tuple[sp.csc_array, Factor, float]:
         """M + c A(t), its factor, and its largest entry."""
         key = (c, t if self._moving else 0.0)
         if key not in self._factors:
-            S = self._sum(c, t)
-            self._factors[key] = (S, self._shared.linear.update(S), float(abs(S.data).max()))
-            if len(self._factors) > (1 if self._moving else _KEPT):
-                self._factors.popitem(last=False)
+            S, before = self._sum(c, t), None
+            if len(self._factors) >= (1 if self._moving else _KEPT):
+                before = self._factors.popitem(last=False)[1][1]
+            self._factors[key] = (S, self._shared.factor(S, before), float(abs(S.data).max()))
         self._factors.move_to_end(key)
         return self._factors[key]
 

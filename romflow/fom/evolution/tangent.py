@@ -116,15 +116,16 @@ class TangentSystem(TimeSystem):
             As for the states alone.
         """
         if c == 0.0:
-            return np.column_stack([self._shared.mass_solve(np.ascontiguousarray(column)) for column in rhs.T])
+            return np.column_stack([self._shared.mass_solve(column) for column in _rows(rhs)])
         state = super().solve(c, t, rhs[:, 0], guess[:, 0])
         right = rhs[:, 1:] + c * self._explicit(t, state)
         if self._model.nonlinear is None:
-            S = np.column_stack([self._linear(c, t, np.ascontiguousarray(column)) for column in right.T])
+            S = [self._linear(c, t, column, old) for column, old in zip(_rows(right), _rows(guess[:, 1:]), strict=True)]
         else:
             J = self._model.nonlinear.jacobian(state, self._row[0], t)
-            S = self._shared.tangent_factor(self._sum(c, t), c, J).solve(right)
-        return np.column_stack([state, S])
+            factor = self._shared.tangent_factor(self._sum(c, t), c, J)
+            S = [factor.solve(column, refine=1) for column in _rows(right)]
+        return np.column_stack([state, *S])
 
     def _explicit(self, t: float, u: np.ndarray) -> np.ndarray:
         """dG/dmu_j (n, p) at fixed u."""
@@ -145,3 +146,8 @@ class TangentSystem(TimeSystem):
         values = jacobian(row_at(theta, self._row, t))[0]
         weights = sp.csr_array((values, (jacobian.columns, jacobian.terms)), (self._row.shape[1], len(vectors)))
         return np.asarray(weights @ vectors).T
+
+
+def _rows(U: np.ndarray) -> np.ndarray:
+    """The columns of U as rows that lie together in memory."""
+    return np.ascontiguousarray(U.T)
