@@ -36,6 +36,8 @@ bench: .venv/.installed-bench
 	$(BIN)/python benchmarks/walk.py --json benchmarks/walk.json --picture docs/pictures/round-off.png
 	$(BIN)/python benchmarks/solves.py --json benchmarks/solves.json
 	$(BIN)/python benchmarks/large.py --json benchmarks/large.json
+	$(BIN)/python benchmarks/evolution.py --json benchmarks/evolution.json
+	$(BIN)/python benchmarks/evolution_estimators.py --picture docs/pictures/estimators.png
 	$(BIN)/python benchmarks/readme_table.py
 
 test-petsc: .venv/.installed-petsc

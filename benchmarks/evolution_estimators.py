@@ -1,6 +1,6 @@
 """Three evaluations of the residual norm on -u'' + 50 mu u = Gaussian: where each of them leaves the accurate value.
 
-    python benchmarks/estimators.py [--quick] [--json FILE] [--picture FILE]
+    python benchmarks/evolution_estimators.py [--quick] [--json FILE] [--picture FILE]
 
 P1 with 500 intervals, mu in [1e-2, 1e2], H1_0 norm, 12 snapshots at equal distances in mu, 325 products of
 coefficients. The reference is the norm from an orthonormal basis of the residual space; the direct evaluation on the
