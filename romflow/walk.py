@@ -306,14 +306,13 @@ class Walk:
                 fields = getattr(exporter, "needs_fields", False)
                 if fields and isinstance(rom, SketchedReducedModel):
                     self._note(f"not written: {target}, because with keep_snapshots = false there are no fields")
-                elif self._runner is None:
-                    exporter.write(rom, self.folder / target)
                 else:
-                    self._export_split(exporter, replace(rom, mesh=fom.mesh) if fields else rom, target)
+                    split = fields and self._runner is not None
+                    self._export_one(exporter, replace(rom, mesh=fom.mesh) if split else rom, target)
                 self.watcher.step(done, 0)
 
-    def _export_split(self, exporter: Any, rom: ReducedModel, target: str) -> None:
-        """Write what reads the basis from its parts, and say where that is too large."""
+    def _export_one(self, exporter: Any, rom: ReducedModel, target: str) -> None:
+        """Write one file, or say why this model cannot be written so; the other files and the report follow."""
         try:
             exporter.write(rom, self.folder / target)
         except NotSupported as error:

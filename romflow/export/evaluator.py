@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from romflow.core.errors import NotSupported
+from romflow.export.evaluator_evolution import evolution, supported_evolution
 from romflow.export.evaluator_fields import FIELDS, interpolated, largest_sample, less_interpolation, pointwise
 from romflow.parameters.expressions import Theta
 from romflow.parameters.field_bounds import PointwiseCoercivity
 from romflow.rom.affine import AffineReducedModel
+from romflow.rom.evolution import EvolutionReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.regression import GaussianProcess, RadialBasis, RegressionReducedModel
 from romflow.rom.residual import EimResidual, GramResidual
 from romflow.rom.stability import Expression, LessInterpolation, MinTheta, Scm, StabilityBound
 
-Model = AffineReducedModel | RegressionReducedModel
+Model = AffineReducedModel | RegressionReducedModel | EvolutionReducedModel
 
 _WIDTH = 100
 _BATCH = 1000  # parameters at a time, so that memory stays small
@@ -28,7 +30,7 @@ _START = '''\
     python {stem}_evaluate.py {example}
 
 `evaluate(mu)` takes parameters (b, p), or (p,), with the columns PARAMETERS, and returns the outputs (o, b) named
-OUTPUTS and the {noun} of the state (b,) in the norm NORM.{promise}
+OUTPUTS and the {noun} of the state (b,) in the norm NORM.{promise}{moves}
 """
 
 from pathlib import Path
@@ -51,6 +53,9 @@ def evaluate(mu):
 
 
 '''
+
+_MOVES = """
+The outputs are those of the last time, the error that of the whole trajectory; `series(mu)` gives both at all TIMES."""
 
 _TABLE = '''\
 def _table(mu, *columns):
@@ -173,7 +178,10 @@ def supported(rom: ReducedModel) -> Model:
     """`rom` itself, if there is an evaluator for its kind; NotSupported otherwise."""
     if isinstance(rom, AffineReducedModel | RegressionReducedModel):
         return rom
-    raise NotSupported(f"npz has an evaluator for affine and regression models, and {type(rom).__name__} is neither.")
+    if isinstance(rom, EvolutionReducedModel):
+        return supported_evolution(rom)
+    raise NotSupported("npz has an evaluator for affine and regression models and for linear ones in time, and "
+                       f"{type(rom).__name__} is neither.")
 
 
 def evaluator_source(rom: Model, file: str) -> str:
@@ -188,6 +196,9 @@ def evaluator_source(rom: Model, file: str) -> str:
         points = largest_sample(rom)
         batch = max(1, min(_BATCH, _NUMBERS // points)) if points else _BATCH
         return _start(rom, file, batch) + _TABLE + (FIELDS if points else "") + _affine(rom) + _END
+    if isinstance(rom, EvolutionReducedModel):
+        certified = _CERTIFIED if isinstance(rom.stability, Scm) else ""
+        return _start(rom, file, _BATCH) + _TABLE + evolution(rom, _inline, _stability) + certified + _END
     regressor = rom.regressor
     if not isinstance(regressor, GaussianProcess | RadialBasis):
         raise NotSupported(f"npz has no evaluator for a regressor of the kind {type(regressor).__name__}.")
@@ -199,11 +210,13 @@ def evaluator_source(rom: Model, file: str) -> str:
 
 def _start(rom: Model, file: str, batch: int) -> str:
     noun = {"bound": "error bound", "indicator": "error indicator"}[str(rom.error_kind)]
+    moves = _MOVES if isinstance(rom, EvolutionReducedModel) else ""
     promise = "" if rom.error_kind == "bound" else " An indicator is no bound: the true error may be larger."
     return _START.format(
         name=_tame(str(rom.metadata.get("study") or "without a name")),
         noun=noun,
         promise=promise,
+        moves=moves,
         stem=_tame(Path(file).stem),
         example=" ".join(f"{value:.6g}" for value in rom.parameters.centre()),
         file=ascii(file),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import meshio
 import numpy as np
@@ -20,6 +22,8 @@ from romflow.rom.sketched import SketchedReducedModel
 
 Array = NDArray[np.float64]
 
+_PVD = ('<VTKFile type="Collection" version="0.1">', "  <Collection>", "  </Collection>", "</VTKFile>")
+
 
 class Vtu:
     """Basis modes and reduced solutions as VTK's XML format for unstructured grids.
@@ -34,13 +38,16 @@ class Vtu:
         centre of the parameter space.
     modes : int
         At most so many basis modes are written.
+    times : bool
+        For a model that moves in time: also a file ``<stem>_<number>.vtu`` for each stored time of the first
+        parameter, and ``<stem>.pvd``, which ParaView opens as one series.
     base : path
         Folder that a relative `mu` starts from.
 
     Raises
     ------
     ConfigError
-        `modes` is not a whole number from 0.
+        `modes` is not a whole number from 0, or `times` neither true nor false.
 
     Examples
     --------
@@ -56,10 +63,13 @@ class Vtu:
         mu: str | Path | Sequence[Sequence[float]] | Sequence[float] | None = None,
         modes: int = 20,
         base: str | Path = ".",
+        times: bool = False,
     ) -> None:
+        if not isinstance(times, bool):
+            raise ConfigError(f"vtu: times = {shown(times)} is neither true nor false; give one of them.")
         if isinstance(modes, bool) or not isinstance(modes, int) or modes < 0:
             raise ConfigError(f"vtu: modes = {shown(modes)} is not a whole number from 0; give one.")
-        self.modes = modes
+        self.modes, self.times = modes, times
         self.mu = Path(base) / mu if isinstance(mu, str | Path) else mu
 
     def write(self, rom: ReducedModel, path: Path) -> list[Path]:
@@ -68,7 +78,7 @@ class Vtu:
         Raises
         ------
         NotSupported
-            The model has no mesh, or no basis to make fields from.
+            The model has no mesh, or no basis to make fields from; `times` for a model at rest.
         InputError
             The parameters are not there or not within the space.
         StoreError
@@ -82,13 +92,30 @@ class Vtu:
                 "vtu needs the mesh of the full-order model, and this reduced model has none; "
                 'give the model a `mesh`, or use format = "npz" or "csv".'
             )
+        if self.times and not hasattr(rom, "times"):
+            raise NotSupported("vtu: times = true is for models that move in time, and this one does not; leave it out")
         mu = self._parameters(rom)
-        solutions = rom.lift(rom.solve(mu).coefficients)
+        answer: Any = rom.solve(mu)
+        solutions = rom.lift(answer.coefficients)
         names = ["solution"] if len(mu) == 1 else [f"solution_{i + 1}" for i in range(len(mu))]
         fields = {f"mode_{i + 1}": rom.basis[:, i] for i in range(min(self.modes, rom.size))}
         fields |= dict(zip(names, solutions.T, strict=True))
         write_atomic(Path(path), _image(mesh, {name: _on_points(mesh, state) for name, state in fields.items()}))
-        return [Path(path)]
+        return [Path(path), *(self._series(rom, answer, mesh, Path(path)) if self.times else [])]
+
+    def _series(self, rom: ReducedModel, answer: Any, mesh: Mesh, path: Path) -> list[Path]:
+        """A file for each stored time of the first parameter, and the list of them."""
+        written, lines = [], []
+        digits = len(str(len(answer.times) - 1))
+        for k, t in enumerate(answer.times.tolist()):
+            file = path.with_name(f"{path.stem}_{k:0{digits}d}.vtu")
+            state = rom.lift(answer.trajectory[k, :, :1])[:, 0]
+            write_atomic(file, _image(mesh, {"solution": _on_points(mesh, state)}))
+            written.append(file)
+            lines.append(f'    <DataSet timestep="{t!r}" part="0" file={quoteattr(file.name)}/>')
+        listing = path.with_suffix(".pvd")
+        write_atomic(listing, "\n".join([*_PVD[:2], *lines, *_PVD[2:], ""]).encode())
+        return [*written, listing]
 
     def _parameters(self, rom: ReducedModel) -> Array:
         space = rom.parameters

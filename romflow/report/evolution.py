@@ -17,6 +17,7 @@ from romflow.report.words import MISSING, estimate_noun, number, plural
 Array = NDArray[np.float64]
 
 MAX_OUTPUTS, MAX_ROWS = 4, 6
+_ROUNDING = 1e-8
 
 
 def lead(found: EvolutionComparison, columns: Sequence[str], kind: str | None) -> str:
@@ -38,8 +39,9 @@ def lead(found: EvolutionComparison, columns: Sequence[str], kind: str | None) -
 def error_over_time(found: EvolutionComparison, kind: str | None) -> Picture | None:
     """True error and estimate up to each time, over the norm of the whole trajectory where it is known."""
     relative = found.scale is not None
-    truth = _positive(found.relative_error if relative else found.true_error)
-    estimate = None if found.estimate is None else _positive(found.relative_estimate if relative else found.estimate)
+    truth = _above_rounding(found.relative_error if relative else found.true_error)
+    estimate = None if found.estimate is None else _above_rounding(
+        found.relative_estimate if relative else found.estimate)
     if not np.isfinite(truth).any():
         return None
     noun = estimate_noun(kind)
@@ -76,24 +78,34 @@ def outputs_over_time(found: EvolutionComparison, names: Sequence[str], kind: st
     return vector(figure, "Outputs over time", _largest_gap(found, labels), caption)
 
 
-def diagnosis_table(found: EvolutionComparison) -> Table | None:
-    """How much of the mean square error at some times is a shift (phase) and how much a wrong strength (amplitude)."""
-    if found.dispersion is None or found.dissipation is None:
+def diagnosis_tables(found: EvolutionComparison) -> list[Table]:
+    """How much of mean square errors at some times is a shift (phase) and how much a wrong strength (amplitude)."""
+    reduced = _diagnosis(found.times, found.dispersion, found.dissipation, "Phase and amplitude of the error",
+                         "Shares of the mean square error in space: phase is what a shift or a wrong shape causes, "
+                         "amplitude a wrong mean or strength. They add up to all of it.")
+    steps = _diagnosis(found.times, found.step_dispersion, found.step_dissipation,
+                       "The same of the full-order model's time steps",
+                       "The full-order model against itself with half the time steps: what its own scheme does to "
+                       "phase and amplitude, beside which the reduced model's error stands.")
+    return [table for table in (reduced, steps) if table is not None]
+
+
+def _diagnosis(times: Array, dispersion: Array | None, dissipation: Array | None, title: str,
+               note: str) -> Table | None:
+    if dispersion is None or dissipation is None:
         return None
-    total = found.dispersion + found.dissipation
+    total = dispersion + dissipation
     usable = np.flatnonzero(np.isfinite(total) & (total > 0))
     if not usable.size:
         return None
     shown = np.unique(usable[np.round(np.linspace(0, usable.size - 1, MAX_ROWS)).astype(int)])
-    rows = [[number(found.times[k]), number(np.sqrt(total[k])), _percent(found.dispersion[k], total[k]),
-             _percent(found.dissipation[k], total[k])] for k in shown]
+    rows = [[number(times[k]), number(np.sqrt(total[k])), _percent(dispersion[k], total[k]),
+             _percent(dissipation[k], total[k])] for k in shown]
     whole = total[usable].sum()
-    rows.append(["all times", number(np.sqrt(whole / usable.size)), _percent(found.dispersion[usable].sum(), whole),
-                 _percent(found.dissipation[usable].sum(), whole)])
+    rows.append(["all times", number(np.sqrt(whole / usable.size)), _percent(dispersion[usable].sum(), whole),
+                 _percent(dissipation[usable].sum(), whole)])
     head = ("Time", "Root mean square error", "Phase (dispersion)", "Amplitude (dissipation)")
-    note = ("Shares of the mean square error in space: phase is what a shift or a wrong shape causes, amplitude a "
-            "wrong mean or strength. They add up to all of it.")
-    return Table(rows, head, "Phase and amplitude of the error", note, frozenset({0, 1, 2, 3}), wide=False)
+    return Table(rows, head, title, note, frozenset({0, 1, 2, 3}), wide=False)
 
 
 def _draw_output(axes: Axes, found: EvolutionComparison, i: int, noun: str) -> None:
@@ -151,5 +163,7 @@ def _percent(part: float, whole: float) -> str:
     return f"{number(100 * part / whole)} %" if whole > 0 else MISSING
 
 
-def _positive(values: Array) -> Array:
-    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+def _above_rounding(values: Array) -> Array:
+    """Values for a logarithmic axis: a state at rest has an error of rounding, which would flatten all the others."""
+    usable = np.isfinite(values) & (values > 0)
+    return np.where(usable & (values > _ROUNDING * values[usable].max(initial=0.0)), values, np.nan)
