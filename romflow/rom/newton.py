@@ -31,7 +31,7 @@ def batched_newton(residual: Residual, jacobian: Residual, guess: np.ndarray, sc
         jacobian(x (r, a), columns (a,)) -> (a, r, r).
     guess : (r, b)
     scale : (b,) or float
-        What residuals are compared with.
+        What residuals are compared with; a column where it is not finite is given up.
     tolerance : float
     max_iterations : int
 
@@ -50,6 +50,8 @@ def batched_newton(residual: Residual, jacobian: Residual, guess: np.ndarray, sc
     x = np.array(guess, dtype=float)
     b = x.shape[1]
     limit = tolerance * np.broadcast_to(scale, (b,))
+    # Nothing is small beside a scale that is no number.
+    limit = np.where(np.isfinite(limit), limit, -1.0)
     active = np.arange(b)
     R = residual(x, active)
     converged = _norms(R) <= limit

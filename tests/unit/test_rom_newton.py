@@ -91,3 +91,10 @@ def test_a_guess_that_is_the_root_is_kept() -> None:
 def test_nothing_to_solve() -> None:
     x, converged = batched_newton(lambda x, j: x, lambda x, j: np.zeros((j.size, 2, 2)), np.ones((2, 0)))
     assert x.shape == (2, 0) and converged.shape == (0,)
+
+
+def test_nothing_is_converged_beside_an_infinite_scale() -> None:
+    x, converged = batched_newton(lambda x, j: x - 1.0, lambda x, j: np.ones((len(j), 1, 1)), np.full((1, 2), 5.0),
+                                  np.array([1.0, np.inf]))
+    assert converged.tolist() == [True, False]
+    assert x[0, 0] == 1.0

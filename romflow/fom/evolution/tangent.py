@@ -1,4 +1,4 @@
-"""Derivatives of the outputs of evolution models with respect to their parameters: the scheme's own tangent equations."""
+"""Derivatives of the outputs of evolution models by their parameters: the tangent equations of the scheme."""
 
 from __future__ import annotations
 
