@@ -43,8 +43,8 @@ def with_windows(model: EvolutionReducedModel, product: InnerProduct, trajectori
     """
     steps = len(model.times) - 1
     if windows > steps:
-        raise ConfigError(f"[reduction] windows = {windows}, and the model takes {steps} steps; the rule is at least one "
-                          "step for each window")
+        raise ConfigError(f"[reduction] windows = {windows}, and the model takes {steps} steps; the rule is at "
+                          "least one step for each window")
     weighted, weights = product.apply(model.basis), time_weights(model.times)
     coordinates = [_coordinates(one, weighted) * weights for one in trajectories]
     found = optimal_windows(coordinates, windows, window_size)

@@ -143,6 +143,8 @@ class EvolutionComparison:
         Outputs over time, and the estimate of their difference.
     dispersion, dissipation : (K + 1,) arrays, optional
         Parts of the mean square error in space at each time, see `romflow.linalg.diagnosis`; their sum is all of it.
+    step_dispersion, step_dissipation : (K + 1,) arrays, optional
+        The same parts for the truth against itself with half the time steps: what its own scheme does.
 
     Raises
     ------
@@ -166,6 +168,8 @@ class EvolutionComparison:
     output_estimate: Array | None = None
     dispersion: Array | None = None
     dissipation: Array | None = None
+    step_dispersion: Array | None = None
+    step_dissipation: Array | None = None
 
     def __post_init__(self) -> None:
         times = _float_array("times", self.times, 1)

@@ -227,7 +227,7 @@ def _evolution(data: ReportData, facts: Facts) -> Section:
         pictures=_present(
             evolution.error_over_time(found, facts.kind), evolution.outputs_over_time(found, names, facts.kind)
         ),
-        tables=_present(evolution.diagnosis_table(found)),
+        tables=evolution.diagnosis_tables(found),
     )
 
 

@@ -99,3 +99,14 @@ def test_arrays_of_other_lengths_are_refused():
         comparison(estimate=np.ones(3))
     with pytest.raises(ShapeError, match="outputs_true"):
         comparison(outputs_true=np.ones(21))
+
+
+def test_the_full_order_models_own_steps_have_a_table() -> None:
+    """A standing wave against itself with half the steps: the parts of the mean square error go on the page."""
+    from romflow.report.evolution import diagnosis_tables
+
+    wrong = np.linspace(0.0, 1e-4, len(TIMES))
+    found = EvolutionComparison([0.5], TIMES, wrong, step_dispersion=3 * wrong, step_dissipation=wrong)
+    tables = diagnosis_tables(found)
+    assert [table.rows[-1][2:] for table in tables] == [["75 %", "25 %"]]
+    assert diagnosis_tables(EvolutionComparison([0.5], TIMES, wrong)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time as clock
 from collections import deque
@@ -108,6 +109,13 @@ class EvolutionModel:
         if nonlinear is None and operator is None:
             raise InputError("an evolution model has neither an operator nor a nonlinear term, so nothing drives it; "
                              "give one")
+
+    def on(self, time: TimeGrid) -> EvolutionModel:
+        """The same model on other times."""
+        other = copy.copy(self)
+        other.time, other.spec = time, {**self.spec, "time": time.spec}
+        other._local = threading.local()
+        return other
 
     @property
     def times(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,6 +69,14 @@ class TimeGrid:
         self.scheme, self.tolerance, self.smallest, self.load = scheme, tolerance, float(smallest), str(load)
         self.initial = None if initial is None else _texts(initial)
         self.newton_tolerance, self.newton_iterations = newton_tolerance, newton_iterations
+
+    @property
+    def halved(self) -> TimeGrid:
+        """The same with a time in the middle of each step."""
+        middles = 0.5 * (self.times[1:] + self.times[:-1])
+        other = copy.copy(self)
+        other.times = np.sort(np.concatenate([self.times, middles]))
+        return other
 
     @property
     def steps(self) -> int:
