@@ -44,6 +44,9 @@ def error_over_time(found: EvolutionComparison, kind: str | None) -> Picture | N
         found.relative_estimate if relative else found.estimate)
     if not np.isfinite(truth).any():
         return None
+    if estimate is not None:
+        # At the start both are rounding, which would stretch the axis over many decades.
+        estimate[:int(np.argmax(np.isfinite(truth)))] = np.nan
     noun = estimate_noun(kind)
     figure, axes = plot(5.2, 4.0)
     axes.semilogy(found.times, truth, "-", color=TRUTH, label="true error")
@@ -81,8 +84,8 @@ def outputs_over_time(found: EvolutionComparison, names: Sequence[str], kind: st
 def diagnosis_tables(found: EvolutionComparison) -> list[Table]:
     """How much of mean square errors at some times is a shift (phase) and how much a wrong strength (amplitude)."""
     reduced = _diagnosis(found.times, found.dispersion, found.dissipation, "Phase and amplitude of the error",
-                         "Shares of the mean square error in space: phase is what a shift or a wrong shape causes, "
-                         "amplitude a wrong mean or strength. They add up to all of it.")
+                         "Shares of the mean square error in space: phase (dispersion) is what a shift or a wrong shape "
+                         "causes, amplitude (dissipation) a wrong mean or strength. They add up to all of it.")
     steps = _diagnosis(found.times, found.step_dispersion, found.step_dissipation,
                        "The same of the full-order model's time steps",
                        "The full-order model against itself with half the time steps: what its own scheme does to "
@@ -104,7 +107,7 @@ def _diagnosis(times: Array, dispersion: Array | None, dissipation: Array | None
     whole = total[usable].sum()
     rows.append(["all times", number(np.sqrt(whole / usable.size)), _percent(dispersion[usable].sum(), whole),
                  _percent(dissipation[usable].sum(), whole)])
-    head = ("Time", "Root mean square error", "Phase (dispersion)", "Amplitude (dissipation)")
+    head = ("Time", "RMS error", "Phase", "Amplitude")
     return Table(rows, head, title, note, frozenset({0, 1, 2, 3}), wide=False)
 
 
