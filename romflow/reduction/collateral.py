@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import ConfigError, InputError
-from romflow.core.names import nearest
+from romflow.core.names import nearest, shown
 from romflow.linalg.compression.source import SnapshotSource
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.interpolation.deim import deim_points, oversampled_points, qdeim_points
@@ -164,16 +164,16 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
     source : SnapshotSource
     kind : {"deim", "qdeim", "eim", "oversampled"}
     tolerance : float
-        Relative, of the POD.
+        Relative, of the POD; 0 keeps all that is above rounding.
     points : int
         Rows for the solution; 0 lets the tolerance decide.
 
     Raises
     ------
     ConfigError
-        No such interpolation.
+        No such interpolation, or the numbers are out of range.
     InputError
-        The term vanishes on all snapshots, or the numbers are out of range.
+        The term vanishes on all snapshots.
 
     Examples
     --------
@@ -183,13 +183,10 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
     >>> found.modes, found.points, found.basis.shape
     (3, 3, (50, 3))
     """
-    check_kind(kind)
-    if points < 0 or not (0.0 < tolerance < 1.0 or (points and tolerance == 0.0)):
-        raise InputError(f"an interpolation got tolerance = {tolerance} and points = {points}; the rule is a whole "
-                         "number from 0, and 0 < tolerance < 1 where it is 0")
+    check_options(kind, tolerance, points)
     share = _OVERSAMPLING if kind == "oversampled" else 1.0
     wanted = max(1, int(points / share)) if points else None
-    found = pod(source, InnerProduct(None), _RANK if points else tolerance, max_size=wanted)
+    found = pod(source, InnerProduct(None), _RANK if points else max(tolerance, _RANK), max_size=wanted)
     modes = found.basis.shape[1]
     if not modes:
         raise InputError("the nonlinear term vanishes on all snapshots; use a method for affine models")
@@ -204,10 +201,16 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
     return Collateral(basis, rows, modes, len(rows), facts)
 
 
-def check_kind(kind: str) -> None:
-    """Raise ConfigError unless there is such an interpolation."""
+def check_options(kind: str, tolerance: float, points: int, extra: int = 0) -> None:
+    """Raise ConfigError unless there is such an interpolation, with whole numbers of points and 0 <= tolerance < 1."""
     if kind not in INTERPOLATIONS:
         raise ConfigError(f"no interpolation is called '{kind}'{nearest(str(kind), INTERPOLATIONS)}")
+    for name, count in (("points", points), ("extra", extra)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+            raise ConfigError(f"[reduction] {name} = {shown(count)}; the rule is a whole number from 0")
+    number = isinstance(tolerance, int | float | np.number) and not isinstance(tolerance, bool)
+    if not number or not 0.0 <= tolerance < 1.0:
+        raise ConfigError(f"[reduction] interpolation_tolerance = {shown(tolerance)}; the rule is 0 <= tolerance < 1")
 
 
 def continued_points(U: np.ndarray, rows: np.ndarray, modes: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from romflow.reduction.collateral import (
     Collateral,
     CollateralSource,
     TrajectoryStates,
-    check_kind,
+    check_options,
     collateral_of,
     evaluated,
 )
@@ -64,7 +64,8 @@ class HyperReduction:
     points : int
         Interpolation rows; 0 lets `interpolation_tolerance` decide.
     interpolation_tolerance : float
-        Relative error of the collateral basis on the snapshots; 0 takes a tenth of `tolerance`.
+        Relative error of the collateral basis on the snapshots; 0 takes a tenth of `tolerance`, and where that is 0
+        too, all that the snapshots hold.
     extra : int
         Further rows for the indicator, from reduced states at parameters without snapshots: the more, the more of the
         interpolation error it sees.
@@ -79,7 +80,7 @@ class HyperReduction:
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, seed: int = 0, compression: str = "auto",
                  interpolation: str = "deim", points: int = 0, interpolation_tolerance: float = 0.0,
                  extra: int = 20, windows: int = 1, window_size: int = 0) -> None:
-        check_kind(interpolation)
+        check_options(interpolation, interpolation_tolerance, points, extra)
         check_windows(windows, window_size)
         self.windows, self.window_size = windows, window_size
         self.tolerance, self.max_size, self.seed = tolerance, max_size, seed

@@ -31,7 +31,7 @@ def batched_newton(residual: Residual, jacobian: Residual, guess: np.ndarray, sc
         jacobian(x (r, a), columns (a,)) -> (a, r, r).
     guess : (r, b)
     scale : (b,) or float
-        What residuals are compared with; a column where it is not finite is given up.
+        What residuals are compared with; where it is not finite, the steps alone tell convergence.
     tolerance : float
     max_iterations : int
 

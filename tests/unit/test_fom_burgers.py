@@ -51,8 +51,9 @@ def test_mass_is_kept_on_the_torus_and_values_stay_in_their_bounds(must_fail):
 def test_turning_the_wind_turns_the_solution(torus):
     text = "0.5 + 0.3 * sin(pi * x + 1) * cos(2 * pi * y + 0.5)"
     turned = "0.5 + 0.3 * sin(pi * (2 - x) + 1) * cos(2 * pi * (1 - y) + 0.5)"
-    first = moving(torus=torus, velocity=[1.0, 0.5], initial=text, inflow=0.4).solve(np.array([1.5]))
-    second = moving(torus=torus, velocity=[-1.0, -0.5], initial=turned, inflow=0.4).solve(np.array([1.5]))
+    enters = {} if torus else {"inflow": 0.4}
+    first = moving(torus=torus, velocity=[1.0, 0.5], initial=text, **enters).solve(np.array([1.5]))
+    second = moving(torus=torus, velocity=[-1.0, -0.5], initial=turned, **enters).solve(np.array([1.5]))
     assert np.abs(first.state - second.state[::-1]).max() < 1e-13
 
 
@@ -115,6 +116,7 @@ def test_steps_that_are_too_long_are_a_record_that_names_the_time():
     ({"velocity": [1.0]}, "velocity"), ({"velocity": [1.0, np.inf]}, "velocity"), ({"exponent": 0.5}, "exponent"),
     ({"exponent": "exponent - 1"}, "exponent"), ({"viscosity": -1.0}, "viscosity"), ({"torus": 1}, "torus"),
     ({"initial": "sinn"}, "'sinn'"), ({"cells": [1, 4]}, "cells"), ({"viscosity": True}, "viscosity"),
+    ({"inflow": 0.5}, "torus = true"),
 ])
 def test_wrong_options_are_refused(options, words):
     with pytest.raises(ConfigError, match=words):

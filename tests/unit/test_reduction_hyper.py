@@ -20,6 +20,9 @@ from romflow.parameters.point_function import PointFunction
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.reduction.collateral import INTERPOLATIONS, collateral_of, continued_points
 from romflow.reduction.hyper_reduction import HyperReduction
+from romflow.reduction.pod_galerkin import PodGalerkin
+from romflow.reduction.reduced_basis import ReducedBasisReductor
+from romflow.reduction.sketched import SketchedReductor
 from romflow.rom.nonlinear import NonlinearReducedModel
 from romflow.store.snapshots import SnapshotStore
 from romflow.testing.small import small_thermal_block
@@ -187,3 +190,29 @@ def test_refusals(case: tuple) -> None:
         collateral_of(ArraySource(np.zeros((4, 3))), "deim", 1e-3)
     with pytest.raises(InputError, match="a whole number from 0"):
         collateral_of(ArraySource(np.eye(3)), "deim", 1e-3, points=-1)
+
+
+@pytest.mark.parametrize(("options", "word"), [
+    ({"points": -1}, "points = -1"), ({"points": "many"}, "points = 'many'"), ({"points": 3.5}, "points = 3.5"),
+    ({"points": True}, "points = true"), ({"extra": -1}, "extra = -1"), ({"extra": 1.5}, "extra = 1.5"),
+    ({"interpolation_tolerance": -1.0}, "interpolation_tolerance = -1"),
+    ({"interpolation_tolerance": 2.0}, "interpolation_tolerance = 2"),
+    ({"interpolation_tolerance": "small"}, "interpolation_tolerance = 'small'"),
+])
+def test_options_that_are_no_numbers_of_their_kind_are_refused_at_once(options: dict, word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        HyperReduction(**options)
+
+
+def test_without_tolerances_the_snapshots_decide(case: tuple) -> None:
+    fom, store = case[:2]
+    rom = HyperReduction(tolerance=0.0, max_size=8).reduce(fom, store, _grid())
+    assert rom.size == 8
+    assert rom.metadata["hyper_reduction"]["interpolation_error"] < 1e-10
+
+
+@pytest.mark.parametrize("method", [ReducedBasisReductor, PodGalerkin, SketchedReductor])
+def test_methods_for_affine_models_refuse_nonlinear_ones(method: type) -> None:
+    reason = method().accepts(_model())
+    assert reason is not None
+    assert "hyper-reduction" in reason

@@ -89,6 +89,9 @@ class Burgers:
         _check_range("exponent", exponent, parameters, 1.0)
         _check_range("viscosity", viscosity, parameters, 0.0)
         text, enters = INITIAL.get(initial, (initial, 0.0))
+        if torus and inflow is not None:
+            raise ConfigError(f"inflow = {shown(inflow)} with torus = true, which has no boundary where something could "
+                              "flow in; leave inflow out, or set torus = false")
         enters = enters if inflow is None else number("inflow", inflow)
         self._grid = _Grid(shape, torus)
         start = self._grid.means(Theta([text], ["x", "y"]))

@@ -71,6 +71,8 @@ class ReactionDiffusion(NonlinearModel):
                  source: str | float = 1.0, cells: int | Sequence[int] = 32, element: str = "Q1",
                  lengths: Sequence[float] | None = None, fixed: Sequence[str | int] = ("boundary",),
                  mesh: str | None = None, base: str | Path = ".", monotone: bool = False) -> None:
+        if not isinstance(monotone, bool):
+            raise ConfigError(f"monotone = {shown(monotone)}; the rule is true or false")
         where = domain(cells, element, lengths, fixed, mesh, base)
         columns = parameters.columns
         if values_on("diffusion", diffusion, parameters).min() <= 0.0:
