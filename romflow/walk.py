@@ -21,6 +21,7 @@ from romflow.core.log import logging_to
 from romflow.core.provenance import environment
 from romflow.fom.build import model_identity
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
+from romflow.outcome.interpolation import interpolation_hint, interpolation_summary
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
 from romflow.outcome.validation import Validation, validate
@@ -128,6 +129,7 @@ class Walk:
             self._runner = self._part_runner(fom)
             rom, mu = self._offline(fom, sampler, reductor)
             offline = self._offline_summary(rom, sampler, time.process_time() - cpu, time.perf_counter() - started)
+            offline |= self._interpolation(rom, fom, sampler)
             validation = self._validate(rom, fom)
             rom.save(self.folder / MODEL)
             history = self._history(sampler, rom, fom, validation)
@@ -188,9 +190,11 @@ class Walk:
         with self._timed("reduction"):
             rom = reductor.reduce(fom, self._store, mu)
         if self.study.config.reduction.certified and rom.error_kind != "bound":
+            remedy = "a stability bound of coercivity, scheme = \"implicit-euler\" and no tolerance in [time]" if hasattr(
+                rom, "times") else "a stability bound and estimator = \"orthonormal\""
             raise NotCertified(f"[reduction] certified = true, but {self.study.config.reduction.method} on this model "
-                               f"gives an {rom.error_kind or 'uncertified model'}; give the model a stability bound "
-                               "and estimator = \"orthonormal\", or set certified = false")
+                               f"gives an {rom.error_kind or 'uncertified model'}; give the model {remedy}, or set "
+                               "certified = false")
         return rom
 
     def _labelled(self, rom: ReducedModel) -> ReducedModel:
@@ -279,6 +283,17 @@ class Walk:
         return {"basis_size": rom.size,
                 "tolerance": self.study.config.reduction.tolerance, "training_error": training,
                 "cpu_seconds": cpu + elsewhere, "wall_seconds": wall}
+
+    def _interpolation(self, rom: ReducedModel, fom: Any, sampler: Any) -> dict[str, Any]:
+        """How coefficients were interpolated, and a hint where this is what keeps the model from its tolerance."""
+        history = getattr(sampler, "history", [])
+        worst = np.array([history[-1]["mu"]]) if history else self.study.validation_parameters()
+        found = interpolation_summary(fom)
+        hint = interpolation_hint(rom, fom, worst, self.study.config.reduction.tolerance)
+        if hint is not None:
+            self._note(hint)
+            found["interpolation_hint"] = hint
+        return found
 
     def _summary(self, rom: ReducedModel, offline: dict[str, Any], validation: Validation | None,
                  mu: np.ndarray) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from romflow.core.names import shown
 from romflow.core.sections import Section
 
 __all__ = ["TimeConfig"]
@@ -23,16 +24,16 @@ class TimeConfig(Section):
 
     end: float | None = Field(default=None, gt=0.0)
     steps: int | None = Field(default=None, ge=1, le=_MOST)
-    times: list[float] | None = Field(default=None, min_length=1, max_length=_MOST)
+    times: list[float] | None = Field(default=None, max_length=_MOST)
     scheme: Literal["explicit-euler", "implicit-euler", "bdf2", "dc3", "dc4"] = "implicit-euler"
     tolerance: float | None = Field(default=None, gt=0.0, lt=1.0)
     load: str = "1"
-    initial: str | float | list[str | float] | None = None
+    initial: list[str] | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _whole(cls, content: Any) -> Any:
-        """Take whole numbers for the floating ones, as TOML writes `end = 1`."""
+        """Take whole numbers for the floating ones, as TOML writes `end = 1`, and numbers for texts."""
         if not isinstance(content, dict):
             return content
         changed = dict(content)
@@ -40,6 +41,10 @@ class TimeConfig(Section):
             changed["end"] = float(changed["end"])
         if isinstance(changed.get("times"), list):
             changed["times"] = [float(value) if type(value) is int else value for value in changed["times"]]
+        if isinstance(changed.get("load"), int | float) and not isinstance(changed["load"], bool):
+            changed["load"] = repr(changed["load"])
+        if changed.get("initial") is not None:
+            changed["initial"] = _texts(changed["initial"])
         return changed
 
     @model_validator(mode="after")
@@ -50,6 +55,8 @@ class TimeConfig(Section):
             return self
         if self.end is not None or self.steps is not None:
             raise ValueError("has times beside end or steps, which say the same twice; write one of the two.")
+        if not self.times:
+            raise ValueError("has an empty list of times; write rising numbers above 0.")
         rising = [0.0, *self.times]
         for before, after in pairwise(rising):
             if not after > before:
@@ -60,3 +67,11 @@ class TimeConfig(Section):
     def wishes(self) -> dict[str, Any]:
         """What was written, as JSON."""
         return self.model_dump(exclude_unset=True)
+
+
+def _texts(initial: Any) -> list[str]:
+    given = initial if isinstance(initial, list) else [initial]
+    if not given or any(isinstance(text, bool) or not isinstance(text, str | int | float) for text in given):
+        raise ValueError(f"has initial = {shown(initial)}; write a text in x, y, z and the parameters, or a list of "
+                         "one for each component of the field.")
+    return [text if isinstance(text, str) else repr(text) for text in given]
