@@ -83,7 +83,7 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
     offline, validation, online = summary["offline"], summary["validation"], summary["online"]
     rows = [("snapshots", f"{offline['snapshots_solved']} solved, {offline['snapshots_reused']} taken from the store, "
                           f"{offline['snapshots_failed']} failed"),
-            *_solver_rows(offline.get("solver", [])),
+            *_solver_rows(offline.get("solver", [])), *_interpolation_rows(offline.get("interpolation", {})),
             ("reduced model", f"size {offline['basis_size']}, training error {_number(offline['training_error'])} "
                               f"(tolerance {_number(offline['tolerance'])})")]
     if validation["max_relative_error"] is not None:
@@ -104,6 +104,13 @@ def _solver_rows(ways: list[dict[str, Any]]) -> list[tuple[str, str]]:
         return []
     return [("solved with", "; ".join(f"{way['with']}: {way['solves']} ({way['mean_iterations']:.3g} iterations, "
                                       f"{seconds_text(way['seconds'] / way['solves'])} each)" for way in ways))]
+
+
+def _interpolation_rows(coefficients: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    if not coefficients:
+        return []
+    return [("interpolation", "; ".join(f"{name} {about['terms']} terms, off by {about['unseen_error']:.2g}"
+                                        for name, about in coefficients.items()))]
 
 
 def _number(value: float | None) -> str:

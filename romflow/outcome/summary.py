@@ -76,16 +76,15 @@ def doubts(validation: Validation | None) -> list[str]:
     if validation.lost:
         found.append(f"WARNING: the reduced model found no solution at {validation.lost} validation parameters, where "
                      "the truth has one; they are not in the errors below: take more snapshots, or more points")
-    if validation.answer.kind != "bound":
-        return found
+    kind = validation.answer.kind
     effectivity, unbounded = validation.effectivity, int(np.count_nonzero(np.isinf(validation.answer.error)))
-    if effectivity.size and effectivity.min() < 1.0:
+    if validation.answer.kind == "bound" and effectivity.size and effectivity.min() < 1.0:
         found.append(f"WARNING: the error bound is below the true error at {np.count_nonzero(effectivity < 1.0)} of "
                      f"{len(validation.mu)} validation parameters (effectivity {effectivity.min():.3g}), so it is no "
                      "bound: the model's stability constant is above the true one")
     if unbounded:
         found.append(f"WARNING: the stability lower bound is not positive at {unbounded} of {len(validation.mu)} "
-                     "validation parameters, where the error bound is infinite: narrow the ranges, or give another "
+                     f"validation parameters, where the error {kind} is infinite: narrow the ranges, or give another "
                      "stability bound")
     return found
 

@@ -135,6 +135,7 @@ def _basis(data: ReportData, facts: Facts) -> Section:
             convergence.singular_value_decay(values, facts.size, facts.tolerance) if values is not None else None,
             convergence.error_against_size(data.history, facts.kind, facts.tolerance, facts.max_error),
         ),
+        tables=_present(tables.interpolation_table(data)),
     )
 
 
@@ -178,9 +179,14 @@ def _warning(data: ReportData, facts: Facts) -> str:
     if data.history and facts.training_error is not None and facts.tolerance and facts.training_error > facts.tolerance:
         warnings.append(
             f"The tolerance {number(facts.tolerance)} was not reached in training: the largest relative "
-            f"{estimate_noun(facts.kind)} is {number(facts.training_error)}. Raise max_size, or enlarge the pool."
+            f"{estimate_noun(facts.kind)} is {number(facts.training_error)}. {_remedy(data)}"
         )
     return " ".join(warnings)
+
+
+def _remedy(data: ReportData) -> str:
+    hint = str(section(data, "offline").get("interpolation_hint") or "")
+    return f"{hint[:1].upper()}{hint[1:]}." if hint else "Raise max_size, or enlarge the pool."
 
 
 def _error_pictures(data: ReportData, facts: Facts) -> list[Picture]:

@@ -253,6 +253,22 @@ def solver_table(data: ReportData) -> Table | None:
     return Table(rows, head, "Linear systems", numeric=frozenset({1, 2, 3, 4}), wide=False)
 
 
+def interpolation_table(data: ReportData) -> Table | None:
+    """How coefficients were interpolated; None where there are none."""
+    found = section(data, "offline").get("interpolation")
+    if not isinstance(found, Mapping) or not found:
+        return None
+    ends = {"tolerance": "tolerance reached", "max_terms": "max_terms reached", "rounding": "rounding reached"}
+    rows: list[list[str | Block]] = [
+        [name, number(about["terms"]), ends.get(about["stopped"], text(about["stopped"])),
+         number(about["training_error"]), number(about["unseen_error"]), number(about["lebesgue_constant"])]
+        for name, about in found.items()]
+    head = ("Coefficient", "Terms", "Ended by", "Largest error, training", "Largest error, other parameters",
+            "Lebesgue constant")
+    return Table(rows, head, "Empirical interpolation", "Errors relative to the coefficient's largest value.",
+                 frozenset({1, 3, 4, 5}))
+
+
 def failure_table(failures: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table | None:
     """Failed solves: where, why, and the end of what the program wrote to its standard error."""
     rows: list[list[str | Block]] = []

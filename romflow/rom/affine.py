@@ -96,13 +96,13 @@ class AffineReducedModel(BasisModel):
         x = self._coefficients(theta_a, theta_f)
         norm = np.sqrt(np.einsum("rb,rb->b", x, x))
         residual = self.residual.norm(theta_a, theta_f, x)
-        if self.interpolation is not None:
-            residual = residual + self.interpolation.residual(mu, norm)
-        error, alpha = self._error(residual, mu)
+        left = None if self.interpolation is None else self.interpolation.residual(mu, norm)
+        error, alpha = self._error(residual if left is None else residual + left, mu)
         psi = self.output_theta(mu)
         output = self._output(psi, x)
         return Answer(output=output, error=error + _ROUNDING * norm, kind=self.error_kind, coefficients=x, norm=norm,
-                      output_error=self._output_error(psi, error, alpha) + _ROUNDING * np.abs(output))
+                      output_error=self._output_error(psi, error, alpha) + _ROUNDING * np.abs(output),
+                      interpolation_error=None if left is None else _divided(left, alpha))
 
     def sensitivity(self, mu: Any, check: bool = True) -> np.ndarray:
         """Derivatives (o, p, b) of the outputs at mu (b, p), all at once; see `romflow.rom.sensitivity`."""
@@ -213,8 +213,7 @@ class AffineReducedModel(BasisModel):
         if self.stability is None:
             return residual, None
         alpha = self.stability(mu)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(alpha > 0.0, residual / alpha, np.inf), alpha
+        return _divided(residual, alpha), alpha
 
     def _output(self, psi: np.ndarray, x: np.ndarray) -> np.ndarray:
         if psi.shape[1] == 1:
@@ -229,6 +228,13 @@ class AffineReducedModel(BasisModel):
             return bound
         quadratic = np.abs(self.compliance)[:, None] * (alpha * error**2)
         return np.where((self.compliance != 0.0)[:, None], np.fmin(bound, quadratic), bound)
+
+
+def _divided(residual: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    if alpha is None:
+        return residual
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(alpha > 0.0, residual / alpha, np.inf)
 
 
 def _residual(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> ResidualNorm:

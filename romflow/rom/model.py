@@ -30,6 +30,8 @@ class Answer:
         ||V x||_X of the reduced state.
     output_error : (o, b) or None
         The same kind of statement for each output.
+    interpolation_error : (b,) or None
+        The part of `error` that interpolated coefficients make, which no further basis vector lowers.
     """
 
     output: np.ndarray
@@ -38,6 +40,7 @@ class Answer:
     coefficients: np.ndarray
     norm: np.ndarray
     output_error: np.ndarray | None = None
+    interpolation_error: np.ndarray | None = None
 
     @property
     def relative_error(self) -> np.ndarray:

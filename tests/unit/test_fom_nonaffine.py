@@ -9,10 +9,12 @@ import pytest
 from romflow.core.errors import ConfigError, InputError, ParameterError
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.gallery.nonaffine import Nonaffine
-from romflow.fom.nonaffine.expansion import Wish, expansion, training_parameters
+from romflow.fom.nonaffine.expansion import Expansion, Wish, expansion, training_parameters
 from romflow.fom.nonaffine.forms import QuadratureForms
 from romflow.linalg.inner_product import InnerProduct
 from romflow.parameters.distributions import Normal, Uniform
+from romflow.parameters.expressions import Theta
+from romflow.parameters.field_bounds import InterpolatedField
 from romflow.parameters.fields import FieldSample, ParametricField
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.testing.constants import stability_constant
@@ -134,6 +136,47 @@ def test_an_expansion_is_exact_at_its_points_and_watches_others():
     assert len(watched) == 10 and not set(places) & set(watched)
 
 
+def test_a_coefficient_that_vanishes_at_every_parameter_is_zero():
+    model = Nonaffine(SPACE, INCLUSION, source="0 * sin(a * x)", cells=4)
+    assert not model.rhs.assemble(SPACE.centre()).any() and "source" not in model.interpolation_facts()
+
+
+MOVING = ParameterSpace([Parameter("a", Uniform(0.1, 0.9)), Parameter("b", Uniform(0.1, 0.9))])
+
+
+@pytest.mark.parametrize(("options", "median"), [({"max_terms": 20}, 0.8), ({"max_terms": 20, "training": 4}, 0.8)])
+def test_the_watched_points_see_peaks_between_those_of_the_training(options, median, must_fail):
+    """A moving peak that few terms cannot follow leaves its error where the parameter is, not at a few fixed points."""
+    peak = "1 + exp(-60*((x - a)**2 + (y - b)**2))"
+    few, all_points = (Nonaffine(MOVING, peak, cells=16, bound=bound, **options) for bound in ("next-points", "points"))
+    mu = MOVING.sample(100, np.random.default_rng(3))
+    true = all_points.interpolation.of_operator(mu)
+
+    def check(seen):
+        assert np.median(seen / true) > median and np.quantile(seen / true, 0.05) > 0.3 and np.all(seen <= true)
+
+    check(few.interpolation.of_operator(mu))
+    watched = few.expansions["diffusion"]
+    ten = watched_alone(watched, few.parameters.columns)
+    must_fail(check, ten(mu))
+    assert few.interpolation_facts()["diffusion"]["unseen_error"] > 0.05
+
+
+def watched_alone(found: Expansion, columns: tuple[str, ...]):
+    """The error at ten of the watched points only."""
+    sample = FieldSample(found.watched.field, found.watched.points[:10], found.watched.components[:10])
+    return InterpolatedField(sample, Theta(found.texts, columns), found.cardinal[:10], 1.0).remainder
+
+
+def test_facts_say_how_the_interpolation_went():
+    found = Nonaffine(SPACE, INCLUSION, cells=6, source="exp(-a*x)", max_terms=5, reaction="s").interpolation_facts()
+    assert set(found) == {"diffusion", "source"}
+    assert found["diffusion"]["stopped"] == "max_terms" and found["diffusion"]["terms"] == 5
+    assert found["source"]["stopped"] == "tolerance" and found["source"]["training_error"] < 1e-6
+    assert found["diffusion"]["lebesgue_constant"] >= 1.0
+    json.dumps(found)
+
+
 def test_forms_of_one_hexahedron_integrate_exactly():
     model = Nonaffine(SPACE, reaction="1", cells=[2, 2, 2], element="Q1", lengths=[2.0, 2.0, 2.0])
     forms: QuadratureForms = model.forms
@@ -152,6 +195,8 @@ def test_forms_of_one_hexahedron_integrate_exactly():
         ({"bound": "point"}, "Did you mean 'points'"),
         ({"interpolate": "matrices"}, "interpolate = 'matrices'"),
         ({"max_terms": 0}, "max_terms = 0"),
+        ({"tolerance": "x"}, "tolerance = 'x'"),
+        ({"outputs": "average"}, "outputs = 'average'"),
         ({"tolerance": 1.5}, "tolerance = 1.5"),
         ({"outputs": {"end": "a*x"}}, "names a parameter"),
         ({"fixed": []}, "names no boundary"),

@@ -55,8 +55,9 @@ class Nonaffine(NonaffineModel):
     training : int
         Parameters from which it is made.
     bound : {"next-points", "points"}
-        Where the interpolation error is looked at online: at the ten points that would come next, an indicator at a
-        cost that does not depend on the mesh; or at all quadrature points, a bound whose cost grows with the mesh.
+        Where the interpolation error is looked at online: at ten or more points that would come next or show the
+        errors at further parameters, an indicator at a cost that does not depend on the mesh; or at all quadrature
+        points, a bound whose cost grows with the mesh.
     interpolate : {"coefficients", "matrix"}
         Each coefficient by itself, or the matrix as a whole by its entries: fewer terms where several coefficients
         vary together.
@@ -96,6 +97,9 @@ class Nonaffine(NonaffineModel):
         d = place.d
         texts = _texts({"diffusion": diffusion, "reaction": reaction, "velocity": velocity, "source": source}, d,
                        parameters.columns)
+        if outputs is not None and not isinstance(outputs, Mapping):
+            raise ConfigError(f"outputs = {shown(outputs)}; the rule is a table of names and weights, such as "
+                              "outputs = {average = \"1\"}")
         weights = {str(name): _text(str(name), weight, d, ()) for name, weight in (outputs or {"average": 1.0}).items()}
         super().__init__(
             parameters, place.mesh(), fields_of(texts, d, parameters.columns),

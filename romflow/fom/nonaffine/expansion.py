@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from romflow.core.errors import ConfigError
+from romflow.core.names import shown
+from romflow.fom.nonaffine.rows import FieldRows, largest_gaps, sample_at
 from romflow.linalg.interpolation.eim import EmpiricalInterpolation, empirical_interpolation
 from romflow.parameters.expressions import Theta
 from romflow.parameters.field_bounds import InterpolatedField
 from romflow.parameters.fields import FieldSample, ParametricField
 from romflow.parameters.space import ParameterSpace
 
-# Points beyond those of the interpolation at which its error is watched.
+# Points that the interpolation would take next, at which its error is watched.
 WATCHED = 10
+# The interpolation is checked at so many further parameters at least; at each of them the watched points see this
+# share of its largest error, where that is no rounding noise.
+CHECKED, _SEEN, _NOISE = 256, 0.7, 1e-13
 # The greedy goes on to this share of the tolerance, to find the points that would have come next.
 _FURTHER = 1e-3
 _CORNERS = 32
-_BLOCK = 32 << 20
 _IN_MEMORY = 512 << 20
 
 
@@ -37,7 +41,7 @@ class Wish:
     training : int
         Training parameters: corners of the space first, then random ones.
     every_point : bool
-        Watch the error at all the quadrature points; else at some that the greedy would take next.
+        Watch the error at all the quadrature points; else at some among which the largest usually is.
     """
 
     tolerance: float = 1e-6
@@ -46,8 +50,10 @@ class Wish:
     every_point: bool = False
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.tolerance < 1.0:
-            raise ConfigError(f"tolerance = {self.tolerance} of an interpolation; the rule is a number from 0, below 1")
+        number = isinstance(self.tolerance, int | float) and not isinstance(self.tolerance, bool)
+        if not number or not 0.0 <= self.tolerance < 1.0:
+            raise ConfigError(f"tolerance = {shown(self.tolerance)} of an interpolation; the rule is a number from 0, "
+                              "below 1")
         for name in ("max_terms", "training"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -68,15 +74,17 @@ class Expansion:
         Where the error is looked at; None where the sum is exact.
     cardinal : (K, M)
         l_m at the watched points.
-    lebesgue_constant : float
-        Of the interpolation, 1 where the sum is exact.
+    facts : dict
+        How the interpolation went: "terms", "lebesgue_constant", "stopped" (tolerance, rounding or max_terms), and
+        relative to the largest value the "training_error" and the "unseen_error" at further parameters. None where
+        the sum is exact.
     """
 
     functions: np.ndarray
     texts: tuple[str, ...]
     watched: FieldSample | None
     cardinal: np.ndarray
-    lebesgue_constant: float = 1.0
+    facts: dict[str, Any] | None = None
 
     def error(self, weight: float, columns: tuple[str, ...]) -> InterpolatedField | None:
         """What it leaves, with the weight of its norm; None where the sum is exact."""
@@ -95,7 +103,13 @@ def training_parameters(space: ParameterSpace, count: int) -> np.ndarray:
     return np.vstack([space.ppf(unit), space.sample(count - len(unit), rng)])
 
 
-def expansion(field: ParametricField, points: np.ndarray, training: np.ndarray, wish: Wish) -> Expansion:
+def check_parameters(space: ParameterSpace, training: int) -> np.ndarray:
+    """Random parameters (k, p) beside those of the training, twice as many or more, always the same."""
+    return space.sample(max(CHECKED, 2 * training), np.random.default_rng(1))
+
+
+def expansion(field: ParametricField, points: np.ndarray, training: np.ndarray, wish: Wish,
+              checks: np.ndarray | None = None) -> Expansion:
     """The field as a short sum: exact where its texts separate by themselves, else interpolated in cardinal form.
 
     theta_m(mu) = g(x_m; mu) at the interpolation points x_m, and l_m(x_k) = delta_mk: coefficients stay texts.
@@ -107,11 +121,13 @@ def expansion(field: ParametricField, points: np.ndarray, training: np.ndarray, 
     points : (P, d)
     training : (k, p)
     wish : Wish
+    checks : (k', p), optional
+        Other parameters, at which the interpolation is checked; those of the training without.
 
     Raises
     ------
     ParameterError
-        A value at the training parameters is not finite.
+        A value at these parameters is not finite.
     """
     C, P = field.size, len(points)
     nothing = np.zeros((0, 0))
@@ -123,12 +139,13 @@ def expansion(field: ParametricField, points: np.ndarray, training: np.ndarray, 
     memory = 8 * rows.shape[0] * rows.shape[1]
     found = empirical_interpolation(rows, wish.tolerance * _FURTHER, wish.max_terms + WATCHED,
                                     folder=tempfile.gettempdir() if memory > _IN_MEMORY else None)
+    if not found.size:
+        return Expansion(np.zeros((C * P, 1)), ("0",), None, nothing)
     kept = found.truncate(terms_for(found, wish))
-    cardinal, further = kept.cardinal, found.points[kept.size:kept.size + WATCHED]
-    watched = np.arange(C * P) if wish.every_point else watched_rows(cardinal, kept.points, further)
-    sample = sample_at(field, points, kept.points)
-    return Expansion(cardinal, tuple(sample.texts()), sample_at(field, points, watched), cardinal[watched],
-                     kept.lebesgue_constant)
+    texts = tuple(sample_at(field, points, kept.points).texts())
+    further = found.points[kept.size:kept.size + WATCHED]
+    checks = training if checks is None else checks
+    return _checked(field, points, checks, wish, kept, kept.cardinal, texts, further, found.errors[0])
 
 
 def terms_for(found: EmpiricalInterpolation, wish: Wish) -> int:
@@ -137,61 +154,47 @@ def terms_for(found: EmpiricalInterpolation, wish: Wish) -> int:
     return max(1, min(int(enough[0]) if enough.size else found.size, wish.max_terms, found.size))
 
 
-def watched_rows(cardinal: np.ndarray, points: np.ndarray, further: np.ndarray) -> np.ndarray:
-    """Rows of a table to watch: those that come next, filled up with those where the cardinal functions are largest."""
-    size = np.abs(cardinal).sum(axis=1)
-    size[points] = -1.0
-    size[further] = np.inf
-    return np.sort(np.argsort(-size, kind="stable")[:min(WATCHED, len(size) - len(points))])
+def _checked(field: ParametricField, points: np.ndarray, checks: np.ndarray, wish: Wish, kept: EmpiricalInterpolation,
+             functions: np.ndarray, texts: tuple[str, ...], further: np.ndarray, scale: float) -> Expansion:
+    """The expansion with its facts and the points where its error is watched."""
+    theta = Theta(texts, field.columns)(checks).T
+    gaps, where = largest_gaps(field, points, checks, functions, theta)
+    watched = (np.arange(len(functions)) if wish.every_point else
+               watched_rows(field, points, checks, functions, theta, gaps, where, further, _NOISE * scale))
+    facts = {"terms": len(texts), "stopped": _stopped(kept, wish), "training_error": float(kept.errors[-1] / scale),
+             "unseen_error": float(gaps.max() / scale), "lebesgue_constant": kept.lebesgue_constant}
+    return Expansion(functions, texts, sample_at(field, points, watched), functions[watched], facts)
 
 
-def sample_at(field: ParametricField, points: np.ndarray, rows: np.ndarray) -> FieldSample:
-    """The field at rows c P + k of its table: component c at point k."""
-    components, places = np.divmod(rows, len(points))
-    return FieldSample(field, points[places], components.astype(np.int64))
+def _stopped(kept: EmpiricalInterpolation, wish: Wish) -> str:
+    if kept.errors[-1] <= wish.tolerance * kept.errors[0]:
+        return "tolerance"
+    return "max_terms" if kept.size >= wish.max_terms else "rounding"
 
 
-class FieldRows:
-    """The table (C P, k) of a field at points and parameters, evaluated block by block.
+def watched_rows(field: ParametricField, points: np.ndarray, checks: np.ndarray, functions: np.ndarray,
+                 theta: np.ndarray, gaps: np.ndarray, where: np.ndarray, further: np.ndarray,
+                 noise: float) -> np.ndarray:
+    """Rows of a table to watch: those that come next, and as many as it takes to see the errors at the checks.
 
-    Parameters
-    ----------
-    field : ParametricField
-    points : (P, d)
-    mu : (k, p)
+    Of the rows `where` (k,), in which the error at each of the k checks is largest, that is taken which shows most of
+    them, until all are seen; then some where the cardinal functions are largest. Cost: M k^2 multiplications.
     """
-
-    def __init__(self, field: ParametricField, points: np.ndarray, mu: np.ndarray) -> None:
-        self._field, self._points, self._mu = field, points, mu
-        self.shape = (field.size * len(points), len(mu))
-
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """(rows, values) from the first row to the last."""
-        P, height = len(self._points), max(1, _BLOCK // (8 * len(self._mu)))
-        for start in range(0, self.shape[0], P):
-            for first in range(0, P, height):
-                last = min(first + height, P)
-                rows = np.arange(start + first, start + last)
-                with np.errstate(all="ignore"):
-                    values = sample_at(self._field, self._points, rows).values(self._mu)
-                if not np.isfinite(values).all():
-                    self._field.values(self._points[first:last], self._mu)
-                yield slice(start + first, start + last), values
-
-
-def smallest_values(field: ParametricField, points: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest value (k,) over the points at each parameter, and the number (k,) of the point where it is."""
-    least, where = np.full(len(mu), np.inf), np.zeros(len(mu), dtype=int)
-    for rows, values in FieldRows(field, points, mu).blocks():
-        at = values.argmin(axis=0)
-        found = values[at, np.arange(len(mu))]
-        better = found < least
-        least[better], where[better] = found[better], at[better] + rows.start
-    return least, where
+    rows = np.unique(np.concatenate([where, further]))
+    seen = np.abs(sample_at(field, points, rows).values(checks) - functions[rows] @ theta) >= _SEEN * gaps
+    chosen = np.isin(rows, further)
+    left = (gaps > noise) & ~seen[chosen].any(axis=0)
+    while left.any():
+        best = int(np.argmax(seen[:, left].sum(axis=1)))
+        chosen[best] = True
+        left &= ~seen[best]
+    size = np.abs(functions).sum(axis=1)
+    size[rows[chosen]] = np.inf
+    return np.sort(np.argsort(-size, kind="stable")[:max(WATCHED, int(chosen.sum()))])
 
 
 def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, Any], points: np.ndarray,
-                    training: np.ndarray, wish: Wish) -> dict[str, Expansion]:
+                    training: np.ndarray, checks: np.ndarray, wish: Wish) -> dict[str, Expansion]:
     """All the coefficients of a matrix as sums with the same theta_m(mu) = A(mu)[i_m, j_m]: matrix interpolation.
 
     The matrices A(mu_j) of the training set are interpolated by their entries, A_I(mu) = sum_j c_j(mu) A(mu_j), which
@@ -205,7 +208,7 @@ def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, An
         The coefficients of the operator.
     maps : mapping of str to sparse (nnz, C P)
         From their values to the entries.
-    points, training, wish
+    points, training, checks, wish
         As for `expansion`.
 
     Raises
@@ -223,19 +226,17 @@ def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, An
     weights = np.linalg.inv(chosen[kept.points])
     texts = tuple(_entry_text(int(row), fields, maps, points) for row in kept.points)
     theta = np.asarray(family)[kept.points]
-    return {name: _joint(field, tables[name], kept, weights, theta, texts, points, wish)
+    return {name: _joint(field, tables[name], kept, weights, theta, texts, points, checks, wish)
             for name, field in fields.items()}
 
 
 def _joint(field: ParametricField, table: np.ndarray, kept: EmpiricalInterpolation, weights: np.ndarray,
-           theta: np.ndarray, texts: tuple[str, ...], points: np.ndarray, wish: Wish) -> Expansion:
+           theta: np.ndarray, texts: tuple[str, ...], points: np.ndarray, checks: np.ndarray,
+           wish: Wish) -> Expansion:
     functions = table[:, kept.functions] @ weights
-    if wish.every_point:
-        watched = np.arange(len(table))
-    else:
-        further = empirical_interpolation(table - functions @ theta, 0.0, WATCHED).points
-        watched = watched_rows(functions, further[:0], further)
-    return Expansion(functions, texts, sample_at(field, points, watched), functions[watched], kept.lebesgue_constant)
+    further = empirical_interpolation(table - functions @ theta, 0.0, WATCHED).points
+    scale = max(float(np.abs(table).max()), np.finfo(float).tiny)
+    return _checked(field, points, checks, wish, kept, functions, texts, further, scale)
 
 
 def _entry_text(row: int, fields: Mapping[str, ParametricField], maps: Mapping[str, Any],

@@ -22,13 +22,13 @@ from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.nonaffine.expansion import (
     Expansion,
     Wish,
+    check_parameters,
     expansion,
     joint_expansion,
-    sample_at,
-    smallest_values,
     training_parameters,
 )
 from romflow.fom.nonaffine.forms import QuadratureForms
+from romflow.fom.nonaffine.rows import sample_at, smallest_values
 from romflow.linalg.eigen import eigenvalue_range, largest_eigenvalue
 from romflow.linalg.inner_product import InnerProduct
 from romflow.parameters.expressions import Theta
@@ -170,20 +170,20 @@ class NonaffineModel(AffineModel):
         Raises
         ------
         InputError
-            The diffusion is not positive at a training parameter.
+            The diffusion is not positive at a parameter of the training or of the checks.
         """
-        points, training, wish = self.forms.points, self._training, self._wish
-        least, _ = smallest_values(self.fields["diffusion"], points, training)
-        if least.min() <= 0.0:
-            raise InputError(f"the diffusion {shown(self.fields['diffusion'].expressions[0])} is {least.min():.3g} "
-                             f"somewhere for mu = {training[least.argmin()].tolist()}; the rule is positive values: "
-                             "change the text, or narrow the ranges")
+        points, training, checks, wish = self.forms.points, self._training, self._checks, self._wish
+        self._check_positive()
         fields = {name: self.fields[name] for name in _OPERATOR if name in self.fields}
         if self._interpolate == "matrix" and any(field.varies_with_parameters for field in fields.values()):
-            found = joint_expansion(fields, self.forms.maps, points, training, wish)
+            found = joint_expansion(fields, self.forms.maps, points, training, checks, wish)
         else:
-            found = {name: expansion(field, points, training, wish) for name, field in fields.items()}
-        return found | {"source": expansion(self.fields["source"], points, training, wish)}
+            found = {name: expansion(field, points, training, wish, checks) for name, field in fields.items()}
+        return found | {"source": expansion(self.fields["source"], points, training, wish, checks)}
+
+    def interpolation_facts(self) -> dict[str, dict[str, Any]]:
+        """How each coefficient was interpolated, see `romflow.fom.nonaffine.expansion.Expansion.facts`."""
+        return {name: dict(found.facts) for name, found in self.expansions.items() if found.facts is not None}
 
     def interpolated(self) -> AffineModel:
         """The affine model of the terms, a model of its own: its solutions are not those of the truth."""
@@ -197,11 +197,14 @@ class NonaffineModel(AffineModel):
                            mesh=self.mesh, mass=self.forms.mass())
 
     def evolving(self, time: TimeGrid) -> EvolutionModel:
-        """The interpolated model in motion, see `romflow.fom.affine.AffineModel.evolving`.
+        """The model in motion: its trajectories have the true coefficients, its terms are for reduction.
 
-        Its trajectories are those of the terms: choose a tolerance of the interpolation below the error that matters.
+        See `romflow.fom.affine.AffineModel.evolving`.
         """
-        return self.interpolated().evolving(time)
+        rhs = AffineVector(loaded(self.rhs.theta, time.load, self.parameters.columns), self.rhs.vectors)
+        return EvolutionModel(self.parameters, self.forms.mass(), self.operator, rhs, self.inner_product, time,
+                              outputs=self.outputs, spec=self.spec, norm=self.norm, stability=self.stability,
+                              mesh=self.mesh, nonaffine=self)
 
     def sensitivity(self, mu: np.ndarray) -> np.ndarray:
         """Derivatives (o, p) of the outputs of the interpolated model; see `romflow.fom.sensitivity`."""
@@ -226,6 +229,20 @@ class NonaffineModel(AffineModel):
     def _training(self) -> np.ndarray:
         return training_parameters(self.parameters, self._wish.training)
 
+    @cached_property
+    def _checks(self) -> np.ndarray:
+        return check_parameters(self.parameters, self._wish.training)
+
+    def _check_positive(self) -> None:
+        field, mu = self.fields["diffusion"], np.vstack([self._training, self._checks])
+        least, where = smallest_values(field, self.forms.points, mu)
+        worst = int(least.argmin())
+        if least[worst] <= 0.0:
+            place = self.forms.points[where[worst]].round(6).tolist()
+            raise InputError(f"the diffusion {shown(field.expressions[0])} is {least[worst]:.3g} somewhere for mu = "
+                             f"{mu[worst].tolist()}, at the point {place}; the rule is positive values: change the "
+                             "text, or narrow the ranges")
+
     def _error(self, name: str) -> Any:
         """The interpolation error of a coefficient with its weight in the norms of X; None where it is exact."""
         found = self.expansions[name]
@@ -248,7 +265,8 @@ class NonaffineModel(AffineModel):
         field, points = self.fields[name], self.forms.points
         if self._wish.every_point and field.varies_with_parameters and field.varies_in_space:
             return sample_at(field, points, np.arange(len(points)))
-        return sample_at(field, points, np.unique(smallest_values(field, points, self._training)[1]))
+        mu = np.vstack([self._training, self._checks])
+        return sample_at(field, points, np.unique(smallest_values(field, points, mu)[1]))
 
 
 class Truth:

@@ -14,6 +14,8 @@ from romflow.parameters.space import ParameterSpace
 # Below this relative estimate a greedy that no longer halves it in three steps has met rounding.
 _FLOOR = 1e-10
 _STALLED_AFTER = 3
+# What the basis leaves is small beside what the interpolation of coefficients leaves from this share on.
+_SHARE = 0.1
 
 
 class Greedy:
@@ -22,7 +24,8 @@ class Greedy:
     The whole pool is evaluated in one batched call for each answer of `ask` (Hesthaven, Rozza and Stamm 2016,
     Algorithm 3.1). It stops when the relative estimate error / (norm - error) is at most `tolerance` on the pool, when
     `max_size` parameters were asked for or the basis has that many vectors, or when the estimate no longer falls
-    because of rounding.
+    because of rounding, or because interpolated coefficients alone make more of it than the tolerance and the basis
+    a tenth of that.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ class Greedy:
         met = rom.size > 0 and bool(np.max(answer.relative_error) <= self.tolerance)
         self._met = self._met + 1 if met else 0
         full = rom.size >= self.max_size
-        self._finished = self._met > int(self.adaptive) or full or self._stalled()
+        self._finished = self._met > int(self.adaptive) or full or self._stalled() or self._interpolated(answer)
         if self.adaptive and not self._finished:
             self._redraw(np.zeros_like(relative, dtype=bool) if met else self._merit > np.mean(self._merit), rom)
 
@@ -134,6 +137,13 @@ class Greedy:
         if len(estimates) <= _STALLED_AFTER or estimates[-1] > _FLOOR:
             return False
         return bool(estimates[-1] > 0.5 * estimates[-1 - _STALLED_AFTER])
+
+    def _interpolated(self, answer: Any) -> bool:
+        left = getattr(answer, "interpolation_error", None)
+        if left is None or not len(answer.coefficients) or not np.isfinite(answer.error).all():
+            return False
+        norm = np.where(answer.norm > 0.0, answer.norm, 1.0)
+        return bool(np.max(left / norm) > self.tolerance and np.max(answer.error - left) <= _SHARE * np.max(left))
 
     def _redraw(self, keep: NDArray[np.bool_], rom: Any) -> None:
         fresh = self.space.sample(int(np.count_nonzero(~keep)), self._rng)
