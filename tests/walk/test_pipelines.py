@@ -22,6 +22,54 @@ def test_a_pipeline_is_a_study_with_a_page(path: Path) -> None:
     assert all(word in page for word in told)
 
 
+def _toy(name: str, **changes: dict) -> romflow.Study:
+    """The pipeline with some keys of its tables changed, without workers."""
+    content = tomllib.loads((PIPELINES / f"{name}.toml").read_text(encoding="utf-8"))
+    for table, keys in changes.items():
+        content[table].update(keys)
+    content["cluster"] = {"kind": "serial"}
+    return romflow.Study.from_dict(content)
+
+
+def test_the_parabolic_block_keeps_its_bound(tmp_path: Path) -> None:
+    study = _toy("parabolic_block", model={"cells": 10}, time={"steps": 8}, sampling={"pool": 30},
+                 reduction={"tolerance": 0.1}, validation={"size": 5})
+    result = study.run(tmp_path / "run")
+    found = result.summary["validation"]
+    assert result.rom.error_kind == found["error_kind"] == "bound"
+    assert 1.0 <= found["min_effectivity"] <= found["max_effectivity"] <= 6.0
+    assert 1e-4 < found["max_relative_error"] <= 0.1
+
+
+def test_burgers_looks_at_few_cells(tmp_path: Path) -> None:
+    study = _toy("burgers", model={"cells": [40, 20]}, time={"steps": 40}, sampling={"per_axis": 5},
+                 reduction={"max_size": 15, "points": 40}, validation={"size": 3})
+    result = study.run(tmp_path / "run")
+    facts = result.rom.metadata["hyper_reduction"]
+    assert facts["points"] == 40 and facts["evaluation_points"] < 200 < facts["evaluation_points_of_the_model"] == 800
+    assert result.summary["validation"]["error_kind"] == "indicator"
+    assert 1e-4 < result.summary["validation"]["max_relative_error"] <= 0.03
+
+
+def test_the_moving_source_reaches_its_tolerance(tmp_path: Path) -> None:
+    study = _toy("moving_source", model={"cells": 16}, sampling={"pool": 40},
+                 reduction={"tolerance": 0.1}, validation={"size": 5})
+    assert study.model.operator.Q == 2 and study.model.rhs.vectors.shape[1] > 20
+    found = study.run(tmp_path / "run").summary
+    assert found["offline"]["training_error"] <= 0.1
+    assert found["validation"]["max_relative_error"] <= 0.1
+    assert 1.0 <= found["validation"]["min_effectivity"] <= found["validation"]["max_effectivity"] <= 5.0
+
+
+def test_the_radiating_block_is_seen_by_few_points(tmp_path: Path) -> None:
+    study = _toy("radiation", model={"cells": 5}, sampling={"size": 12}, reduction={"tolerance": 1e-4},
+                 validation={"size": 4})
+    result = study.run(tmp_path / "run")
+    facts = result.rom.metadata["hyper_reduction"]
+    assert facts["points"] < 25 and facts["evaluation_points"] < facts["evaluation_points_of_the_model"]
+    assert 1e-7 < result.summary["validation"]["max_relative_error"] <= 0.01
+
+
 def test_the_layered_beam_runs_in_parts(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")
     content = tomllib.loads((PIPELINES / "layered_beam.toml").read_text(encoding="utf-8"))
