@@ -109,7 +109,8 @@ class EvolutionProjection:
             output_gram=self._output_gram, output_mass_gram=self._output_mass_gram,
             factor=self._columns.residual().T, stability=self.stability, symmetric=self._symmetric,
             nonlinear=nonlinear, in_mass=self._in_mass, space_norm=self.product.name, mesh=fom.mesh,
-            metadata=metadata or {})
+            interpolation=getattr(fom.nonaffine, "interpolation", None),
+            load=Theta([time.load], (*fom.parameters.columns, "t")), metadata=metadata or {})
 
     @property
     def _in_mass(self) -> bool:
@@ -151,8 +152,11 @@ def evolution_stability(fom: Any, product: InnerProduct, seed: int = 0) -> Stabi
             wish = {**wish, "reference": [*wish["reference"], float(fom.times[-1])]}
         space = _in_time(space, fom.times)
     symmetric = bool(operator.symmetric)
-    return stability_bound(SimpleNamespace(parameters=space, operator=operator, stability=wish, n=fom.n,
-                                           symmetric=symmetric, inner_product=fom.inner_product), product, seed)
+    stationary = SimpleNamespace(parameters=space, operator=operator, stability=wish, n=fom.n, symmetric=symmetric,
+                                 inner_product=fom.inner_product)
+    if fom.nonaffine is not None:
+        stationary.interpolation, stationary.pointwise = fom.nonaffine.interpolation, fom.nonaffine.pointwise
+    return stability_bound(stationary, product, seed)
 
 
 def _in_time(space: ParameterSpace, times: np.ndarray) -> ParameterSpace:

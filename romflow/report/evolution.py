@@ -84,8 +84,8 @@ def outputs_over_time(found: EvolutionComparison, names: Sequence[str], kind: st
 def diagnosis_tables(found: EvolutionComparison) -> list[Table]:
     """How much of mean square errors at some times is a shift (phase) and how much a wrong strength (amplitude)."""
     reduced = _diagnosis(found.times, found.dispersion, found.dissipation, "Phase and amplitude of the error",
-                         "Shares of the mean square error in space: phase (dispersion) is what a shift or a wrong shape "
-                         "causes, amplitude (dissipation) a wrong mean or strength. They add up to all of it.")
+                         "Shares of the mean square error in space: phase (dispersion) is what a shift or a wrong "
+                         "shape causes, amplitude (dissipation) a wrong mean or strength. They add up to all of it.")
     steps = _diagnosis(found.times, found.step_dispersion, found.step_dissipation,
                        "The same of the full-order model's time steps",
                        "The full-order model against itself with half the time steps: what its own scheme does to "

@@ -14,52 +14,25 @@ from romflow.core.mesh import Mesh
 from romflow.linalg.stepping.control import StepControl
 from romflow.linalg.stepping.march import march
 from romflow.parameters.expressions import Theta
+from romflow.parameters.field_bounds import InterpolationError
 from romflow.parameters.space import ParameterSpace
 from romflow.parameters.timed import coefficients_at, depends_on_time
+from romflow.rom.evolution_answer import EvolutionAnswer
 from romflow.rom.evolution_bounds import ErrorsInTime, energy_errors, summed_errors
 from romflow.rom.evolution_residual import residual_squares
 from romflow.rom.evolution_sensitivity import ReducedTangentSystem, marched, series_sensitivity
 from romflow.rom.evolution_system import ReducedSystem
 from romflow.rom.hyper_term import HyperReducedTerm
-from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
+from romflow.rom.model import BasisModel, mesh_arrays, mesh_from, truncated_size
 from romflow.rom.residual import leading
 from romflow.rom.stability import StabilityBound, stability_from_arrays
 
-__all__ = ["EvolutionAnswer", "EvolutionReducedModel"]
+__all__ = ["EvolutionReducedModel"]
 
 KIND = "evolution"
 _ROUNDING = 100 * np.finfo(float).eps
 # Numbers of the inverses and of the trajectories of a chunk of parameters.
 _CHUNK_NUMBERS = 400_000
-
-
-@dataclass(frozen=True)
-class EvolutionAnswer(Answer):
-    """Answer of a reduced evolution model for b parameters; output and coefficients are those of the last time.
-
-    `error` and `norm` are those of the whole trajectory, in L2(0, T; X): (sum_k dt_k ||.(t_k)||_X^2)^{1/2}.
-
-    Attributes
-    ----------
-    times : (K + 1,)
-    trajectory : (K + 1, r, b)
-        Coefficients at the times.
-    series : (o, K + 1, b)
-        Outputs at the times.
-    error_series : (K + 1, b)
-        Bound or indicator of the error up to each time.
-    series_error : (o, K + 1, b)
-        The same kind of statement for each output at each time.
-    converged : (b,) bool
-        False where a step failed: outputs are then NaN and errors infinite.
-    """
-
-    times: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    trajectory: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
-    series: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
-    error_series: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    series_error: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
-    converged: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -96,6 +69,8 @@ class EvolutionReducedModel(BasisModel):
         See `romflow.rom.evolution_residual.residual_squares`.
     stability : StabilityBound or None
     nonlinear : HyperReducedTerm or None
+    interpolation : InterpolationError or None
+        What the terms leave of a truth that is not affine; `load` is the factor of its right-hand side.
     in_mass : bool
         X = M.
     """
@@ -123,6 +98,8 @@ class EvolutionReducedModel(BasisModel):
     symmetric: bool
     nonlinear: HyperReducedTerm | None = None
     in_mass: bool = False
+    interpolation: InterpolationError | None = None
+    load: Theta | None = None
     space_norm: str = "X"
     mesh: Mesh | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -134,9 +111,11 @@ class EvolutionReducedModel(BasisModel):
 
     @property
     def error_kind(self) -> str:
-        """"bound" for implicit Euler with a coercivity bound and no N, else "indicator"."""
+        """"bound" for implicit Euler with bounds of coercivity and interpolation error and no N, else "indicator"."""
         certified = (self.scheme == "implicit-euler" and self.control is None and self.nonlinear is None
-                     and self.stability is not None and self.stability.kind == "coercivity")
+                     and self.stability is not None and self.stability.kind == "coercivity"
+                     and getattr(self.stability, "exact", True)
+                     and (self.interpolation is None or self.interpolation.exact))
         return "bound" if certified else "indicator"
 
     def solve(self, mu: Any, check: bool = True) -> EvolutionAnswer:
@@ -169,6 +148,8 @@ class EvolutionReducedModel(BasisModel):
             X[:, :, part], squares[:, part], converged[part] = self._trajectories(mu[part])
         steps = np.diff(self.times)
         norm = np.sqrt(np.einsum("k,krb,krb->b", steps, X[1:], X[1:]))
+        if self.interpolation is not None:
+            squares = self._with_interpolation(mu, X, squares)
         found = self._errors(mu, X[0], squares)
         error = np.where(converged, found.total + _ROUNDING * norm, np.inf)
         series, series_error = self._outputs(mu, X, found)
@@ -219,6 +200,10 @@ class EvolutionReducedModel(BasisModel):
         if self.nonlinear is not None:
             extra, metadata["term"] = self.nonlinear.to_arrays()
             arrays |= extra
+        if self.interpolation is not None and self.load is not None:
+            extra, metadata["interpolation"] = self.interpolation.to_arrays()
+            arrays |= extra
+            metadata["load"] = list(self.load.expressions)
         if self.mesh is not None:
             arrays |= mesh_arrays(self.mesh)
         return KIND, arrays, metadata
@@ -231,10 +216,17 @@ class EvolutionReducedModel(BasisModel):
         thetas: dict[str, Any] = {name: Theta(metadata[name], timed) for name in _THETAS}
         own: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
         stability, term, control = metadata.get("stability"), metadata.get("term"), metadata["control"]
+        interpolation = metadata.get("interpolation")
+        # These look at coefficients that do not move.
+        steady = stability is not None and stability["method"] in ("pointwise", "less-interpolation")
+        columns = parameters.columns if steady else timed
         return cls(parameters=parameters, scheme=metadata["scheme"], symmetric=metadata["symmetric"],
                    in_mass=metadata["in_mass"],
                    control=None if control is None else (float(control[0]), float(control[1])),
-                   stability=None if stability is None else stability_from_arrays(arrays, stability, timed),
+                   stability=None if stability is None else stability_from_arrays(arrays, stability, columns),
+                   interpolation=None if interpolation is None else InterpolationError.from_arrays(
+                       arrays, interpolation),
+                   load=Theta(metadata.get("load", ["1"]), timed),
                    nonlinear=None if term is None else HyperReducedTerm.from_arrays(arrays, term),
                    output_names=tuple(metadata["output_names"]), factor=arrays["residual_factor"],
                    space_norm=metadata["norm"], mesh=mesh_from(arrays), metadata=metadata["about"],
@@ -248,7 +240,8 @@ class EvolutionReducedModel(BasisModel):
     @cached_property
     def definite(self) -> bool:
         """M + c A is symmetric positive definite for every c > 0."""
-        return self.symmetric and self.stability is not None and self.stability.kind == "coercivity"
+        known = self.stability is not None and self.stability.kind == "coercivity"
+        return self.symmetric and known and self.interpolation is None
 
     @cached_property
     def moving(self) -> bool:
@@ -314,6 +307,15 @@ class EvolutionReducedModel(BasisModel):
         slopes = np.stack([self.mass_inverse @ system.rate(t, x)
                            for t, x in zip(self.times[1:].tolist(), X[1:], strict=True)])
         return residual_squares(self, system, self.times[1:], X[1:], slopes)
+
+    def _with_interpolation(self, mu: np.ndarray, X: np.ndarray, squares: np.ndarray) -> np.ndarray:
+        """Squared residual norms (K + 1, b) with what the interpolation of A and f leaves of the truth."""
+        if self.interpolation is None or self.load is None:
+            return squares
+        norms = np.sqrt(np.einsum("krb,krb->kb", X, X))
+        loads = np.abs([coefficients_at(self.load, mu, t)[:, 0] for t in self.times.tolist()])
+        left = loads * self.interpolation.of_rhs(mu) + norms * self.interpolation.of_operator(mu)
+        return np.asarray((np.sqrt(squares) + left) ** 2)
 
     def _padded(self, mu: np.ndarray) -> np.ndarray:
         """mu with the first time behind it where the initial state's coefficients have a column for it."""

@@ -63,6 +63,11 @@ class EvolutionModel:
     stability : dict, optional
         See `romflow.fom.protocol.SupportsAffine`.
     mesh : Mesh, optional
+    nonaffine : object, optional
+        Where `operator` and `rhs` interpolate the coefficients of a model: that model. With its
+        ``truth.operator.assemble(mu)`` and ``truth.rhs.assemble(mu)`` (times the load of `time`) trajectories are
+        solved, its `interpolation` is the error of the terms, its `pointwise()` the bound that {"kind": "pointwise"}
+        asks for.
     piece_bytes : int
         States of at most so many bytes are handed on at a time.
 
@@ -94,7 +99,7 @@ class EvolutionModel:
                  rhs: AffineVector | None, inner_product: sp.sparray, time: TimeGrid, *,
                  nonlinear: Any = None, initial: AffineVector | None = None, outputs: AffineOutputs | None = None,
                  spec: dict[str, Any], norm: str = "X", stability: dict[str, Any] | None = None,
-                 mesh: Mesh | None = None, piece_bytes: int = _PIECE) -> None:
+                 mesh: Mesh | None = None, nonaffine: Any = None, piece_bytes: int = _PIECE) -> None:
         n = int(mass.shape[0])
         self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs
         self.nonlinear, self.initial, self.time = nonlinear, _start_of(time, initial, mesh, parameters), time
@@ -102,7 +107,7 @@ class EvolutionModel:
         self.inner_product = checked_inner_product(inner_product, n)
         self.n, self.norm, self.stability, self.mesh = n, norm, stability, mesh
         self.spec = {**spec, "time": time.spec}
-        self.piece_bytes = piece_bytes
+        self.piece_bytes, self.nonaffine = piece_bytes, nonaffine
         self.solver_options: dict[str, Any] | None = None
         self._local = threading.local()
         self._check_shapes()
@@ -193,8 +198,15 @@ class EvolutionModel:
         return self.series_sensitivity(mu)[:, :, -1]
 
     def series_sensitivity(self, mu: np.ndarray) -> np.ndarray:
-        """Derivatives (o, p, K + 1) of the outputs at all times; see `romflow.fom.evolution.tangent`."""
-        return series_sensitivity(self, mu, self._orderings)
+        """Derivatives (o, p, K + 1) of the outputs at all times; see `romflow.fom.evolution.tangent`.
+
+        Where the terms interpolate a model that is not affine they are those of the terms.
+        """
+        model = self
+        if self.nonaffine is not None:
+            model = self.on(self.time)
+            model.nonaffine = None
+        return series_sensitivity(model, mu, model._orderings)
 
     def start(self, mu: np.ndarray) -> np.ndarray:
         """u0 (n,) at mu (p,)."""

@@ -14,6 +14,7 @@ from romflow.fom.nonlinear.newton import newton
 from romflow.linalg.affine_pattern import AffinePattern
 from romflow.linalg.solvers.superlu import SuperLU
 from romflow.linalg.sparse_sum import SparseSum
+from romflow.parameters.expressions import Theta
 from romflow.parameters.timed import coefficients_at, depends_on_time
 
 __all__ = ["Orderings", "TimeSystem"]
@@ -46,15 +47,15 @@ class Orderings:
         self._total: SparseSum | None = None
         self._mass: Factor | None = None
         self._sum_factor: PolicyFactor | None = None
-        self._M = sp.csc_array(model.mass)
+        self.mass = sp.csc_array(model.mass)
 
     def mass_solve(self, rhs: np.ndarray) -> np.ndarray:
         """M^{-1} rhs."""
         if self.diagonal is not None:
             return np.asarray(rhs / self.diagonal)
         if self._mass is None:
-            self._mass = (SuperLU(symmetric=True).setup(self._M) if self.options is None
-                          else PolicyFactor(mass_options(self.options), True).of(self._M))
+            self._mass = (SuperLU(symmetric=True).setup(self.mass) if self.options is None
+                          else PolicyFactor(mass_options(self.options), True).of(self.mass))
         return self._mass.solve(rhs, refine=1)
 
     def factor(self, S: sp.csc_array, before: Factor | None = None) -> Factor:
@@ -90,6 +91,10 @@ class TimeSystem:
         self._factors: OrderedDict[tuple[float, float], tuple[sp.csc_array, Factor, float]] = OrderedDict()
         self._loads: dict[float | None, np.ndarray] = {}
         self._operators: dict[float | None, sp.csc_array] = {}
+        self._true: tuple[sp.csc_array, np.ndarray, SparseSum] | None = None
+        if model.nonaffine is not None:
+            A = sp.csc_array(model.nonaffine.truth.operator.assemble(self._row[0]))
+            self._true = A, model.nonaffine.truth.rhs.assemble(self._row[0]), SparseSum(shared.mass, A)
         self.iterations = 0
 
     def mass(self, u: np.ndarray) -> np.ndarray:
@@ -165,14 +170,23 @@ class TimeSystem:
         rhs = self._model.rhs
         key = t if depends_on_time(rhs.theta) else None
         if key not in self._loads:
-            self._loads = {key: rhs.vectors @ coefficients_at(rhs.theta, self._row, t)[0]}
+            self._loads = {key: self._load_at(t)}
         return self._loads[key]
+
+    def _load_at(self, t: float) -> np.ndarray:
+        rhs = self._model.rhs
+        if self._true is None:
+            return np.asarray(rhs.vectors @ coefficients_at(rhs.theta, self._row, t)[0])
+        factor = Theta([self._model.time.load], (*self._model.parameters.columns, "t"))
+        return np.asarray(self._true[1] * coefficients_at(factor, self._row, t)[0, 0])
 
     def _theta(self, t: float) -> np.ndarray:
         operator = self._model.operator
         return np.zeros(0) if operator is None else coefficients_at(operator.theta, self._row, t)[0]
 
     def _assembled(self, t: float) -> sp.csc_array:
+        if self._true is not None:
+            return self._true[0]
         key = t if self._moving else None
         if key not in self._operators:
             self._operators = {key: self._model.operator.combine(self._theta(t))}
@@ -180,6 +194,9 @@ class TimeSystem:
 
     def _sum(self, c: float, t: float) -> sp.csc_array:
         """M + c A(t)."""
+        if self._true is not None:
+            A, _, total = self._true
+            return total.of(self._shared.mass, c, A)
         return self._shared.pattern.csc(np.append(1.0, c * self._theta(t)))
 
     def _factor(self, c: float, t: float) -> tuple[sp.csc_array, Factor, float]:

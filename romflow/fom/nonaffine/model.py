@@ -35,6 +35,7 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.field_bounds import InterpolationError, PointwiseCoercivity
 from romflow.parameters.fields import FieldSample, ParametricField
 from romflow.parameters.space import ParameterSpace
+from romflow.parameters.timed import loaded
 
 STABILITY = ("pointwise", "scm", "inf-sup", "expression")
 INTERPOLATE = ("coefficients", "matrix")
