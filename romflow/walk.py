@@ -190,8 +190,9 @@ class Walk:
         with self._timed("reduction"):
             rom = reductor.reduce(fom, self._store, mu)
         if self.study.config.reduction.certified and rom.error_kind != "bound":
-            remedy = "a stability bound of coercivity, scheme = \"implicit-euler\" and no tolerance in [time]" if hasattr(
-                rom, "times") else "a stability bound and estimator = \"orthonormal\""
+            moving = hasattr(rom, "times")
+            remedy = "a coercivity bound, and [time] scheme = \"implicit-euler\" without a tolerance" if moving else (
+                "a stability bound and estimator = \"orthonormal\"")
             raise NotCertified(f"[reduction] certified = true, but {self.study.config.reduction.method} on this model "
                                f"gives an {rom.error_kind or 'uncertified model'}; give the model {remedy}, or set "
                                "certified = false")

@@ -1,4 +1,4 @@
-"""Conformance suite of full-order models: n, parameters, spec, solve; affine models have further laws."""
+"""Conformance suite of full-order models: n, parameters, spec, solve; affine and marching models have more."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from romflow.core.fingerprint import fingerprint
 from romflow.core.snapshot import Snapshot
 from romflow.parameters.space import ParameterSpace
 from romflow.testing.affine_model import AFFINE_LAWS, is_affine
+from romflow.testing.march_model import MARCH_LAWS
+from romflow.testing.nonlinear_model import NONLINEAR_LAWS, is_nonlinear
 from romflow.testing.report import Law, Report, Verdict, run
 
 __all__ = ["ModelCase", "check_model"]
@@ -73,7 +75,9 @@ def check_model(make: Callable[[], Any], target: str = "model") -> Report:
     True
     """
     case = ModelCase(make)
-    return run(target, "model", [*MODEL_LAWS, *(AFFINE_LAWS if is_affine(case.fom) else [])], case)
+    marching = MARCH_LAWS if hasattr(case.fom, "march") else []
+    further = NONLINEAR_LAWS if is_nonlinear(case.fom) else AFFINE_LAWS if is_affine(case.fom) else []
+    return run(target, "model", [*MODEL_LAWS, *marching, *further], case)
 
 
 def _parameters(case: ModelCase) -> Verdict:

@@ -55,11 +55,12 @@ def _parameters(case: ModelCase) -> Verdict:
     worst, name = 0.0, "no parameter"
     scale = float(np.linalg.norm(N.evaluate(u, mu, t))) or 1.0
     for j, column in enumerate(case.fom.parameters.columns):
+        unit = abs(float(mu[j])) or 1.0
         step = np.zeros_like(mu)
-        step[j] = _STEP * (abs(mu[j]) or 1.0)
+        step[j] = _STEP * unit
         right = (N.evaluate(u, mu + step, t) - N.evaluate(u, mu - step, t)) / (2.0 * step[j])
-        error = float(np.linalg.norm(N.parameter_derivative(column, u, mu, t) - right)) * (abs(mu[j]) or 1.0)
-        error /= max(scale, float(np.linalg.norm(right)) * (abs(mu[j]) or 1.0))
+        error = unit * float(np.linalg.norm(N.parameter_derivative(column, u, mu, t) - right))
+        error /= max(scale, unit * float(np.linalg.norm(right)))
         if not error <= worst:
             worst, name = error, column
     return Verdict(worst <= _DERIVATIVES, f"dN/dmu differs from central differences of N by {worst:.3g} at most "

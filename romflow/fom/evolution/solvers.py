@@ -46,7 +46,7 @@ class PolicyFactor:
         self._solver = LinearSolver(symmetric=symmetric or None, **options)
         self._system: Any = None
 
-    def of(self, A: sp.sparray) -> PolicyFactor:
+    def of(self, A: sp.csc_array) -> PolicyFactor:
         """Ready for this matrix; the one before is forgotten.
 
         Raises
@@ -54,8 +54,8 @@ class PolicyFactor:
         SolveFailed
             The matrix is singular.
         """
-        A = sp.csr_array(A)
-        self._system = self._solver.setup(A) if self._system is None else self._solver.update(A)
+        matrix = A.tocsr()
+        self._system = self._solver.setup(matrix) if self._system is None else self._solver.update(matrix)
         return self
 
     def solve(self, B: np.ndarray, refine: int = 0, guess: np.ndarray | None = None) -> np.ndarray:
