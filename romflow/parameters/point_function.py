@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from romflow.core.errors import ConfigError, ShapeError
 from romflow.core.names import shown
-from romflow.parameters.calculus import derivative
+from romflow.parameters.calculus import derivative, traced
 from romflow.parameters.expressions import Theta
 
 __all__ = ["PointFunction"]
@@ -21,8 +21,9 @@ class PointFunction:
 
     Parameters
     ----------
-    expressions : sequence of c str
-        In the language of `Theta`.
+    expressions : sequence of c str, or callable
+        In the language of `Theta`; or a Python function of the inputs, the data and the columns, in this order, written
+        with NumPy (see `romflow.parameters.calculus.traced`).
     inputs : sequence of a str
         Names of the values of the state, such as ("u", "u_x", "u_y").
     data : sequence of str
@@ -34,6 +35,8 @@ class PointFunction:
     ------
     ConfigError
         A name is used twice or unknown, or a text is not arithmetic.
+    InputError
+        The function cannot be followed.
 
     Examples
     --------
@@ -45,15 +48,15 @@ class PointFunction:
     array([ 2.   , 14.778])
     """
 
-    def __init__(self, expressions: Sequence[str], inputs: Sequence[str], data: Sequence[str],
-                 columns: Sequence[str]) -> None:
+    def __init__(self, expressions: Sequence[str] | Callable[..., Any], inputs: Sequence[str],
+                 data: Sequence[str], columns: Sequence[str]) -> None:
         self.inputs, self.data, self.columns = tuple(inputs), tuple(data), tuple(columns)
         names = (*self.inputs, *self.data, *self.columns)
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"the name {shown(name)} means two things in a function of points; the rule is one "
                                   "each for values of the state, data of the points, parameters and the time t")
-        self.theta = Theta(expressions, names)
+        self.theta = Theta(traced(expressions, names) if callable(expressions) else expressions, names)
 
     def __len__(self) -> int:
         return len(self.theta)

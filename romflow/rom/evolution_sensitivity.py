@@ -156,7 +156,7 @@ class ReducedTangentSystem(ReducedSystem):
 
     def _contracted(self, theta: Theta, t: float, parts: np.ndarray) -> np.ndarray:
         jacobian = theta_jacobian(theta, self._model.parameters.columns)
-        return jacobian.contract(row_at(theta, self.mu, t), parts)
+        return np.asarray(jacobian.contract(row_at(theta, self.mu, t), parts))
 
     def _split(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """x (r, b) and S (p, r, b)."""

@@ -14,7 +14,8 @@ from romflow.parameters.point_function import PointFunction
 
 __all__ = ["HyperReducedTerm"]
 
-_CHUNK_NUMBERS = 4_000_000
+# Numbers of the weighted values behind a chunk of Jacobians: they stay in the cache.
+_JACOBIAN_NUMBERS = 400_000
 # Values at points that are made at once along trajectories: they stay in the cache.
 _CACHED_NUMBERS = 50_000
 
@@ -118,7 +119,7 @@ class HyperReducedTerm:
         """Derivatives of `project` (b, r, r) with respect to x."""
         b, r = x.shape[1], self.size
         J = np.empty((b, r, r))
-        chunk = max(1, _CHUNK_NUMBERS // max(1, self._gather.size))
+        chunk = max(1, _JACOBIAN_NUMBERS // max(1, self._gather.size))
         for start in range(0, b, chunk):
             part = slice(start, start + chunk)
             J[part] = self._jacobian(x[:, part], mu[part], t)
