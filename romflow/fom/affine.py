@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import InputError, ShapeError
+from romflow.core.errors import ShapeError
 from romflow.core.mesh import Mesh
 from romflow.core.snapshot import Snapshot
 from romflow.fom.affine_solves import FactorisedSolves, Solves, SweepSolves, make_solves
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
+from romflow.fom.products import checked_inner_product
 from romflow.fom.sensitivity import sensitivity
 from romflow.parameters.space import ParameterSpace
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from romflow.fom.evolution.model import EvolutionModel
     from romflow.fom.evolution.time_grid import TimeGrid
 
-__all__ = ["AffineModel", "AffineOperator", "AffineOutputs", "AffineVector", "checked_inner_product"]
+__all__ = ["AffineModel", "AffineOperator", "AffineOutputs", "AffineVector"]
 
 
 class AffineModel:
@@ -145,28 +146,6 @@ class AffineModel:
         """Go on with what an earlier run has learnt, unless this one has solved already."""
         if isinstance(self.solves, SweepSolves):
             self.solves.restore(state)
-
-
-def checked_inner_product(X: sp.sparray, n: int) -> sp.csr_array:
-    """X as CSR (n, n), made exactly symmetric where it is symmetric but for rounding.
-
-    Raises
-    ------
-    ShapeError, InputError
-        Wrong shape, values that are not real or not finite, asymmetry above 1e-12 of the largest entry.
-    """
-    X = sp.csr_array(X, copy=True)
-    if X.shape != (n, n):
-        raise ShapeError(f"the inner product has shape {X.shape}; the rule is ({n}, {n}), the shape of the operator")
-    if X.dtype.kind not in "iufb" or not np.isfinite(X.data).all():
-        raise InputError("the inner product has entries that are not finite real numbers; check its assembly")
-    X = X.astype(np.float64, copy=False)
-    X.sum_duplicates()
-    skew = abs(X - X.T).max()
-    if skew > 1e-12 * abs(X).max():
-        raise InputError(f"the inner product is not symmetric (largest |X - X^T| is {skew:.2e}); the rule is a "
-                         "symmetric positive definite matrix: give its symmetric part, or another matrix")
-    return sp.csr_array(0.5 * (X + X.T)) if skew > 0.0 else X
 
 
 def _check_shapes(n: int, operator: AffineOperator, rhs: AffineVector, outputs: AffineOutputs | None,

@@ -15,8 +15,9 @@ import scipy.sparse as sp
 from romflow.core.errors import ConfigError, InputError, RomflowError
 from romflow.core.fingerprint import file_fingerprint
 from romflow.core.names import nearest, one_line, shown
-from romflow.fom.affine import AffineModel, AffineOperator, AffineOutputs, AffineVector, checked_inner_product
+from romflow.fom.affine import AffineModel, AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.matrix_files import read_matrix, read_vector
+from romflow.fom.products import checked_inner_product
 from romflow.linalg.inner_product import InnerProduct
 from romflow.parameters.expressions import Theta
 from romflow.parameters.space import ParameterSpace

@@ -13,14 +13,12 @@ from romflow.core.mesh import Mesh
 from romflow.fom.affine import AffineModel
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.cells import CellMesh, CellProblem
+from romflow.fom.scattering import scattered
 from romflow.linalg.affine_pattern import AffinePattern
 
 if TYPE_CHECKING:
     from romflow.fom.evolution.model import EvolutionModel
     from romflow.fom.evolution.time_grid import TimeGrid
-
-# Local entries below this share of the largest one are rounding of zero (right angles) and would only cause fill.
-_ZERO = 1e-14
 
 # scikit-fem numbers the corners of a hexahedron by its edges at one corner, VTK walks around bottom and top.
 HEXAHEDRON = (0, 3, 6, 2, 1, 5, 7, 4)
@@ -58,26 +56,6 @@ class CellModel(AffineModel):
         from romflow.fom.evolution.mass import mass_matrix
 
         return evolving(self, mass_matrix(self.problem), time)
-
-
-def scattered(cell_dofs: np.ndarray, local: np.ndarray, n: int) -> sp.csr_array:
-    """Sum of element matrices: csr (n, n) with sorted, unique entries; zeros and fixed values are left out.
-
-    Parameters
-    ----------
-    cell_dofs : (E, w) int
-        -1 where a value is fixed.
-    local : (E, w, w)
-        Consumed: entries below 1e-14 of the largest one are set to zero.
-    n : int
-    """
-    width = cell_dofs.shape[1]
-    local[np.abs(local) <= _ZERO * np.abs(local).max(initial=0.0)] = 0.0
-    rows = np.repeat(cell_dofs, width, axis=1).ravel()
-    columns = np.tile(cell_dofs, (1, width)).ravel()
-    values = local.reshape(-1)
-    kept = (rows >= 0) & (columns >= 0) & (values != 0.0)
-    return sp.csr_array(sp.coo_array((values[kept], (rows[kept], columns[kept])), shape=(n, n)).tocsr())
 
 
 def picture_mesh(mesh: CellMesh, dofs: np.ndarray, components: int = 1) -> Mesh:

@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from romflow.dd.layout import Layout, assemble
-from romflow.fom.cell_model import scattered
 from romflow.fom.cells import CellProblem
 from romflow.fom.distributed.folder import PartPiece
 from romflow.fom.distributed.part import PartOperators
+from romflow.fom.scattering import scattered
 
 
 def part_operators(problem: CellProblem, piece: PartPiece) -> PartOperators:

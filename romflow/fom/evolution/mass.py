@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.fom.cell_model import scattered
 from romflow.fom.cells import CellMesh, CellProblem
 from romflow.fom.gallery.elements import Elements
+from romflow.fom.scattering import scattered
 
 __all__ = ["Mass", "mass_matrix"]
 

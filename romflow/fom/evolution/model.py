@@ -15,13 +15,13 @@ import scipy.sparse as sp
 from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
 from romflow.core.mesh import Mesh
 from romflow.core.snapshot import Snapshot
-from romflow.fom.affine import checked_inner_product
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.evolution.initial import initial_state
 from romflow.fom.evolution.solvers import step_options
 from romflow.fom.evolution.system import Orderings, TimeSystem
 from romflow.fom.evolution.tangent import series_sensitivity
 from romflow.fom.evolution.time_grid import TimeGrid
+from romflow.fom.products import checked_inner_product
 from romflow.fom.protocol import Piece, Resume, short
 from romflow.linalg.stepping.march import march
 from romflow.parameters.space import ParameterSpace

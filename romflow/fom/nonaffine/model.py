@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest, shown
-from romflow.fom.affine import AffineModel, checked_inner_product
+from romflow.fom.affine import AffineModel
 from romflow.fom.affine_solves import FactorisedSolves, Solves, make_solves
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.cell_model import picture_mesh
@@ -29,6 +29,7 @@ from romflow.fom.nonaffine.expansion import (
 )
 from romflow.fom.nonaffine.forms import QuadratureForms
 from romflow.fom.nonaffine.rows import sample_at, smallest_values
+from romflow.fom.products import checked_inner_product
 from romflow.linalg.eigen import eigenvalue_range, largest_eigenvalue
 from romflow.linalg.inner_product import InnerProduct
 from romflow.parameters.expressions import Theta

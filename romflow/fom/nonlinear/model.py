@@ -13,10 +13,10 @@ from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeErro
 from romflow.core.mesh import Mesh
 from romflow.core.names import shown
 from romflow.core.snapshot import Snapshot
-from romflow.fom.affine import checked_inner_product
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.nonlinear.newton import newton
 from romflow.fom.nonlinear.point_term import PointTerm
+from romflow.fom.products import checked_inner_product
 from romflow.fom.sensitivity import sensitivity
 from romflow.linalg.solvers.optional import EXTRAS, load
 from romflow.linalg.solvers.policy import LinearSolver
