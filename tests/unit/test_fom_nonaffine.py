@@ -70,6 +70,22 @@ def test_matrix_interpolation_needs_fewer_terms_where_coefficients_vary_together
     assert terms[1] < terms[0]
 
 
+def test_matrix_interpolation_stays_accurate_down_to_rounding():
+    model = Nonaffine(SPACE, INCLUSION, reaction="sin(a*x*y)", cells=6, interpolate="matrix", tolerance=0.0)
+    assert max(about["unseen_error"] for about in model.interpolation_facts().values()) < 1e-9
+
+
+@pytest.mark.parametrize("element", ["P1", "Q1"])
+def test_matrix_interpolation_of_a_box_takes_values_where_entries_are_too_long(element):
+    box = {"cells": [3, 3, 3], "element": element, "reaction": "1 + sin(a*x*y)", "velocity": ["s*sin(a*y)", "0", "a"]}
+    long = "1 + s * exp(-10 * ((x - a)**2 + (y - 0.5)**2 + (z - 0.5)**2)) + 0.1 * sin(3*x*a) * cos(y*s)"
+    model = Nonaffine(SPACE, long, interpolate="matrix", **box)
+    mu = SPACE.sample(3, np.random.default_rng(3))
+    assert max(abs(model.truth.operator.assemble(row) - model.operator.assemble(row)).max() for row in mu) < 1e-5
+    assert max(map(len, model.operator.theta.expressions)) < 400
+    assert model.operator.Q < Nonaffine(SPACE, long, **box).operator.Q
+
+
 def test_coefficients_that_separate_are_exact_and_interpolated_nowhere():
     model = Nonaffine(SPACE, "a", source="exp(x*y)", reaction=2.0, velocity=["sin(a)", "cos(a)"], cells=5)
     assert model.interpolation is None and model.rhs.Q == 1

@@ -16,6 +16,7 @@ from romflow.linalg.interpolation.eim import EmpiricalInterpolation, empirical_i
 from romflow.parameters.expressions import Theta
 from romflow.parameters.field_bounds import InterpolatedField
 from romflow.parameters.fields import FieldSample, ParametricField
+from romflow.parameters.language import MAX_LENGTH, MAX_OPERATORS
 from romflow.parameters.space import ParameterSpace
 
 # Points that the interpolation would take next, at which its error is watched.
@@ -26,6 +27,8 @@ CHECKED, _SEEN, _NOISE = 256, 0.7, 1e-13
 # The greedy goes on to this share of the tolerance, to find the points that would have come next.
 _FURTHER = 1e-3
 _CORNERS = 32
+# Characters and operators that a value takes in the text of an entry beside its own.
+_AROUND = (40, 3)
 _IN_MEMORY = 512 << 20
 
 
@@ -199,8 +202,9 @@ def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, An
 
     The matrices A(mu_j) of the training set are interpolated by their entries, A_I(mu) = sum_j c_j(mu) A(mu_j), which
     is the matrix of the coefficients g_I = sum_j c_j g(.; mu_j): the same error bounds hold. An entry is a text of the
-    parameters, for few quadrature points reach it. One set of terms serves coefficients that vary together, where
-    interpolating each would add up their numbers of terms.
+    parameters, for few quadrature points reach it; where that would be too long to be read (in three dimensions), the
+    values of the coefficients at single points, each relative to its largest, take the place of the entries. One set
+    of terms serves coefficients that vary together, where interpolating each would add up their numbers of terms.
 
     Parameters
     ----------
@@ -210,33 +214,47 @@ def joint_expansion(fields: Mapping[str, ParametricField], maps: Mapping[str, An
         From their values to the entries.
     points, training, checks, wish
         As for `expansion`.
-
-    Raises
-    ------
-    ConfigError
-        The text of an entry is longer than the language allows.
     """
     tables = {name: np.vstack([block for _, block in FieldRows(field, points, training).blocks()])
               for name, field in fields.items()}
-    family = sum(maps[name] @ table for name, table in tables.items())
-    found = empirical_interpolation(np.asarray(family), wish.tolerance, wish.max_terms)
+    scales = {name: max(float(np.abs(table).max()), np.finfo(float).tiny) for name, table in tables.items()}
+    entries = _entries_are_readable(fields, maps, points)
+    first = [np.asarray(sum(maps[name] @ table for name, table in tables.items()))] if entries else []
+    # Rows of weight zero are carried along: eliminated as the entries are, they stay accurate to rounding.
+    weights = [np.ones(len(family)) for family in first]
+    weights += [np.full(len(table), 0.0 if entries else 1.0 / scales[name]) for name, table in tables.items()]
+    family = np.vstack([*first, *tables.values()])
+    found = empirical_interpolation(family, wish.tolerance, wish.max_terms, weights=np.concatenate(weights))
     kept = found.truncate(terms_for(found, wish))
-    # Fitting the chosen snapshots to the chosen entries gives every coefficient's own cardinal functions.
-    chosen = np.asarray(family)[:, kept.functions]
-    weights = np.linalg.inv(chosen[kept.points])
-    texts = tuple(_entry_text(int(row), fields, maps, points) for row in kept.points)
-    theta = np.asarray(family)[kept.points]
-    return {name: _joint(field, tables[name], kept, weights, theta, texts, points, checks, wish)
-            for name, field in fields.items()}
+    text_of = _entry_text if entries else _value_text
+    texts = tuple(text_of(int(row), fields, maps, points) for row in kept.points)
+    theta, start, expansions = family[kept.points], len(weights[0]) if entries else 0, {}
+    for name, field in fields.items():
+        table, part = tables[name], slice(start, start + len(tables[name]))
+        functions, start = kept.cardinal[part], part.stop
+        further = empirical_interpolation(table - functions @ theta, 0.0, WATCHED).points
+        expansions[name] = _checked(field, points, checks, wish, kept, functions, texts, further, scales[name])
+    return expansions
 
 
-def _joint(field: ParametricField, table: np.ndarray, kept: EmpiricalInterpolation, weights: np.ndarray,
-           theta: np.ndarray, texts: tuple[str, ...], points: np.ndarray, checks: np.ndarray,
-           wish: Wish) -> Expansion:
-    functions = table[:, kept.functions] @ weights
-    further = empirical_interpolation(table - functions @ theta, 0.0, WATCHED).points
-    scale = max(float(np.abs(table).max()), np.finfo(float).tiny)
-    return _checked(field, points, checks, wish, kept, functions, texts, further, scale)
+def _entries_are_readable(fields: Mapping[str, ParametricField], maps: Mapping[str, Any], points: np.ndarray) -> bool:
+    """Whether the text of each entry of the matrix is short enough."""
+    characters = operators = np.zeros(1)
+    for name, field in fields.items():
+        for c in range(field.size):
+            text = field.at(points[len(points) // 2], c)
+            count = np.diff(maps[name][:, c * len(points):(c + 1) * len(points)].indptr)
+            characters = characters + count * (len(text) + _AROUND[0])
+            operators = operators + count * (sum(map(text.count, "+-*/,")) + _AROUND[1])
+    return bool(characters.max() <= MAX_LENGTH and operators.max() <= MAX_OPERATORS)
+
+
+def _value_text(row: int, fields: Mapping[str, ParametricField], maps: Mapping[str, Any], points: np.ndarray) -> str:
+    for field in fields.values():
+        if row < field.size * len(points):
+            return sample_at(field, points, np.array([row])).texts()[0]
+        row -= field.size * len(points)
+    return "0"
 
 
 def _entry_text(row: int, fields: Mapping[str, ParametricField], maps: Mapping[str, Any],
