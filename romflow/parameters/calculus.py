@@ -83,7 +83,8 @@ def traced(function: Callable[..., Any], names: Sequence[str]) -> list[str]:
     ----------
     function : callable
         ``function(*names)``, written with arithmetic and sqrt, exp, log, sin, cos, tan, tanh, abs, sign, square,
-        minimum and maximum of NumPy; it returns one value or a sequence of values.
+        minimum, maximum, comparisons (joined by &, | and ~) and where of NumPy; it returns one value or a sequence of
+        values. Both sides of a where must be finite everywhere.
     names : sequence of str
 
     Raises
@@ -95,6 +96,8 @@ def traced(function: Callable[..., Any], names: Sequence[str]) -> list[str]:
     --------
     >>> traced(lambda x, a: 1 + np.exp(-(x - a) ** 2), ["x", "a"])
     ['1.0 + exp(-(x - a) ** 2.0)']
+    >>> traced(lambda x, a: np.where(x < a, 2.0, x), ["x", "a"])
+    ['max(0.0, sign(a - x)) * 2.0 + (1.0 - max(0.0, sign(a - x))) * x']
     """
     label = getattr(function, "__name__", "the function")
     try:
@@ -103,8 +106,8 @@ def traced(function: Callable[..., Any], names: Sequence[str]) -> list[str]:
         raise
     except Exception as error:
         raise InputError(f"{label} cannot be followed from {', '.join(names)}: {one_line(str(error))}; write it with "
-                         "arithmetic and NumPy's sqrt, exp, log, sin, cos, tan, tanh, abs, sign, minimum, maximum, or "
-                         "give it as a text") from error
+                         "arithmetic and NumPy's sqrt, exp, log, sin, cos, tan, tanh, abs, sign, minimum, maximum, "
+                         "where, or give it as a text") from error
     values = answer if isinstance(answer, list | tuple) else [answer]
     return [_text(_node(value)) for value in values]
 
@@ -245,21 +248,52 @@ _UFUNCS: dict[Any, Callable[..., _Node]] = {
 _UFUNCS |= {getattr(np, name): (lambda a, name=name: _call(name, a)) for name in _CALLS if name != "abs"}
 
 
+def _positive(a: _Node) -> _Node:
+    """1 where a > 0, else 0."""
+    return ("extreme", "max", _ZERO, _call("sign", a))
+
+
+def _not(a: _Node) -> _Node:
+    return ("binary", "-", _ONE, a)
+
+
+# What gives a condition: of numbers, and of conditions.
+_COMPARISONS: dict[Any, Callable[[_Node, _Node], _Node]] = {
+    np.less: lambda a, b: _positive(_minus(b, a)), np.greater: lambda a, b: _positive(_minus(a, b)),
+    np.less_equal: lambda a, b: _not(_positive(_minus(a, b))),
+    np.greater_equal: lambda a, b: _not(_positive(_minus(b, a)))}
+_JOINED: dict[Any, Callable[..., _Node]] = {
+    np.bitwise_and: _times, np.logical_and: _times, np.invert: _not, np.logical_not: _not,
+    np.bitwise_or: lambda a, b: ("extreme", "max", a, b), np.logical_or: lambda a, b: ("extreme", "max", a, b)}
+
+
 class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
     """A stand-in for an array, which writes down what is done to it."""
 
-    def __init__(self, node: _Node) -> None:
-        self.node = node
+    def __init__(self, node: _Node, condition: bool = False) -> None:
+        self.node, self.condition = node, condition
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> _Traced:
-        if method != "__call__" or options or ufunc not in _UFUNCS:
-            raise InputError(f"NumPy's {ufunc.__name__} cannot be followed; use arithmetic and sqrt, exp, log, sin, "
-                             "cos, tan, tanh, abs, sign, minimum, maximum, or give the function as a text")
-        return _Traced(_UFUNCS[ufunc](*(_node(value) for value in inputs)))
+        joined = ufunc in _JOINED and all(getattr(value, "condition", False) for value in inputs)
+        rule = _JOINED[ufunc] if joined else _UFUNCS.get(ufunc) or _COMPARISONS.get(ufunc)
+        if method != "__call__" or options or rule is None:
+            raise _unknown(ufunc)
+        return _Traced(rule(*(_node(value) for value in inputs)), joined or ufunc in _COMPARISONS)
+
+    def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> _Traced:
+        if function is not np.where or options or len(inputs) != 3 or not getattr(inputs[0], "condition", False):
+            raise _unknown(function)
+        where, one, other = (_node(value) for value in inputs)
+        return _Traced(_plus(_times(where, one), _times(_not(where), other)))
 
     def __bool__(self) -> bool:
         raise InputError("the function branches on the value of an argument, which cannot be followed; write the "
-                         "branch with minimum, maximum, sign or abs")
+                         "branch with where, minimum, maximum, sign or abs")
+
+
+def _unknown(function: Any) -> InputError:
+    return InputError(f"NumPy's {function.__name__} cannot be followed here; use arithmetic and sqrt, exp, log, sin, "
+                      "cos, tan, tanh, abs, sign, minimum, maximum, where, or give the function as a text")
 
 
 def _node(value: Any) -> _Node:

@@ -65,7 +65,8 @@ def test_substitution_refuses_what_it_cannot_do():
 def everything(x, a):
     return [np.sqrt(x) + np.exp(-a), np.log(x) / a, np.sin(x) * np.cos(a) - np.tan(x), np.tanh(x) ** 2,
             np.abs(x - a) + abs(a), np.sign(a - x), np.minimum(x, a), np.maximum(x, 0.5), np.square(x), 2.0 ** x,
-            -x + np.pi, 1.0 / x, np.power(x, 1.5), np.float64(3.0) * x]
+            -x + np.pi, 1.0 / x, np.power(x, 1.5), np.float64(3.0) * x, np.where(x < a, 2.0, x), 1.0 + (x >= a),
+            np.where((x > 0.4) & (a <= 0.6), a, 0.0), np.where((x > a) | ~(x > 0.2), 1.0, a)]
 
 
 def test_a_traced_function_has_the_values_of_the_function():
@@ -75,7 +76,9 @@ def test_a_traced_function_has_the_values_of_the_function():
 
 
 @pytest.mark.parametrize(("function", "said"), [
-    (lambda x, a: np.where(x > a, 1.0, 0.0), "greater"),
+    (lambda x, a: np.where(x, 1.0, 0.0), "where cannot be followed"),
+    (lambda x, a: x & a, "bitwise_and cannot be followed"),
+    (lambda x, a: np.sum(x), "sum cannot be followed"),
     (lambda x, a: 1.0 if x else a, "branches"),
     (lambda x, a: np.arctan2(x, a), "arctan2"),
     (lambda x, a: [1, 2][int(a)] * x, "cannot be followed"),
