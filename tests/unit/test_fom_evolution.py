@@ -199,3 +199,14 @@ def test_grids_of_times_are_refused_with_their_rule(options, words):
 def test_the_grid_is_in_the_identity():
     first, second = (scalar(TimeGrid(1.0, 2, scheme=scheme)).spec for scheme in ("bdf2", "implicit-euler"))
     assert first != second
+
+
+@pytest.mark.parametrize("steps", [3, 30, 300])
+def test_explicit_steps_beyond_the_stability_limit_are_refused(steps):
+    space = ParameterSpace([Parameter("k", Uniform(0.5, 1.0), size=1)])
+    block, mu = ThermalBlock(space, blocks=[1, 1], cells=8), np.array([0.7])
+    unstable, stable = TimeGrid(30.0, steps, scheme="explicit-euler"), TimeGrid(0.03, 30, scheme="explicit-euler")
+    assert block.evolving(stable).solve(mu).state.max() < 0.1
+    with pytest.raises(SolveFailed, match=r"no trajectory for mu = \[0.7\]: .* an implicit scheme") as failed:
+        block.evolving(unstable).solve(mu)
+    assert 0.0 < failed.value.report["time"] <= 30.0

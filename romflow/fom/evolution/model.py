@@ -175,7 +175,7 @@ class EvolutionModel:
         steps = march(system, self.time.scheme, self.times, self.start(row), control=self.time.control,
                       resume=checkpoint)
         try:
-            yield from self._pieces(row, start, steps)
+            yield from self._pieces(row, start, self._watched(steps, system))
         except SolveFailed as error:
             raise SolveFailed(f"no trajectory for mu = {short(row)}: {error}",
                               {"mu": row.tolist(), **error.report}) from error
@@ -211,6 +211,16 @@ class EvolutionModel:
     def start(self, mu: np.ndarray) -> np.ndarray:
         """u0 (n,) at mu (p,)."""
         return np.zeros(self.n) if self.initial is None else self.initial.assemble(mu)
+
+    def _watched(self, steps: Iterator[Any], system: TimeSystem) -> Iterator[Any]:
+        """The steps; where they are explicit ones of a linear model with symmetric A, the last must be stable."""
+        watch = self.time.scheme == "explicit-euler" and self.time.tolerance is None and self.symmetric
+        before = None
+        for step in steps:
+            if watch and before is not None and step.index == len(self.times) - 1:
+                system.refuse_unstable(before.state, step.state, step.time - before.time, step.time)
+            before = step
+            yield step
 
     def _pieces(self, row: np.ndarray, start: int, steps: Iterator[Any]) -> Iterator[Piece]:
         width = max(1, self.piece_bytes // (8 * self.n))

@@ -14,6 +14,7 @@ from romflow.fom.nonlinear.newton import newton
 from romflow.linalg.affine_pattern import AffinePattern
 from romflow.linalg.solvers.superlu import SuperLU
 from romflow.linalg.sparse_sum import SparseSum
+from romflow.linalg.stepping.rates import refuse_nonfinite
 from romflow.parameters.expressions import Theta
 from romflow.parameters.timed import coefficients_at, depends_on_time
 
@@ -24,6 +25,8 @@ _KEPT = 3
 # A direct solve leaves this much of the right-hand side at most, or is repeated on what it left.
 _RESIDUAL = 1e-12
 _REFINEMENTS = 3
+# A step of explicit Euler times the fastest rate may be 2, and rounding.
+_STABLE = 2.0 + 1e-6
 
 
 class Orderings:
@@ -122,7 +125,12 @@ class TimeSystem:
             A singular matrix, a residual that stays, a Newton iteration without convergence; the report has the time.
         """
         if c == 0.0:
-            return self._shared.mass_solve(rhs)
+            refuse_nonfinite(rhs, t)
+            try:
+                return self._shared.mass_solve(rhs)
+            except SolveFailed as error:
+                raise SolveFailed(f"the step to t = {t:.6g} failed ({error}); where states grow without bound, take "
+                                  "smaller steps or an implicit scheme", {"time": float(t), **error.report}) from None
         full = rhs if self._model.rhs is None else rhs + c * self._load(t)
         try:
             if self._model.nonlinear is None:
@@ -130,6 +138,20 @@ class TimeSystem:
             return self._newton(c, t, full, guess)
         except SolveFailed as error:
             raise SolveFailed(f"the step to t = {t:.6g} failed: {error}", {"time": float(t), **error.report}) from None
+
+    def refuse_unstable(self, before: np.ndarray, after: np.ndarray, step: float, t: float) -> None:
+        """Raise SolveFailed where an explicit Euler step of a symmetric A is longer than 2 / lambda_max(M^{-1} A).
+
+        The Rayleigh quotient of the difference of two states is at most lambda_max, so that no stable step is refused;
+        where a step is not stable, the difference turns to the fastest mode within few steps.
+        """
+        d = after - before
+        energy, size = float(d @ (self.rate(t, before) - self.rate(t, after))), float(d @ self.mass(d))
+        if step * energy > _STABLE * size:
+            limit = 2.0 * size / energy
+            raise SolveFailed(f"explicit Euler is unstable with steps of {step:.3g} at t = {t:.6g}: they must be below "
+                              f"{limit:.3g}; take at least {int(np.ceil(step / limit))} times as many steps, or an "
+                              "implicit scheme", {"time": float(t), "step": step, "limit": limit})
 
     def _linear(self, c: float, t: float, rhs: np.ndarray, guess: np.ndarray) -> np.ndarray:
         """Refined until the residual is rounding of its terms, or as the keys of [solver] say."""
