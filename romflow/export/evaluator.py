@@ -181,7 +181,7 @@ def supported(rom: ReducedModel) -> Model:
     if isinstance(rom, EvolutionReducedModel):
         return supported_evolution(rom)
     raise NotSupported("npz has an evaluator for affine and regression models and for linear ones in time, and "
-                       f"{type(rom).__name__} is neither.")
+                       f"{type(rom).__name__} is neither; use format = \"csv\", or romflow.load(\"model.h5\")")
 
 
 def evaluator_source(rom: Model, file: str) -> str:
