@@ -160,3 +160,38 @@ def test_bad_controls_are_refused() -> None:
     saved = {name: value for name, value in steps[1].checkpoint.items() if name != "scale"}
     with pytest.raises(InputError, match=r"lacks \['scale'\]"):
         march(Pulse(), "bdf2", np.linspace(0.0, 1.0, 6), np.ones(1), StepControl(1e-3), resume=saved)
+
+
+class Driven:
+    """du/dt = sin(pi t) - u from rest: u grows like t^2 at first, and so does the error of a first-order step."""
+
+    def mass(self, u: Array) -> Array:
+        return u
+
+    def rate(self, t: float, u: Array) -> Array:
+        return np.sin(np.pi * t) - u
+
+    def solve(self, c: float, t: float, rhs: Array, guess: Array) -> Array:
+        return (rhs + c * np.sin(np.pi * t)) / (1.0 + c)
+
+
+class DrivenBeside(Driven):
+    """Two columns, the second without a force."""
+
+    def rate(self, t: float, u: Array) -> Array:
+        return np.array([np.sin(np.pi * t), 0.0]) - u
+
+    def solve(self, c: float, t: float, rhs: Array, guess: Array) -> Array:
+        return (rhs + c * np.array([np.sin(np.pi * t), 0.0])) / (1.0 + c)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_march_may_start_from_rest(scheme: str) -> None:
+    times = np.linspace(0.0, 1.0, 11)
+    steps = list(march(Driven(), scheme, times, np.zeros(1), control=StepControl(1e-4)))
+    p = np.pi
+    exact = (np.sin(p) - p * np.cos(p) + p * np.exp(-1.0)) / (1.0 + p * p)
+    assert steps[-1].state[0] == pytest.approx(exact, abs=1e-2)
+    # A column that stays at rest beside it changes nothing.
+    both = list(march(DrivenBeside(), scheme, times, np.zeros((1, 2)), control=StepControl(1e-4)))
+    assert both[-1].state[0].tolist() == pytest.approx([steps[-1].state[0], 0.0], abs=1e-12)

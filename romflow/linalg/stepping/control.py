@@ -28,6 +28,8 @@ _ROUNDING, _ROUNDINGS = 1e-10, 4.0
 class StepControl:
     """Step control: the local error of every step is at most tolerance * (largest norm of the state so far).
 
+    A state that starts from rest has the size that one step over the first interval reaches.
+
     Parameters
     ----------
     tolerance : float
@@ -116,6 +118,8 @@ class Controller:
         """
         if not self.step:
             self.scale = np.maximum(self._norms(memory.newest), self.control.floor)
+            if not self.scale.all():
+                self.scale = np.where(self.scale > 0.0, self.scale, self._reached(memory, time, target))
             share = self.control.tolerance ** (1.0 / (self.scheme.order + 1))
             self.step = (target - time) * min(0.1, share)
         taken = 0
@@ -125,6 +129,15 @@ class Controller:
             if accepted is not None:
                 memory, time, taken = accepted, end, taken + 1
         return memory, taken
+
+    def _reached(self, memory: Memory, time: float, target: float) -> np.ndarray | float:
+        """Size of the state after one step to `target`, its error included: the scale of what starts from rest."""
+        try:
+            new, error = self.scheme.step(self.system, memory, target, target - time, controlled=True)
+        except SolveFailed:
+            return 0.0
+        norms = self._norms(new.newest) + (0.0 if error is None else self._norms(error))
+        return np.where(np.isfinite(norms), norms, 0.0)
 
     def _next(self, memory: Memory, time: float, target: float) -> tuple[float, float]:
         """Length and end of the next step; as long as the last one, to the bit, where it differs by rounding."""
