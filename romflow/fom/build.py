@@ -116,7 +116,7 @@ def _built(request: Mapping[str, Any]) -> FullOrderModel:
         return split
     fom = registry.build("model", kind, base, request["options"], base=base,
                          parameters=ParameterSpace.from_spec(request["parameters"]))
-    fom = _in_time(kind, fom, request.get("time"))
+    fom = in_time(kind, fom, request.get("time"))
     check_model(fom, kind)
     if request.get("solver") is not None:
         if not hasattr(fom, "use_solver"):
@@ -128,8 +128,14 @@ def _built(request: Mapping[str, Any]) -> FullOrderModel:
     return model
 
 
-def _in_time(kind: str, fom: Any, time: Mapping[str, Any] | None) -> Any:
-    """The model over the times of the study's table [time], where there is one."""
+def in_time(kind: str, fom: Any, time: Mapping[str, Any] | None) -> Any:
+    """The model over the times of the study's table [time], where there is one.
+
+    Raises
+    ------
+    ConfigError
+        A model without times that needs them, or one with times that cannot move.
+    """
     if time is None:
         if getattr(fom, "needs_time", False):
             raise ConfigError(f"model {kind!r} moves in time: give a table [time] with end and steps")

@@ -12,6 +12,7 @@ from romflow.core import registry
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, one_line
 from romflow.core.schema import StudyConfig, read_study
+from romflow.fom.build import in_time
 from romflow.parameters.space import ParameterSpace
 from romflow.testing.exporter import check_exporter
 from romflow.testing.model import check_model
@@ -145,6 +146,9 @@ class _Plan:
         if self.role == "model" and self.config is None:
             return self.cls.example if hasattr(self.cls, "example") else self._bare
         fixed = {"model": {"parameters": self.space}, "reductor": _REDUCTOR_OPTIONS, "exporter": {}}[self.role]
+        time = None if self.config is None or self.role != "model" else self.config.time
+        if time is not None:
+            return lambda: in_time(self.target, self._with(fixed), time.wishes())
         return lambda: self._with(fixed)
 
     def sampler(self, space: ParameterSpace, seed: int) -> Any:

@@ -13,6 +13,7 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.point_function import PointFunction
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.testing.model import check_model
+from romflow.testing.verification import verify
 
 SPACE = ParameterSpace([Parameter("a", Uniform(0.5, 2.0))])
 N = 12
@@ -90,3 +91,12 @@ def test_a_state_that_is_no_solution_is_found():
         return model
 
     assert broken(wrong) == ["residual"]
+
+
+def test_a_study_with_times_verifies_the_model_in_time(tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text('[study]\nname = "b"\n[model]\nkind = "burgers"\ncells = [12, 6]\n[parameters.exponent]\n'
+                     'low = 1.0\nhigh = 2.0\n[time]\nend = 0.1\nsteps = 5\n')
+    report = verify("burgers", tmp_path, study)
+    assert report.passed, str(report)
+    assert {"march", "jacobian"} <= {check.name for check in report.checks}
