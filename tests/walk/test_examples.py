@@ -70,3 +70,25 @@ def test_calibration(tmp_path):
     assert 0.1 <= found["error_in_spreads"] <= 3.0
     assert 1e-12 < found["model_error_in_spreads"] <= 0.01
     assert found["output_bound"] <= 1e-4
+
+
+def test_nonaffine(tmp_path):
+    found = run("08_nonaffine.py", tmp_path)
+    assert found["few_terms"] == 4 < found["enough_terms"] <= 14
+    # With too few terms the estimate is as large as the error deserves.
+    assert 1e-2 < found["few_error"] < found["few_estimate"] and found["few_least"] >= 1.0
+    assert found["enough_error"] <= 1e-3 and found["enough_estimate"] <= 2e-3
+    assert found["bound_is_bound"] and not found["enough_is_bound"] and found["bound_least"] >= 1.0
+
+
+def test_hyper_reduction(tmp_path):
+    found = run("09_hyper_reduction.py", tmp_path)
+    assert 60 <= found["cells_looked_at"] <= 0.25 * found["cells"]
+    assert 1e-4 < found["max_relative_error"] <= 6e-3
+    assert found["min_effectivity"] >= 1.0
+    assert found["speedup"] > 3.0
+
+
+def test_time_windows(tmp_path):
+    found = run("10_time_windows.py", tmp_path)
+    assert 0.0 < found["windows"] <= 0.3 * found["one_basis"]
