@@ -96,7 +96,7 @@ def test_a_state_that_is_no_solution_is_found():
 def test_a_study_with_times_verifies_the_model_in_time(tmp_path):
     study = tmp_path / "study.toml"
     study.write_text('[study]\nname = "b"\n[model]\nkind = "burgers"\ncells = [12, 6]\n[parameters.exponent]\n'
-                     'low = 1.0\nhigh = 2.0\n[time]\nend = 0.1\nsteps = 5\n')
+                     'low = 1.0\nhigh = 2.0\n[time]\nend = 0.1\nsteps = 5\n[sampling]\nmethod = "sobol"\nsize = 4\n')
     report = verify("burgers", tmp_path, study)
     assert report.passed, str(report)
     assert {"march", "jacobian"} <= {check.name for check in report.checks}
