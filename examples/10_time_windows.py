@@ -12,11 +12,11 @@ import romflow
 
 STUDY = {
     "study": {"name": "windows"},
-    "model": {"kind": "burgers", "cells": [60, 30]},
-    "time": {"end": 0.3, "steps": 50, "scheme": "explicit-euler"},
+    "model": {"kind": "burgers", "cells": [40, 20]},
+    "time": {"end": 0.3, "steps": 40, "scheme": "explicit-euler"},
     "parameters": {"exponent": {"low": 1.0, "high": 2.0}},
-    "sampling": {"method": "grid", "per_axis": 8},
-    "validation": {"size": 5},
+    "sampling": {"method": "grid", "per_axis": 6},
+    "validation": {"size": 4},
     "cluster": {"kind": "serial"},
 }
 COMMON = {"method": "hyper-reduction", "tolerance": 1e-4, "points": 60}

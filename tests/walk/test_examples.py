@@ -75,10 +75,10 @@ def test_calibration(tmp_path):
 def test_nonaffine(tmp_path):
     found = run("08_nonaffine.py", tmp_path)
     assert found["few_terms"] == 4 < found["enough_terms"] <= 14
-    # With too few terms the estimate is as large as the error deserves.
-    assert 1e-2 < found["few_error"] < found["few_estimate"] and found["few_least"] >= 1.0
-    assert found["enough_error"] <= 1e-3 and found["enough_estimate"] <= 2e-3
-    assert found["bound_is_bound"] and not found["enough_is_bound"] and found["bound_least"] >= 1.0
+    # With too few terms the bound is as large as the error deserves.
+    assert 1e-2 < found["few_error"] < found["few_bound"] and found["few_least"] >= 1.0
+    assert found["enough_error"] <= 1e-3 and found["enough_bound"] <= 2e-3 and found["enough_least"] >= 1.0
+    assert found["few_certified"] and found["enough_certified"]
 
 
 def test_hyper_reduction(tmp_path):
