@@ -130,7 +130,7 @@ class Walk:
             rom, mu = self._offline(fom, sampler, reductor)
             offline = self._offline_summary(rom, sampler, time.process_time() - cpu, time.perf_counter() - started)
             offline |= self._interpolation(rom, fom, sampler)
-            validation = self._validate(rom, fom)
+            validation = self._validate(rom, fom, mu)
             rom.save(self.folder / MODEL)
             history = self._history(sampler, rom, fom, validation)
             values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._store, mu, self._runner)
@@ -258,13 +258,16 @@ class Walk:
 
     # -- after the loop ------------------------------------------------------------------------------------------
 
-    def _validate(self, rom: ReducedModel, fom: Any) -> Validation | None:
+    def _validate(self, rom: ReducedModel, fom: Any, known: np.ndarray) -> Validation | None:
+        """Compare with the truth at independent parameters; `known` (k, p) are those that the model was made from."""
         mu = self.study.validation_parameters()
         if not len(mu):
             return None
         self.watcher.stage("validation", len(mu))
         self._status["done"] = 0
         solved = ~self._solve_missing(mu)
+        fresh = np.flatnonzero(solved & ~(mu[:, None] == known).all(axis=2).any(axis=1))
+        solved[fresh] = ~self._set_aside(known, mu[fresh])
         with self._timed("validation"):
             result = validate(rom, fom, self._store, mu[solved], self._runner) if solved.any() else None
         if result is None and solved.any():

@@ -15,6 +15,7 @@ _SIZE = np.log(4.0)  # tolerated change of size between neighbours, where the fa
 _EXCESS = np.log(4.0)  # tolerated distance from the neighbours' span, against what is usual
 _SPREADS = 4.0  # spreads of the family (1.48 MAD) that are tolerated beyond its median
 _OUTSIDE = 0.25  # part of a state outside its neighbours' span below which there is no doubt
+_NEGLIGIBLE = np.log(0.01)  # parts of a state outside its neighbours' span that are as good as none
 _SPIKE = 3.0
 _FLOOR = 1e-13
 
@@ -65,7 +66,8 @@ def doubts(mu: NDArray[np.float64], features: list[Features]) -> Iterator[Doubt]
     * size: |l_i - median of l over N(i)| for each of the logarithms l of `sizes`, at most that from a fit in mu and
       log mu; d = exp(excess over max(log 4, usual)).
     * span: rho_i = |u_i - P_N(i) u_i| / |u_i| for m = 2 and 2 p + 2; log rho_i against a line in the logarithm of the
-      distance of N(i), by the median of slopes (Theil and Sen); d = exp(excess), at most (rho_i / 0.25)^4.
+      distance of N(i), by the median of slopes (Theil and Sen), both from log 0.01 upwards; d = exp(excess), at most
+      (rho_i / 0.25)^4.
     * spike: :func:`time_spike` / 3.
     """
     finite = np.array([one.finite for one in features], dtype=bool)
@@ -157,7 +159,9 @@ def _span_doubt(sketches: NDArray[np.float64], distances: NDArray[np.float64], n
     slope = float(np.clip(np.median((logs[second] - logs[first])[far] / steps[far]), 0.0, 4.0)) if far.any() else 0.0
     rests = logs - slope * away
     middle = float(np.median(rests))
-    excess = rests - middle - max(_EXCESS, _usual(rests) - middle)
+    # What varies between 1e-6 and 1e-3 varies by little: only from _NEGLIGIBLE on does a family's spread count.
+    gaps = np.maximum(logs, _NEGLIGIBLE) - np.maximum(middle + slope * away, _NEGLIGIBLE)
+    excess = gaps - max(_EXCESS, _usual(gaps))
     values = np.minimum(np.exp(np.minimum(excess, 700.0)), (outside / _OUTSIDE) ** 4)
     return values, lambda index: (f"{outside[index]:.0%} of it are outside the span of its {near.shape[1]} neighbours, "
                                   f"where {np.exp(middle + slope * away[index]):.2g} of a snapshot are usual")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import romflow
-from romflow.core.errors import NotSupported
+from romflow.core.errors import ConfigError, NotSupported
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.gallery.thermal_block import ThermalBlock
 from romflow.linalg.inner_product import InnerProduct
@@ -91,6 +91,17 @@ def test_a_fixed_design_is_compressed_to_the_tolerance(store, must_fail):
     assert rom.metadata["projection_error"] == pytest.approx(np.sqrt(left), rel=1e-3)
 
 
+@pytest.mark.parametrize(("tolerance", "compression", "route"), [
+    (1e-3, "auto", "gram"), (0.0, "auto", "two-pass"), (1e-3, "hapod", "hapod"), (1e-3, "randomised", "randomised")])
+def test_a_fixed_design_is_compressed_by_the_route_asked_for(store, tolerance, compression, route):
+    rom = PodGreedy(tolerance=tolerance, max_size=12, compression=compression).reduce(FOM, store, MU)
+    assert rom.metadata["compression"]["route"] == route
+    plain = PodGreedy(tolerance=1e-3, max_size=12, compression="two-pass").reduce(FOM, store, MU)
+    np.testing.assert_allclose(rom.metadata["singular_values"][:3], plain.metadata["singular_values"][:3], rtol=1e-6)
+    with pytest.raises(ConfigError, match="Did you mean 'hapod'"):
+        PodGreedy(compression="hapodd")
+
+
 def test_what_it_cannot_reduce_it_refuses_with_what_to_use():
     steady = ThermalBlock(SPACE, [2, 2], 4)
     with pytest.raises(NotSupported, match=r"\[time\]"):
@@ -105,11 +116,25 @@ def test_a_study_gives_a_bounded_model(tmp_path):
         "time": {"end": 1.0, "steps": 6}, "parameters": {"conductivity": {"low": 0.1, "high": 1.0, "size": 4}},
         "sampling": {"method": "greedy", "pool": 20, "seed": 1, "criterion": "relative"},
         "reduction": {"method": "pod-greedy", "tolerance": 5e-2, "max_size": 20},
-        "validation": {"size": 5, "seed": 3}, "cluster": {"kind": "serial"}})
+        "validation": {"size": 5, "seed": 3}, "cluster": {"kind": "serial"},
+        "export": [{"format": "npz"}, {"format": "vtu", "times": True}]})
     result = study.run(tmp_path / "run")
     found = result.summary["validation"]
     assert found["error_kind"] == "bound" and found["norm"] == "L2(0,T; H1_0 semi-norm)"
     assert found["min_effectivity"] >= 1.0
     assert result.summary["offline"]["training_error"] <= 5e-2
+    assert {"heat_evaluate.py", "heat.pvd", "heat_6.vtu"} <= {file.name for file in (tmp_path / "run").iterdir()}
     again = romflow.load(tmp_path / "run" / "model.h5")
     np.testing.assert_array_equal(again.solve(MU).error, result.rom.solve(MU).error)
+
+
+def test_a_file_that_cannot_be_written_does_not_end_the_run(tmp_path):
+    study = romflow.Study.from_dict({
+        "study": {"name": "heat"}, "model": {"kind": "thermal-block", "blocks": [2, 1], "cells": 4},
+        "time": {"end": 1.0, "steps": 3, "scheme": "bdf2"}, "sampling": {"method": "sobol", "size": 3},
+        "parameters": {"conductivity": {"low": 0.1, "high": 1.0, "size": 2}},
+        "reduction": {"method": "pod-greedy", "tolerance": 5e-2}, "cluster": {"kind": "serial"},
+        "export": [{"format": "npz"}, {"format": "csv", "samples": 3}]})
+    study.run(tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").exists() and (tmp_path / "run" / "heat.csv").exists()
+    assert "not written: heat.npz, because" in (tmp_path / "run" / "run.log").read_text()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import romflow
 from romflow.core.errors import InputError, StoreError
 from romflow.core.snapshot import Snapshot
 from romflow.reduction.veracity import VeracityCheck
@@ -204,3 +205,44 @@ def test_steps_pulses_and_waves_are_no_spikes(signal, must_fail):
         wrong[:, 9] += 10.0 * np.max(np.abs(U))
         if signal != "unstable":
             must_fail(lambda states, times=times: check(times, states), wrong)
+
+
+def test_noise_is_found_where_the_family_is_smooth(tmp_path):
+    """Neighbours that tell a snapshot to 1e-6 or to 1e-3 tell it alike: their spread is no excuse for noise."""
+    mu = np.linspace(0.1, 1.0, 24)[:, None]
+    U = np.sin(3.0 * X * mu[:, 0]) / mu[:, 0]
+    U[:, 7] = noise(U[:, 7])
+    found = VeracityCheck(stored(tmp_path, mu, U)).scores(mu)
+    assert np.flatnonzero(found.scores < LIMIT).tolist() == [7] and "outside the span" in found.reasons[7]
+
+
+DOUBTFUL = '''\
+import numpy as np
+
+
+class Line:
+    """1 / (a + x) with a thousandfold answer where a is in (1.45, 1.455)."""
+
+    n = 40
+
+    def __init__(self, parameters):
+        self.parameters, self.spec = parameters, {}
+
+    def solve(self, mu):
+        return (1000.0 if 1.45 < mu[0] < 1.455 else 1.0) / (mu[0] + np.linspace(0.0, 1.0, self.n))
+'''
+
+
+def test_doubtful_validation_snapshots_are_no_truth(tmp_path):
+    (tmp_path / "line.py").write_text(DOUBTFUL)
+    (tmp_path / "mu.csv").write_text("a\n" + "\n".join(f"{a:.3f}" for a in np.linspace(1.0, 1.4, 12)) + "\n2.0\n1.6\n")
+    study = romflow.Study.from_dict({
+        "study": {"name": "line"}, "model": {"kind": "line.py:Line"}, "parameters": {"a": {"low": 1.0, "high": 2.0}},
+        "sampling": {"method": "file", "path": "mu.csv"}, "reduction": {"method": "pod-regression"},
+        "validation": {"size": 30}, "failures": {"veracity": 0.2, "max_failed_share": 0.5},
+        "cluster": {"kind": "serial"}}, tmp_path)
+    validation = study.validation_parameters()[:, 0]
+    wrong = int(np.sum((validation > 1.45) & (validation < 1.455)))
+    summary = study.run(tmp_path / "run").summary
+    assert wrong == 1 and summary["offline"]["snapshots_failed"] == wrong
+    assert summary["validation"]["size"] == 30 - wrong and summary["validation"]["max_relative_error"] < 0.1
