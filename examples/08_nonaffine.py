@@ -2,8 +2,8 @@
 
     python examples/08_nonaffine.py
 
-romflow interpolates the coefficient by itself, and the error bound counts what that leaves: with too few terms the bound
-is large, not the answer silently wrong.
+romflow interpolates the coefficient by itself, and the error bound counts what that leaves: with too few terms the
+bound is large, not the answer silently wrong.
 """
 
 import tempfile
