@@ -17,7 +17,6 @@ from typing import Protocol
 import numpy as np
 import scipy.linalg as sl
 
-from romflow.core.errors import InputError
 from romflow.linalg.interpolation.eim import empirical_interpolation
 
 
@@ -86,6 +85,19 @@ class GramResidual:
 
 # The fewest pairs are kept whose error is at most so many times the smallest.
 _FEWEST = 4.0
+# Products a training parameter among which pairs are chosen; independent functions a training parameter from which on
+# the training may not have seen them all.
+_PAIRS, _RESOLVED = 5, 0.8
+_NUMBERS = 50_000_000
+
+
+def _pairs(size: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """I <= J of the products: all, or those with I = J and `most` others drawn at random, always the same."""
+    if size * (size + 1) // 2 <= most + size:
+        return np.triu_indices(size)
+    drawn = np.random.default_rng(0).integers(0, size, (2, most))
+    pairs = np.unique(np.sort(np.hstack([drawn, np.tile(np.arange(size), (2, 1))]), axis=0), axis=1)
+    return pairs[0], pairs[1]
 
 
 @dataclass(frozen=True)
@@ -126,20 +138,16 @@ class EimResidual:
         """Choose interpolation pairs on training coefficients theta_a (k, Q), theta_f (k, Qf), x (r, k).
 
         The greedy goes on to rounding or `max_points`; then the fewest pairs are kept whose error of E^2 on the
-        training set is at most 4 times the smallest. Cost: 2 M k d flops and M k numbers for M products.
-
-        Raises
-        ------
-        InputError
-            More than 2e8 products.
+        training set is at most 4 times the smallest. Where the family has nearly as many independent functions as
+        there are training parameters, these say nothing about others: then a third of them is kept apart, the error
+        is that at them, and as many pairs are kept as make it smallest. Of many products 5 a training parameter are
+        drawn, which span as many functions.
+        Cost: 2 M k d flops and M k numbers for M products.
         """
         c = residual_coefficients(theta_a, theta_f, x)
-        k, size = c.shape
-        if size * (size + 1) // 2 * k > 2e8:
-            raise InputError(f"estimator = \"eim\" would tabulate {size * (size + 1) // 2} products for {k} training "
-                             "parameters; use estimator = \"orthonormal\", or a smaller basis or pool")
+        k = len(c)
         squares = np.sum((c @ T.T) ** 2, axis=1)
-        first, second = np.triu_indices(size)
+        first, second = _pairs(c.shape[1], min(_PAIRS * k, _NUMBERS // k))
         largest = np.abs(c).max(axis=0, initial=0.0)
         weights = np.zeros(first.size + 1)
         np.divide(1.0, largest[first] * largest[second], out=weights[:-1], where=(largest > 0.0)[first]
@@ -148,14 +156,19 @@ class EimResidual:
         np.multiply(c.T[first], c.T[second], out=family[:-1])
         family[-1] = squares
         found = empirical_interpolation(family, max_terms=max_points, weights=weights)
+        exact = found.stopped == "rounding" and found.size <= _RESOLVED * k
+        fewest, tried = _FEWEST, np.ones(k, dtype=bool)
+        if found.size > _RESOLVED * k and k > 2:
+            fewest, tried = 1.0, np.arange(k) % 3 == 1
+            found = empirical_interpolation(np.ascontiguousarray(family[:, ~tried]), max_terms=max_points,
+                                            weights=weights)
         values = found.basis[-1]
-        error = np.abs(np.cumsum(values[:, None] * found.coefficients(family[found.points]), axis=0) - squares)
-        error = error.max(axis=1, initial=0.0)
-        size = int(np.argmax(error <= _FEWEST * error.min(initial=np.inf))) + 1 if found.size else 0
+        phi = found.coefficients(family[found.points][:, tried])
+        error = np.abs(np.cumsum(values[:, None] * phi, axis=0) - squares[tried]).max(axis=1, initial=0.0)
+        size = int(np.argmax(error <= fewest * error.min(initial=np.inf))) + 1 if found.size else 0
         small = found.truncate(size)
         pairs = np.stack([first[small.points], second[small.points]], axis=1)
-        return cls(pairs, small.B, values[:size], training, found.stopped == "rounding",
-                   float(error[size - 1]) if size else 0.0)
+        return cls(pairs, small.B, values[:size], training, exact, float(error[size - 1]) if size else 0.0)
 
     def norm(self, theta_a: np.ndarray, theta_f: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Residual dual norms (b,)."""

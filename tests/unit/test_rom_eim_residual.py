@@ -5,12 +5,14 @@ parameters, the interpolated form follows the accurate norm (of an orthonormal b
 tenth down to 2.4e-10 ||f|| with at most .3 of the terms (Casenave, Ern and Lelievre 2014, section 4).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from romflow.core.errors import InputError
 from romflow.fom.affine import AffineModel, AffineOperator, AffineVector
+from romflow.fom.gallery.nonaffine import Nonaffine
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.interpolation.eim import empirical_interpolation
 from romflow.parameters.distributions import LogUniform, Uniform
@@ -148,8 +150,28 @@ def test_arrays_give_the_same_norms_back_and_truncation_chooses_again(gaussian):
     assert eim.truncate(0).solve(TEST[:2]).error == pytest.approx(gaussian.truncate(0).solve(TEST[:2]).error)
 
 
-def test_a_table_that_is_too_large_is_refused_before_it_is_made():
-    x, ones = np.ones((300, 5000)), np.ones((5000, 1))
-    with pytest.raises(InputError, match="orthonormal"):
-        EimResidual.build(np.ones((2, 301)), ones, ones, x, ones)
+def test_a_large_table_is_sampled():
+    rng = np.random.default_rng(0)
+    theta, x = rng.random((2000, 1)), rng.random((300, 2000))
+    found = EimResidual.build(rng.random((2, 301)), theta, theta, x, theta, max_points=5)
+    assert len(found.pairs) <= 5 and not found.exact
     assert GramResidual(np.eye(1)).exact
+
+
+def test_where_the_training_is_too_small_the_estimate_is_no_bound_and_stays_large(must_fail):
+    """Three parameters and 25 terms: more independent products than training parameters, which then prove nothing."""
+    space = ParameterSpace([Parameter("a", Uniform(0.2, 0.8)), Parameter("s", Uniform(0.5, 3.0)),
+                            Parameter("k", Uniform(0.0, 1.0))])
+    fom = Nonaffine(space, "1 + s * exp(-10 * ((x - a)**2 + (y - k)**2))", cells=8, tolerance=1e-4)
+    rng = np.random.default_rng(0)
+    rom = ReducedBasisReductor().reduce(fom, MemoryStore(fom), space.sample(12, rng))
+    training, test = space.sample(120, rng), space.sample(200, rng)
+    eim, reference = rom.with_estimator("eim", training).residual, norms(rom, rom.residual, test)
+    assert not eim.exact
+
+    def check(values):
+        assert (values > 0.5 * reference).all() and np.median(values / reference) < 20.0
+
+    check(norms(rom, eim, test))
+    # Every training parameter is interpolated: its own error says that nothing is left.
+    must_fail(check, norms(rom, replace(eim, floor=0.0), test))
