@@ -67,8 +67,10 @@ def largest_gaps(field: ParametricField, points: np.ndarray, mu: np.ndarray, fun
 def _largest(blocks: Iterator[tuple[slice, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
     best, where = np.full(k, -np.inf), np.zeros(k, dtype=int)
     for rows, values in blocks:
-        at = values.argmax(axis=0)
-        found = values[at, np.arange(k)]
+        found = values.max(axis=0)
         better = found > best
-        best[better], where[better] = found[better], at[better] + rows.start
+        best[better] = found[better]
+        # Quicker than argmax along the strided axis; of equal entries the first one stays.
+        at, columns = np.nonzero((values == found) & better)
+        where[columns[::-1]] = rows.start + at[::-1]
     return best, where
