@@ -112,6 +112,17 @@ def test_steps_that_are_too_long_are_a_record_that_names_the_time():
     assert 0.0 < error.value.report["time"] <= 300.0
 
 
+@pytest.mark.parametrize(("steps", "torus"), [(1, True), (4, True), (8, True), (4, False)])
+def test_steps_that_are_too_long_to_be_stable_are_a_record_before_they_overflow(steps, torus):
+    time = GRID | {"steps": steps, "end": 0.6}
+    with pytest.raises(SolveFailed, match="unstable") as error:
+        moving(time=time, cells=[48, 24], torus=torus).solve(np.array([2.0]))
+    assert 0.0 < error.value.report["time"] <= 0.6
+    # Implicit steps of the same length are stable, and so are more explicit ones.
+    for good in ({"scheme": "implicit-euler"}, {"steps": 120}):
+        assert np.abs(moving(time=time | good, cells=[48, 24], torus=torus).solve(np.array([2.0])).state).max() <= 1.001
+
+
 @pytest.mark.parametrize(("options", "words"), [
     ({"velocity": [1.0]}, "velocity"), ({"velocity": [1.0, np.inf]}, "velocity"), ({"exponent": 0.5}, "exponent"),
     ({"exponent": "exponent - 1"}, "exponent"), ({"viscosity": -1.0}, "viscosity"), ({"torus": 1}, "torus"),

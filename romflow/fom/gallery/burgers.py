@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import ConfigError, NotSupported
+from romflow.core.errors import ConfigError, NotSupported, SolveFailed
 from romflow.core.mesh import Mesh
 from romflow.core.names import shown
 from romflow.core.snapshot import Snapshot
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.evolution.model import EvolutionModel
+from romflow.fom.evolution.system import TimeSystem
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.gallery.grids import counts
 from romflow.fom.gallery.rules import number, values_on
@@ -23,6 +24,8 @@ from romflow.parameters.point_function import PointFunction
 from romflow.parameters.space import ParameterSpace
 
 SIDES = (2.0, 1.0)
+# Share of the range of the initial values by which explicit steps may leave it.
+_SLACK, _ROUNDING = 1e-2, 1e-9
 #: Name of an initial state -> its text, and the value that flows in where the boundaries are open.
 INITIAL = {"sin": ("0.5 * (sin(2 * pi * x) * sin(2 * pi * y) + 1)", 0.5),
            "bump": ("(1 + sign(x - 0.5)) * (1 + sign(1 - x)) / 4", 0.0)}
@@ -90,12 +93,14 @@ class Burgers:
         _check_range("viscosity", viscosity, parameters, 0.0)
         text, enters = INITIAL.get(initial, (initial, 0.0))
         if torus and inflow is not None:
-            raise ConfigError(f"inflow = {shown(inflow)} with torus = true, which has no boundary where something could "
-                              "flow in; leave inflow out, or set torus = false")
+            raise ConfigError(f"inflow = {shown(inflow)} with torus = true, which has no boundary where something "
+                              "could flow in; leave inflow out, or set torus = false")
         enters = enters if inflow is None else number("inflow", inflow)
         self._grid = _Grid(shape, torus)
         start = self._grid.means(Theta([text], ["x", "y"]))
         parts = 1 if min(float(start.min()), 0.0 if torus else enters) >= 0.0 else 2
+        values = start if torus else np.append(start, enters)
+        self._range = float(values.min()), float(values.max())
 
         self.parameters, self.n = parameters, self._grid.n
         self.spec: dict[str, Any] = {
@@ -113,14 +118,35 @@ class Burgers:
         """The model on a grid of times; ConfigError for a load, for there is none to multiply."""
         if time.load.strip() not in ("1", "1.0"):
             raise ConfigError(f"[time] load = {shown(time.load)}; burgers has no load: leave it out")
-        return EvolutionModel(self.parameters, self.mass, self.operator, self.rhs, self.inner_product, time,
-                              nonlinear=self.nonlinear, initial=self.initial, outputs=self.outputs, spec=self.spec,
-                              norm=self.norm, stability=self.stability, mesh=self.mesh)
+        model = _Monotone(self.parameters, self.mass, self.operator, self.rhs, self.inner_product, time,
+                          nonlinear=self.nonlinear, initial=self.initial, outputs=self.outputs, spec=self.spec,
+                          norm=self.norm, stability=self.stability, mesh=self.mesh)
+        model.range = self._range
+        return model
 
     def solve(self, mu: np.ndarray) -> Snapshot:
         """Raise NotSupported: there is no steady state."""
         raise NotSupported("burgers moves in time and has no steady state; add the table [time] with end and steps, or "
                            "call evolving(TimeGrid(...))")
+
+
+class _Monotone(EvolutionModel):
+    """Explicit steps that are short enough make no value outside the `range` of those that are there at first."""
+
+    range = (-np.inf, np.inf)
+
+    def _watched(self, steps: Iterator[Any], system: TimeSystem) -> Iterator[Any]:
+        low, high = self.range
+        slack = _SLACK * (high - low) + _ROUNDING * max(abs(low), abs(high))
+        watch = self.time.scheme == "explicit-euler" and self.time.tolerance is None
+        for step in super()._watched(steps, system):
+            if watch and not (low - slack <= step.state.min() and step.state.max() <= high + slack):
+                found = f"{step.state.min():.4g} to {step.state.max():.4g}"
+                raise SolveFailed(f"values from {found} at t = {step.time:.6g}, where those at first are from {low:.4g} "
+                                  f"to {high:.4g}: explicit steps of this length are unstable; take more steps, an "
+                                  "implicit scheme or step control",
+                                  {"time": step.time})
+            yield step
 
 
 class _Grid:
