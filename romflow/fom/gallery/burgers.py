@@ -142,8 +142,8 @@ class _Monotone(EvolutionModel):
         for step in super()._watched(steps, system):
             if watch and not (low - slack <= step.state.min() and step.state.max() <= high + slack):
                 found = f"{step.state.min():.4g} to {step.state.max():.4g}"
-                raise SolveFailed(f"values from {found} at t = {step.time:.6g}, where those at first are from {low:.4g} "
-                                  f"to {high:.4g}: explicit steps of this length are unstable; take more steps, an "
+                raise SolveFailed(f"values from {found} at t = {step.time:.6g}, and at first from {low:.4g} to "
+                                  f"{high:.4g}: explicit steps of this length are unstable; take more steps, an "
                                   "implicit scheme or step control",
                                   {"time": step.time})
             yield step
