@@ -6,7 +6,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "
     os.environ[variable] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -41,3 +41,11 @@ def must_fail() -> Callable[..., None]:
 def repository() -> Path:
     """The folder of setup.cfg."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def without_report() -> Iterator[None]:
+    """Runs in this process write no page: its pictures take longer than a small study, and have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("romflow.walk.write_report", lambda path, data: None)
+        yield

@@ -10,6 +10,8 @@ from romflow.reduction.veracity import VeracityCheck
 from romflow.reduction.veracity_doubts import time_spike
 from romflow.store.snapshots import SnapshotStore
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 X = np.linspace(0.0, 1.0, 700)[:, None]
 LIMIT = 0.2
 

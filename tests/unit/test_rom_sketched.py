@@ -13,6 +13,8 @@ from romflow.reduction.residual_columns import Sketch, SketchedColumns
 from romflow.rom.sketched_residual import residual_epsilon, residual_rows
 from tests.problems import MemoryStore, advection, reaction_diffusion
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 SNAPSHOTS = np.array([[1.0], [10.0], [4.0], [2.0], [7.0]])
 KINDS = ["sparse-sign", "gaussian", "srht"]
 

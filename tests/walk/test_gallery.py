@@ -4,6 +4,8 @@ import pytest
 
 import romflow
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 WIND = {"diffusion": {"distribution": "log-uniform", "low": 0.05, "high": 1.0}, "angle": {"low": 0.0, "high": 3.0}}
 LAYERS = {"modulus": {"low": 1.0, "high": 10.0, "size": 2}}
 CASES = [

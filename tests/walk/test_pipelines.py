@@ -10,6 +10,8 @@ import pytest
 
 import romflow
 
+pytestmark = pytest.mark.usefixtures("without_report")
+
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 
 
