@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from romflow.store.seal import Damaged
 from romflow.store.snapshot_file import signature
@@ -48,8 +48,13 @@ class TrajectoryFiles:
     The token is one for each writer, so that a solve which is repeated does not touch the pieces of the first.
     """
 
-    def __init__(self) -> None:
-        self._signatures: dict[tuple[Path, str], tuple[int, ...]] = {}
+    #: Of pieces that this process has checked or written itself; any change to a file changes its signature.
+    _signatures: ClassVar[dict[tuple[Path, str], tuple[int, ...]]] = {}
+
+    def written(self, place: Path, digest: str) -> None:
+        """Take a piece that was just written from memory as checked."""
+        with contextlib.suppress(OSError):
+            self._signatures[place.resolve(), digest] = signature(place.stat())
 
     def check(self, file: Path, entries: Iterable[Mapping[str, Any]]) -> None:
         """Check pieces: in full once a process, then for changes.
@@ -61,7 +66,7 @@ class TrajectoryFiles:
         """
         for entry in entries:
             place = pieces_folder(file) / str(entry["file"])
-            known = self._signatures.get((place, entry["sha256"]))
+            known = self._signatures.get((place.resolve(), entry["sha256"]))
             try:
                 if known is not None and signature(place.stat()) == known:
                     continue
@@ -72,7 +77,7 @@ class TrajectoryFiles:
                 raise Damaged(f"of its piece {place.name}: {error}") from None
             if header.digest != entry["sha256"]:
                 raise Damaged(f"its piece {place.name} belongs to another solve")
-            self._signatures[place, entry["sha256"]] = header.signature
+            self._signatures[place.resolve(), entry["sha256"]] = header.signature
 
     def chain(self, file: Path, fingerprint: str, key: str) -> tuple[list[PieceHeader], list[tuple[Path, str]]]:
         """The pieces of the solve that has come farthest, in order, and those that do not hold with the reason."""

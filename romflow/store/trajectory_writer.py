@@ -174,7 +174,9 @@ class TrajectoryWriter:
         name = f"piece-{len(self._entries):04d}.{self._token}.h5"
         make_folder(folder)
         write_atomic(folder / name, image)
-        self._entries.append(_entry(name, image_digest(image), start, stop))
+        digest = image_digest(image)
+        self._files.trajectories.written(folder / name, digest)
+        self._entries.append(_entry(name, digest, start, stop))
         self._gathered, self._bytes, self._gathered_seconds, self._written = [], 0, 0.0, time.monotonic()
 
     def finish(self, outputs: ArrayLike | None = None, info: Mapping[str, Any] | None = None) -> str:

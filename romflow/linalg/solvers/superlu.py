@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +20,15 @@ from romflow.linalg.solvers.protocol import Kind
 # One column a panel: on nested-dissection orderings SuperLU's wider panels cost more than they bring.
 PANEL = {"relax": 2, "panel_size": 1}
 _FLAT, _WIDE = 2.5, 8
+# Orderings that are kept: stiffness, mass and product of one mesh have one pattern.
+_KEPT = 4
+
+_orderings: OrderedDict[bytes, np.ndarray] = OrderedDict()
+_lock = threading.Lock()
 
 
 def nested_dissection(A: sp.csc_array) -> np.ndarray:
-    """Fill-reducing ordering of the pattern of A + A^T (METIS nested dissection).
+    """Fill-reducing ordering of the pattern of A + A^T (METIS nested dissection); the last ones are kept.
 
     Parameters
     ----------
@@ -31,6 +39,21 @@ def nested_dissection(A: sp.csc_array) -> np.ndarray:
     (n,) int
         ``order`` such that ``A[order][:, order]`` has little fill.
     """
+    key = hashlib.sha256(A.indptr.tobytes() + A.indices.tobytes()).digest()
+    with _lock:
+        if key in _orderings:
+            _orderings.move_to_end(key)
+            return _orderings[key]
+    order = _dissected(A)
+    order.flags.writeable = False
+    with _lock:
+        _orderings[key] = order
+        while len(_orderings) > _KEPT:
+            _orderings.popitem(last=False)
+    return order
+
+
+def _dissected(A: sp.csc_array) -> np.ndarray:
     import pymetis
 
     pattern = sp.csr_array((np.ones(A.nnz, dtype=np.int8), A.indices, A.indptr), shape=A.shape)
@@ -43,7 +66,7 @@ def nested_dissection(A: sp.csc_array) -> np.ndarray:
         return np.arange(A.shape[0])
     graph.sort_indices()
     order, _ = pymetis.nested_dissection(pymetis.CSRAdjacency(graph.indptr, graph.indices))
-    return np.asarray(order)
+    return np.array(order)
 
 
 class SuperLUFactor:
