@@ -292,7 +292,7 @@ class Walk:
         """How coefficients were interpolated, and a hint where this is what keeps the model from its tolerance."""
         history = getattr(sampler, "history", [])
         worst = np.array([history[-1]["mu"]]) if history else self.study.validation_parameters()
-        found = interpolation_summary(fom)
+        found = interpolation_summary(fom, rom)
         hint = interpolation_hint(rom, fom, worst, self.study.config.reduction.tolerance)
         if hint is not None:
             self._note(hint)

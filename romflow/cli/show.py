@@ -84,6 +84,7 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
     rows = [("snapshots", f"{offline['snapshots_solved']} solved, {offline['snapshots_reused']} taken from the store, "
                           f"{offline['snapshots_failed']} failed"),
             *_solver_rows(offline.get("solver", [])), *_interpolation_rows(offline.get("interpolation", {})),
+            *_hyper_rows(offline.get("hyper_reduction")), *_window_rows(offline.get("windows")),
             ("reduced model", f"size {offline['basis_size']}, training error {_number(offline['training_error'])} "
                               f"(tolerance {_number(offline['tolerance'])})")]
     if validation["max_relative_error"] is not None:
@@ -111,6 +112,21 @@ def _interpolation_rows(coefficients: dict[str, dict[str, Any]]) -> list[tuple[s
         return []
     return [("interpolation", "; ".join(f"{name} {about['terms']} terms, off by {about['unseen_error']:.2g}"
                                         for name, about in coefficients.items()))]
+
+
+def _hyper_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not found:
+        return []
+    return [("nonlinear term", f"{found['points']} rows by {found['interpolation']}, off by "
+                               f"{found['interpolation_error']:.2g}; {found['evaluation_points']:,} of "
+                               f"{found['evaluation_points_of_the_model']:,} points")]
+
+
+def _window_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not found:
+        return []
+    ends = ", ".join(f"{t:.3g}" for t in found["times"])
+    return [("time windows", f"{len(found['sizes'])} with at most {max(found['sizes'])} vectors, ending at t = {ends}")]
 
 
 def _number(value: float | None) -> str:

@@ -16,11 +16,16 @@ _RULES = 0.5
 _TOO_FEW = 10.0
 
 
-def interpolation_summary(fom: Any) -> dict[str, Any]:
-    """A part of "offline" in summary.json: how each coefficient was interpolated; empty for models that need none."""
-    facts = getattr(fom, "interpolation_facts", None)
+def interpolation_summary(fom: Any, rom: ReducedModel) -> dict[str, Any]:
+    """Parts of "offline" in summary.json: how coefficients and nonlinear terms were interpolated, and the time windows.
+
+    "interpolation" has each coefficient, "hyper_reduction" the rows and points of the nonlinear term, "windows" the
+    local bases; a part is missing where the model has none.
+    """
+    facts = getattr(getattr(fom, "nonaffine", None) or fom, "interpolation_facts", None)
     found = {} if facts is None else facts()
-    return {"interpolation": found} if found else {}
+    parts = {"interpolation": found} if found else {}
+    return parts | {name: rom.metadata[name] for name in ("hyper_reduction", "windows") if name in rom.metadata}
 
 
 def interpolation_hint(rom: ReducedModel, fom: Any, mu: np.ndarray, tolerance: float) -> str | None:
@@ -36,7 +41,7 @@ def interpolation_hint(rom: ReducedModel, fom: Any, mu: np.ndarray, tolerance: f
     share = 100.0 * left[worst] / answer.error[worst]
     return (f"the interpolation of the coefficients makes {share:.0f} % of the error {rom.error_kind} "
             f"{relative[worst]:.2g}, which more snapshots do not lower to the tolerance {tolerance:g}: "
-            f"{_advice(interpolation_summary(fom).get('interpolation', {}))}")
+            f"{_advice(interpolation_summary(fom, rom).get('interpolation', {}))}")
 
 
 def _advice(facts: dict[str, dict[str, Any]]) -> str:

@@ -189,8 +189,8 @@ def collateral_of(source: SnapshotSource, kind: str, tolerance: float, points: i
     found = pod(source, InnerProduct(None), _RANK if points else max(tolerance, _RANK), max_size=wanted)
     modes = found.basis.shape[1]
     if not modes:
-        raise InputError("the nonlinear term vanishes on all snapshots, so that the model is affine there; describe it as "
-                         "an affine model, or check the coefficients of its nonlinear part")
+        raise InputError("the nonlinear term vanishes on all snapshots, so that the model is affine there; describe it "
+                         "as an affine model, or check the coefficients of its nonlinear part")
     count = min(points or int(np.ceil(share * modes)), source.n)
     if wanted is not None and modes < wanted:
         count = int(np.ceil(share * modes))

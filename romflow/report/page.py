@@ -135,7 +135,7 @@ def _basis(data: ReportData, facts: Facts) -> Section:
             convergence.singular_value_decay(values, facts.size, facts.tolerance) if values is not None else None,
             convergence.error_against_size(data.history, facts.kind, facts.tolerance, facts.max_error),
         ),
-        tables=_present(tables.interpolation_table(data)),
+        tables=_present(tables.interpolation_table(data), tables.hyper_table(data)),
     )
 
 

@@ -269,6 +269,23 @@ def interpolation_table(data: ReportData) -> Table | None:
                  frozenset({1, 3, 4, 5}))
 
 
+def hyper_table(data: ReportData) -> Table | None:
+    """How a nonlinear term is evaluated, and the local bases of time windows; None where there is neither."""
+    offline = section(data, "offline")
+    found, windows = offline.get("hyper_reduction"), offline.get("windows")
+    rows: list[list[str | Block]] = []
+    if isinstance(found, Mapping) and found:
+        rows += [["rows of the nonlinear term", f"{number(found['points'])}, by {text(found['interpolation'])}"],
+                 ["points that they need", f"{number(found['evaluation_points'])} of "
+                                           f"{number(found['evaluation_points_of_the_model'])}"],
+                 ["relative error of its basis on the snapshots", number(found["interpolation_error"])],
+                 ["why so many", text(found["why"])]]
+    if isinstance(windows, Mapping) and windows:
+        rows += [["time windows end at", ", ".join(number(t) for t in windows["times"])],
+                 ["vectors in them", ", ".join(number(size) for size in windows["sizes"])]]
+    return Table(rows, title="What is evaluated online", wide=False) if rows else None
+
+
 def failure_table(failures: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table | None:
     """Failed solves: where, why, and the end of what the program wrote to its standard error."""
     rows: list[list[str | Block]] = []

@@ -148,8 +148,9 @@ class EvolutionReducedModel(BasisModel):
             X[:, :, part], squares[:, part], converged[part] = self._trajectories(mu[part])
         steps = np.diff(self.times)
         norm = np.sqrt(np.einsum("k,krb,krb->b", steps, X[1:], X[1:]))
-        if self.interpolation is not None:
-            squares = self._with_interpolation(mu, X, squares)
+        left = None if self.interpolation is None else self._interpolation_residual(mu, X)
+        if left is not None:
+            squares = (np.sqrt(squares) + left) ** 2
         found = self._errors(mu, X[0], squares)
         error = np.where(converged, found.total + _ROUNDING * norm, np.inf)
         series, series_error = self._outputs(mu, X, found)
@@ -157,7 +158,8 @@ class EvolutionReducedModel(BasisModel):
         series = np.where(converged, series, np.nan).reshape(o, K, b)
         return EvolutionAnswer(output=series[:, -1], error=error[-1], kind=self.error_kind, coefficients=X[-1],
                                norm=norm, output_error=series_error[:, -1], times=self.times, trajectory=X,
-                               series=series, error_series=error, series_error=series_error, converged=converged)
+                               series=series, error_series=error, series_error=series_error, converged=converged,
+                               interpolation_error=None if left is None else self._errors(mu, X[0], left**2).total[-1])
 
     def start(self, mu: np.ndarray) -> np.ndarray:
         """Coefficients (r, b) of the M-orthogonal projection of u0 at mu (b, p)."""
@@ -308,14 +310,13 @@ class EvolutionReducedModel(BasisModel):
                            for t, x in zip(self.times[1:].tolist(), X[1:], strict=True)])
         return residual_squares(self, system, self.times[1:], X[1:], slopes)
 
-    def _with_interpolation(self, mu: np.ndarray, X: np.ndarray, squares: np.ndarray) -> np.ndarray:
-        """Squared residual norms (K + 1, b) with what the interpolation of A and f leaves of the truth."""
+    def _interpolation_residual(self, mu: np.ndarray, X: np.ndarray) -> np.ndarray | None:
+        """What the interpolation of A and f leaves of the truth's residual, in its norm (K + 1, b) at most."""
         if self.interpolation is None or self.load is None:
-            return squares
+            return None
         norms = np.sqrt(np.einsum("krb,krb->kb", X, X))
         loads = np.abs([coefficients_at(self.load, mu, t)[:, 0] for t in self.times.tolist()])
-        left = loads * self.interpolation.of_rhs(mu) + norms * self.interpolation.of_operator(mu)
-        return np.asarray((np.sqrt(squares) + left) ** 2)
+        return np.asarray(loads * self.interpolation.of_rhs(mu) + norms * self.interpolation.of_operator(mu))
 
     def _padded(self, mu: np.ndarray) -> np.ndarray:
         """mu with the first time behind it where the initial state's coefficients have a column for it."""

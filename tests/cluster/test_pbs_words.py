@@ -53,6 +53,7 @@ def running(folder):
     return [number for number in numbers if not subprocess.run(["qstat", number], capture_output=True).returncode]
 
 
+@pytest.mark.long
 def test_a_deleted_job_is_replaced(tmp_path, pbs):
     study, first = ToyStudy(tmp_path, sleep=0.1), []
 

@@ -135,6 +135,7 @@ def test_a_cancelled_job_is_replaced_and_nothing_stored_is_lost(tmp_path):
     assert set(begun) == set(map(float, range(40))) and sum(begun.values()) <= 41
 
 
+@pytest.mark.long
 def test_jobs_near_their_wall_time_are_replaced_before(tmp_path, monkeypatch):
     monkeypatch.setattr(watch, "_LAST_MINUTE", 56.0)
     monkeypatch.setattr(watch, "_LAST_SHARE", 1.0)
@@ -146,6 +147,7 @@ def test_jobs_near_their_wall_time_are_replaced_before(tmp_path, monkeypatch):
     assert set(study.log().values()) == {1}
 
 
+@pytest.mark.long
 def test_jobs_come_and_go_with_the_work(tmp_path):
     study = ToyStudy(tmp_path, sleep=0.5)
     with DaskExecutor(config(min_workers=0, idle_time=1.0)) as executor:
@@ -230,6 +232,7 @@ TOY = """
 """
 
 
+@pytest.mark.long
 def test_a_submitted_study_goes_on_after_its_wall_time(tmp_path):
     shutil.copy(ROOT / "tests" / "toy_model.py", tmp_path)
     (tmp_path / "study.toml").write_text(textwrap.dedent(TOY) + 'kind = "slurm"\n', encoding="utf-8")

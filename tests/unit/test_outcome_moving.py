@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import romflow
+from romflow.cli.show import print_result
 from romflow.linalg.inner_product import InnerProduct
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.validation import validate
@@ -55,3 +56,21 @@ def test_the_scheme_is_compared_with_half_its_steps(case):
 def test_models_at_rest_have_none(case):
     fom, store, rom, _ = case
     assert worst_trajectory(rom, fom, store, None) is None
+
+
+def test_the_summary_tells_how_terms_and_windows_work(tmp_path, capsys):
+    study = romflow.Study.from_dict({
+        "study": {"name": "front"}, "model": {"kind": "burgers", "cells": [16, 8]},
+        "time": {"end": 0.2, "steps": 12, "scheme": "explicit-euler"},
+        "parameters": {"exponent": {"low": 1.0, "high": 2.0}}, "sampling": {"method": "grid", "per_axis": 3},
+        "reduction": {"method": "hyper-reduction", "tolerance": 1e-4, "points": 12, "windows": 2, "window_size": 4},
+        "cluster": {"kind": "serial"}})
+    result = study.run(tmp_path)
+    offline = result.summary["offline"]
+    assert offline["hyper_reduction"]["points"] == 12
+    assert offline["windows"]["sizes"] == [4, 4] and offline["windows"]["times"][-1] == pytest.approx(0.2)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "rows of the nonlinear term" in page and "time windows end at" in page
+    print_result(result.summary, tmp_path)
+    told = capsys.readouterr().out
+    assert "nonlinear term" in told and "2 with at most 4 vectors" in told

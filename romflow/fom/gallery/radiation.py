@@ -68,13 +68,13 @@ class Radiation(NonlinearModel):
     >>> model = Radiation(space, conductivity="20 * (1 - 0.0005 * u)", source="q", cells=4)
     >>> answer = model.solve(np.array([5e4]))
     >>> model.n, answer.info["newton"]["iterations"], answer.outputs.round(1)
-    (100, 5, array([477.4]))
+    (100, 5, array([412.5]))
     """
 
     def __init__(self, parameters: ParameterSpace, conductivity: str | float = 1.0, emissivity: str | float = 0.8,
                  environment: str | float = 293.15, source: str | float = 1e4,
-                 radiating: Sequence[str | int] = ("z = max",), cells: int | Sequence[int] = 12, element: str = "Q1",
-                 lengths: Sequence[float] | None = None, fixed: Sequence[str | int] = ("z = 0",),
+                 radiating: Sequence[str | int] = ("x = max", "z = max"), cells: int | Sequence[int] = 12,
+                 element: str = "Q1", lengths: Sequence[float] | None = None, fixed: Sequence[str | int] = ("z = 0",),
                  mesh: str | None = None, base: str | Path = ".") -> None:
         where = domain(cells, element, lengths, fixed, mesh, base, default=3)
         columns = parameters.columns
