@@ -261,3 +261,15 @@ def test_a_mesh_from_a_file_is_the_same_model(tmp_path):
     mu = SPACE.centre()
     assert np.abs(own.solve(mu).state - read.solve(mu).state).max() < 1e-13
     assert read.files == (tmp_path / "plate.vtu",)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"stability": "pointwis"}, "Did you mean 'pointwise'"),
+    ({"stability": "foo(k)"}, "stability = 'foo(k)' is no formula"),
+    ({"diffusion": "1 + foo(x)"}, "diffusion = '1 + foo(x)'"),
+    ({"source": "z + 1"}, "source = 'z + 1'"),
+])
+def test_wrong_texts_are_named_by_their_option(options, said):
+    with pytest.raises(ConfigError) as found:
+        Nonaffine(SPACE, **({"diffusion": "1"} | options), cells=4)
+    assert said in str(found.value)

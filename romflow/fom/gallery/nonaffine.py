@@ -13,6 +13,7 @@ from romflow.fom.gallery.grids import directions
 from romflow.fom.nonaffine.expansion import Wish
 from romflow.fom.nonaffine.model import NonaffineModel, fields_of
 from romflow.parameters.calculus import traced
+from romflow.parameters.expressions import Theta
 from romflow.parameters.fields import COORDINATES, ParametricField
 from romflow.parameters.space import ParameterSpace
 
@@ -105,7 +106,8 @@ class Nonaffine(NonaffineModel):
             parameters, place.mesh(), fields_of(texts, d, parameters.columns),
             {name: _weight(name, text, d, parameters.columns) for name, text in weights.items()},
             {"kind": "nonaffine", **place.spec, "outputs": weights, **texts},
-            Wish(tolerance, max_terms, training, bound == "points"), interpolate, _stability(stability), place.files)
+            Wish(tolerance, max_terms, training, bound == "points"), interpolate,
+            _stability(stability, parameters.columns), place.files)
 
 
 def _texts(given: Mapping[str, Any], d: int, columns: Sequence[str]) -> dict[str, list[str]]:
@@ -139,7 +141,13 @@ def _weight(name: str, text: str, d: int, columns: Sequence[str]) -> ParametricF
     return field
 
 
-def _stability(wish: str) -> dict[str, Any]:
-    if wish in ("pointwise", "scm", "inf-sup"):
+def _stability(wish: str, columns: Sequence[str]) -> dict[str, Any]:
+    known = ("pointwise", "scm", "inf-sup")
+    if wish in known:
         return {"kind": wish}
+    try:
+        Theta([wish], columns)
+    except ConfigError as error:
+        raise ConfigError(f"stability = {shown(wish)} is no formula of the parameters ({error}) and no kind of bound"
+                          f"{nearest(str(wish), known)}") from None
     return {"kind": "expression", "expression": wish}

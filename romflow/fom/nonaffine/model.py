@@ -327,4 +327,11 @@ def fields_of(texts: Mapping[str, Sequence[str | float]], dimension: int,
         if len(expressions) != needed:
             raise ConfigError(f"the {name} has {len(expressions)} components; the rule is {needed} in {dimension} "
                               "dimensions, one text each")
-    return {name: ParametricField(expressions, dimension, columns) for name, expressions in texts.items()}
+    return {name: _field(name, expressions, dimension, columns) for name, expressions in texts.items()}
+
+
+def _field(name: str, expressions: Sequence[str | float], dimension: int, columns: Sequence[str]) -> ParametricField:
+    try:
+        return ParametricField(expressions, dimension, columns)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("theta = ", f"{name} = ", 1)) from None
