@@ -252,7 +252,7 @@ def test_a_submitted_study_goes_on_after_its_wall_time(tmp_path):
 
 
 def test_workers_and_ranks_within_one_allocation(tmp_path):
-    ToyStudy(tmp_path)
+    ToyStudy(tmp_path, sleep=0.15)
     code = f"""
         import subprocess, sys
         sys.path.insert(0, {str(ROOT)!r})
@@ -261,13 +261,13 @@ def test_workers_and_ranks_within_one_allocation(tmp_path):
         from romflow.core.schema import ClusterConfig
         from romflow.tasks.executor import DaskExecutor
         with DaskExecutor(ClusterConfig(kind="allocation", workers=2)) as executor:
-            records = ToyStudy(Path({str(tmp_path)!r})).solve(executor, range(40))
+            records = ToyStudy(Path({str(tmp_path)!r}), sleep=0.15).solve(executor, range(40))
             print(len({{record.worker for record in records}}), {{record.status for record in records}})
     """
     answer = subprocess.run(["salloc", "--quiet", "--nodes=2", "--ntasks=2", sys.executable, "-c",
                              textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 0 and answer.stdout == "2 {'solved'}\n", answer.stderr
-    solved(ToyStudy(tmp_path), range(40))
+    solved(ToyStudy(tmp_path, sleep=0.15), range(40))
 
 
 def test_an_allocation_that_is_none_is_refused(tmp_path, monkeypatch):

@@ -363,6 +363,7 @@ def test_a_vector_field_on_a_body_is_shown_by_its_magnitude():
     assert right > left + 0.3  # clamped at the left end, deflected most at the right one
 
 
+@pytest.mark.long
 def test_large_meshes_give_small_pages(data):
     m = 700
     x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(0, 1, m + 1), np.linspace(0, 1, m + 1)))

@@ -78,7 +78,7 @@ def test_wrong_solver_sections_are_one_sentence(tmp_path, solver, words):
 @pytest.mark.parametrize("reduction", [
     '[reduction]\nestimator = "sketched"\nmethod = "pod-galerkin"\n',
     '[reduction]\nmethod = "sketched"\n',
-    '[reduction]\nmethod = "pod-galerkin"\ncompression = "hapod"\n',
+    pytest.param('[reduction]\nmethod = "pod-galerkin"\ncompression = "hapod"\n', marks=pytest.mark.long),
 ], ids=["estimator", "method", "hapod"])
 def test_sketches_and_compressions_walk_from_study_to_report(tmp_path, plain, reduction):
     _, summary = finished(study(tmp_path, 'method = "sweep"\n', reduction=reduction), tmp_path / "run")
