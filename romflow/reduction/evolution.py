@@ -109,7 +109,7 @@ class EvolutionProjection:
             output_gram=self._output_gram, output_mass_gram=self._output_mass_gram,
             factor=self._columns.residual().T, stability=self.stability, symmetric=self._symmetric,
             nonlinear=nonlinear, in_mass=self._in_mass, space_norm=self.product.name, mesh=fom.mesh,
-            interpolation=getattr(fom.nonaffine, "interpolation", None),
+            interpolation=getattr(getattr(fom, "nonaffine", None), "interpolation", None),
             load=Theta([time.load], (*fom.parameters.columns, "t")), metadata=metadata or {})
 
     @property
@@ -154,8 +154,9 @@ def evolution_stability(fom: Any, product: InnerProduct, seed: int = 0) -> Stabi
     symmetric = bool(operator.symmetric)
     stationary = SimpleNamespace(parameters=space, operator=operator, stability=wish, n=fom.n, symmetric=symmetric,
                                  inner_product=fom.inner_product)
-    if fom.nonaffine is not None:
-        stationary.interpolation, stationary.pointwise = fom.nonaffine.interpolation, fom.nonaffine.pointwise
+    nonaffine = getattr(fom, "nonaffine", None)
+    if nonaffine is not None:
+        stationary.interpolation, stationary.pointwise = nonaffine.interpolation, nonaffine.pointwise
     return stability_bound(stationary, product, seed)
 
 

@@ -70,7 +70,17 @@ def test_affine_coefficients_need_no_interpolation(tmp_path):
 def test_gradients_are_those_of_the_terms(tmp_path):
     fom, _, _, _ = case(tmp_path, max_terms=12)
     mu, h = np.array([0.45]), 1e-4
-    terms = fom.on(fom.time)
-    terms.nonaffine = None
+    terms = fom.nonaffine.interpolated().evolving(fom.time)
     reference = (terms.solve(mu + h).outputs - terms.solve(mu - h).outputs) / (2 * h)
     assert fom.sensitivity(mu)[:, 0] == pytest.approx(reference, rel=1e-5)
+
+
+def test_a_march_needs_no_interpolation(tmp_path, monkeypatch):
+    fom, _, mu, _ = case(tmp_path)
+    monkeypatch.setattr(type(fom.nonaffine), "expansions", property(lambda model: pytest.fail("interpolated")))
+    for name in ("operator", "rhs"):
+        vars(fom.nonaffine).pop(name, None)
+    fresh = fom.nonaffine.evolving(fom.time)
+    assert np.array_equal(fresh.solve(mu[0]).state, fom.solve(mu[0]).state)
+    with pytest.raises(pytest.fail.Exception):
+        _ = fresh.operator

@@ -63,11 +63,6 @@ class EvolutionModel:
     stability : dict, optional
         See `romflow.fom.protocol.SupportsAffine`.
     mesh : Mesh, optional
-    nonaffine : object, optional
-        Where `operator` and `rhs` interpolate the coefficients of a model: that model. With its
-        ``truth.operator.assemble(mu)`` and ``truth.rhs.assemble(mu)`` (times the load of `time`) trajectories are
-        solved, its `interpolation` is the error of the terms, its `pointwise()` the bound that {"kind": "pointwise"}
-        asks for.
     piece_bytes : int
         States of at most so many bytes are handed on at a time.
 
@@ -99,21 +94,31 @@ class EvolutionModel:
                  rhs: AffineVector | None, inner_product: sp.sparray, time: TimeGrid, *,
                  nonlinear: Any = None, initial: AffineVector | None = None, outputs: AffineOutputs | None = None,
                  spec: dict[str, Any], norm: str = "X", stability: dict[str, Any] | None = None,
-                 mesh: Mesh | None = None, nonaffine: Any = None, piece_bytes: int = _PIECE) -> None:
+                 mesh: Mesh | None = None, piece_bytes: int = _PIECE) -> None:
+        self.operator, self.rhs = operator, rhs
+        self._describe(parameters, mass, inner_product, time, nonlinear, initial, outputs, spec, norm, stability, mesh,
+                       piece_bytes)
+        self._check_terms()
+
+    def _describe(self, parameters: ParameterSpace, mass: sp.csr_array, inner_product: sp.sparray, time: TimeGrid,
+                  nonlinear: Any, initial: AffineVector | None, outputs: AffineOutputs | None, spec: dict[str, Any],
+                  norm: str, stability: dict[str, Any] | None, mesh: Mesh | None, piece_bytes: int = _PIECE) -> None:
+        """All but the operator and the right-hand side."""
         n = int(mass.shape[0])
-        self.parameters, self.operator, self.rhs, self.outputs = parameters, operator, rhs, outputs
+        self.parameters, self.outputs = parameters, outputs
         self.nonlinear, self.initial, self.time = nonlinear, _start_of(time, initial, mesh, parameters), time
         self.mass = checked_inner_product(mass, n)
         self.inner_product = checked_inner_product(inner_product, n)
         self.n, self.norm, self.stability, self.mesh = n, norm, stability, mesh
         self.spec = {**spec, "time": time.spec}
-        self.piece_bytes, self.nonaffine = piece_bytes, nonaffine
+        self.piece_bytes = piece_bytes
         self.solver_options: dict[str, Any] | None = None
         self._local = threading.local()
-        self._check_shapes()
-        if nonlinear is None and operator is None:
-            raise InputError("an evolution model has neither an operator nor a nonlinear term, so nothing drives it; "
-                             "give one")
+        self._check_shapes({
+            "initial state": None if self.initial is None else self.initial.vectors.shape[:1],
+            "output functionals": None if outputs is None else outputs.functionals.shape[2:],
+            "nonlinear term": None if nonlinear is None else nonlinear.test.shape[:1],
+            "mesh's dofs": None if mesh is None else (mesh.n,)})
 
     def on(self, time: TimeGrid) -> EvolutionModel:
         """The same model on other times."""
@@ -131,6 +136,11 @@ class EvolutionModel:
     def symmetric(self) -> bool:
         """A(mu, t) is symmetric for every mu, and there is no N."""
         return self.nonlinear is None and self.operator is not None and self.operator.symmetric
+
+    @property
+    def symmetric_operator(self) -> bool:
+        """A is symmetric, or there is none."""
+        return self.operator is None or self.operator.symmetric
 
     @property
     def moving(self) -> bool:
@@ -171,7 +181,7 @@ class EvolutionModel:
         start, checkpoint = (0, None) if resume is None else (int(resume[0]), dict(resume[1]))
         if start >= len(self.times):
             return
-        system = TimeSystem(self, row, self._orderings)
+        system = self._system(row)
         steps = march(system, self.time.scheme, self.times, self.start(row), control=self.time.control,
                       resume=checkpoint)
         try:
@@ -198,19 +208,16 @@ class EvolutionModel:
         return self.series_sensitivity(mu)[:, :, -1]
 
     def series_sensitivity(self, mu: np.ndarray) -> np.ndarray:
-        """Derivatives (o, p, K + 1) of the outputs at all times; see `romflow.fom.evolution.tangent`.
-
-        Where the terms interpolate a model that is not affine they are those of the terms.
-        """
-        model = self
-        if self.nonaffine is not None:
-            model = self.on(self.time)
-            model.nonaffine = None
-        return series_sensitivity(model, mu, model._orderings)
+        """Derivatives (o, p, K + 1) of the outputs at all times; see `romflow.fom.evolution.tangent`."""
+        return series_sensitivity(self, mu, self._orderings)
 
     def start(self, mu: np.ndarray) -> np.ndarray:
         """u0 (n,) at mu (p,)."""
         return np.zeros(self.n) if self.initial is None else self.initial.assemble(mu)
+
+    def _system(self, mu: np.ndarray) -> TimeSystem:
+        """What the time schemes ask at mu (p,)."""
+        return TimeSystem(self, mu, self._orderings)
 
     def _watched(self, steps: Iterator[Any], system: TimeSystem) -> Iterator[Any]:
         """The steps; where they are explicit ones of a linear model with symmetric A, the last must be stable."""
@@ -254,20 +261,20 @@ class EvolutionModel:
         shared: Orderings = kept["shared"]
         return shared
 
-    def _check_shapes(self) -> None:
-        n = self.n
-        sizes = {"operator": None if self.operator is None else self.operator.shape,
-                 "right-hand side": None if self.rhs is None else self.rhs.vectors.shape[:1],
-                 "initial state": None if self.initial is None else self.initial.vectors.shape[:1],
-                 "output functionals": None if self.outputs is None else self.outputs.functionals.shape[2:],
-                 "nonlinear term": None if self.nonlinear is None else self.nonlinear.test.shape[:1],
-                 "mesh's dofs": None if self.mesh is None else (self.mesh.n,)}
-        for owner, shape in sizes.items():
-            if shape is not None and any(length != n for length in shape):
-                raise ShapeError(f"the {owner} of an evolution model have shape {shape}; the rule is n = {n}, for the "
-                                 f"mass matrix is ({n}, {n})")
+    def _check_terms(self) -> None:
+        if self.nonlinear is None and self.operator is None:
+            raise InputError("an evolution model has neither an operator nor a nonlinear term, so nothing drives it; "
+                             "give one")
+        self._check_shapes({"operator": None if self.operator is None else self.operator.shape,
+                            "right-hand side": None if self.rhs is None else self.rhs.vectors.shape[:1]})
         if self.moving and self.operator is not None and len(self.operator.theta.columns) != self.parameters.size + 1:
             raise NotSupported("the operator depends on t, and its columns are not those of the parameters and t")
+
+    def _check_shapes(self, sizes: Mapping[str, tuple[int, ...] | None]) -> None:
+        for owner, shape in sizes.items():
+            if shape is not None and any(length != self.n for length in shape):
+                raise ShapeError(f"the {owner} of an evolution model have shape {shape}; the rule is n = {self.n}, for "
+                                 f"the mass matrix is ({self.n}, {self.n})")
 
 
 def _start_of(time: TimeGrid, initial: AffineVector | None, mesh: Mesh | None,

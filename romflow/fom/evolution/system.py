@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from romflow.linalg.affine_pattern import AffinePattern
 from romflow.linalg.solvers.superlu import SuperLU
 from romflow.linalg.sparse_sum import SparseSum
 from romflow.linalg.stepping.rates import refuse_nonfinite
-from romflow.parameters.expressions import Theta
 from romflow.parameters.timed import coefficients_at, depends_on_time
 
 __all__ = ["Orderings", "TimeSystem"]
@@ -40,10 +40,9 @@ class Orderings:
     """
 
     def __init__(self, model: Any) -> None:
+        self._model = model
         self.diagonal = _diagonal(model.mass)
-        terms = [] if model.operator is None else list(model.operator.matrices)
-        self.pattern = AffinePattern([model.mass, *terms])
-        self.symmetric = model.operator is None or bool(model.operator.symmetric)
+        self.symmetric = bool(model.symmetric_operator)
         self.options: dict[str, Any] | None = model.solver_options
         self.linear = SuperLU(symmetric=self.symmetric)
         self.tangent = SuperLU(symmetric=False)
@@ -51,6 +50,12 @@ class Orderings:
         self._mass: Factor | None = None
         self._sum_factor: PolicyFactor | None = None
         self.mass = sp.csc_array(model.mass)
+
+    @cached_property
+    def pattern(self) -> AffinePattern:
+        """M and the terms of A on one pattern."""
+        operator = self._model.operator
+        return AffinePattern([self._model.mass, *([] if operator is None else operator.matrices)])
 
     def mass_solve(self, rhs: np.ndarray) -> np.ndarray:
         """M^{-1} rhs."""
@@ -90,14 +95,10 @@ class TimeSystem:
 
     def __init__(self, model: Any, mu: np.ndarray, shared: Orderings) -> None:
         self._model, self._row, self._shared = model, np.atleast_2d(mu), shared
-        self._moving = model.operator is not None and depends_on_time(model.operator.theta)
+        self._moving = model.moving
         self._factors: OrderedDict[tuple[float, float], tuple[sp.csc_array, Factor, float]] = OrderedDict()
         self._loads: dict[float | None, np.ndarray] = {}
         self._operators: dict[float | None, sp.csc_array] = {}
-        self._true: tuple[sp.csc_array, np.ndarray, SparseSum] | None = None
-        if model.nonaffine is not None:
-            A = sp.csc_array(model.nonaffine.truth.operator.assemble(self._row[0]))
-            self._true = A, model.nonaffine.truth.rhs.assemble(self._row[0]), SparseSum(shared.mass, A)
         self.iterations = 0
 
     def mass(self, u: np.ndarray) -> np.ndarray:
@@ -108,11 +109,11 @@ class TimeSystem:
 
     def rate(self, t: float, u: np.ndarray) -> np.ndarray:
         """f(t) - A(t) u - N(u; t)."""
-        model = self._model
-        total = self._load(t).copy() if model.rhs is not None else np.zeros(model.n)
-        if model.operator is not None:
-            total -= self._assembled(t) @ u
-        if model.nonlinear is not None:
+        load, A = self._load(t), self._assembled(t)
+        total = np.zeros(self._model.n) if load is None else load.copy()
+        if A is not None:
+            total -= A @ u
+        if self._model.nonlinear is not None:
             total -= self._nonlinear(t, u)
         return total
 
@@ -131,7 +132,8 @@ class TimeSystem:
             except SolveFailed as error:
                 raise SolveFailed(f"the step to t = {t:.6g} failed ({error}); where states grow without bound, take "
                                   "smaller steps or an implicit scheme", {"time": float(t), **error.report}) from None
-        full = rhs if self._model.rhs is None else rhs + c * self._load(t)
+        load = self._load(t)
+        full = rhs if load is None else rhs + c * load
         try:
             if self._model.nonlinear is None:
                 return self._linear(c, t, full, guess)
@@ -188,27 +190,24 @@ class TimeSystem:
     def _nonlinear(self, t: float, u: np.ndarray) -> np.ndarray:
         return np.asarray(self._model.nonlinear.evaluate(u[:, None], self._row, t)[:, 0])
 
-    def _load(self, t: float) -> np.ndarray:
+    def _load(self, t: float) -> np.ndarray | None:
+        """f(t); None where there is none."""
         rhs = self._model.rhs
+        if rhs is None:
+            return None
         key = t if depends_on_time(rhs.theta) else None
         if key not in self._loads:
-            self._loads = {key: self._load_at(t)}
+            self._loads = {key: rhs.vectors @ coefficients_at(rhs.theta, self._row, t)[0]}
         return self._loads[key]
-
-    def _load_at(self, t: float) -> np.ndarray:
-        rhs = self._model.rhs
-        if self._true is None:
-            return np.asarray(rhs.vectors @ coefficients_at(rhs.theta, self._row, t)[0])
-        factor = Theta([self._model.time.load], (*self._model.parameters.columns, "t"))
-        return np.asarray(self._true[1] * coefficients_at(factor, self._row, t)[0, 0])
 
     def _theta(self, t: float) -> np.ndarray:
         operator = self._model.operator
         return np.zeros(0) if operator is None else coefficients_at(operator.theta, self._row, t)[0]
 
-    def _assembled(self, t: float) -> sp.csc_array:
-        if self._true is not None:
-            return self._true[0]
+    def _assembled(self, t: float) -> sp.csc_array | None:
+        """A(t); None where there is none."""
+        if self._model.operator is None:
+            return None
         key = t if self._moving else None
         if key not in self._operators:
             self._operators = {key: self._model.operator.combine(self._theta(t))}
@@ -216,9 +215,6 @@ class TimeSystem:
 
     def _sum(self, c: float, t: float) -> sp.csc_array:
         """M + c A(t)."""
-        if self._true is not None:
-            A, _, total = self._true
-            return total.of(self._shared.mass, c, A)
         return self._shared.pattern.csc(np.append(1.0, c * self._theta(t)))
 
     def _factor(self, c: float, t: float) -> tuple[sp.csc_array, Factor, float]:

@@ -101,8 +101,9 @@ class TangentSystem(TimeSystem):
         """G(u), and (dG/du) S_j + dG/dmu_j."""
         state, S = u[:, 0], u[:, 1:]
         slopes = self._explicit(t, state)
-        if self._model.operator is not None:
-            slopes -= self._assembled(t) @ S
+        A = self._assembled(t)
+        if A is not None:
+            slopes -= A @ S
         if self._model.nonlinear is not None:
             slopes -= self._model.nonlinear.derivative(state, S, self._row[0], t)
         return np.column_stack([super().rate(t, state), slopes])

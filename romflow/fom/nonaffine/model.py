@@ -17,8 +17,8 @@ from romflow.fom.affine_solves import FactorisedSolves, Solves, make_solves
 from romflow.fom.affine_terms import AffineOperator, AffineOutputs, AffineVector
 from romflow.fom.cell_model import picture_mesh
 from romflow.fom.cells import CellMesh
-from romflow.fom.evolution.model import EvolutionModel
 from romflow.fom.evolution.time_grid import TimeGrid
+from romflow.fom.nonaffine.evolution import NonaffineEvolution
 from romflow.fom.nonaffine.expansion import (
     Expansion,
     Wish,
@@ -36,7 +36,6 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.field_bounds import InterpolationError, PointwiseCoercivity
 from romflow.parameters.fields import FieldSample, ParametricField
 from romflow.parameters.space import ParameterSpace
-from romflow.parameters.timed import loaded
 
 STABILITY = ("pointwise", "scm", "inf-sup", "expression")
 INTERPOLATE = ("coefficients", "matrix")
@@ -198,15 +197,12 @@ class NonaffineModel(AffineModel):
                            spec={**self.spec, "interpolated": about}, norm=self.norm, stability=stability,
                            mesh=self.mesh, mass=self.forms.mass())
 
-    def evolving(self, time: TimeGrid) -> EvolutionModel:
+    def evolving(self, time: TimeGrid) -> NonaffineEvolution:
         """The model in motion: its trajectories have the true coefficients, its terms are for reduction.
 
         See `romflow.fom.affine.AffineModel.evolving`.
         """
-        rhs = AffineVector(loaded(self.rhs.theta, time.load, self.parameters.columns), self.rhs.vectors)
-        return EvolutionModel(self.parameters, self.forms.mass(), self.operator, rhs, self.inner_product, time,
-                              outputs=self.outputs, spec=self.spec, norm=self.norm, stability=self.stability,
-                              mesh=self.mesh, nonaffine=self)
+        return NonaffineEvolution(self, time)
 
     def sensitivity(self, mu: np.ndarray) -> np.ndarray:
         """Derivatives (o, p) of the outputs of the interpolated model; see `romflow.fom.sensitivity`."""
