@@ -186,8 +186,8 @@ def indicator_quality(indicators: Any, errors: Any, tolerance: float) -> Indicat
 
     Examples
     --------
-    >>> indicator_quality([1e-3, 2e-2, 0.3], [2e-3, 1e-2, 0.4], 5e-3)
-    IndicatorQuality(rank_correlation=1.0, least_effectivity=0.75, missed=0.0)
+    >>> indicator_quality([1e-3, 2e-2, 0.2], [2e-3, 1e-2, 0.4], 5e-3)
+    IndicatorQuality(rank_correlation=1.0, least_effectivity=0.5, missed=0.0)
     """
     found, true = np.asarray(indicators, dtype=float).ravel(), np.asarray(errors, dtype=float).ravel()
     if found.shape != true.shape:
