@@ -1,0 +1,1 @@
+"""Quasi-static structural mechanics: spaces, loads, the full-order solver, and what other codes give."""

@@ -1,0 +1,181 @@
+"""A quasi-static problem of mechanics in one record: what the full-order solver and every reduction of it read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from romflow.core.errors import ParameterError
+from romflow.parameters.loading import Loading
+from romflow.parameters.spatial_field import SpatialField
+
+if TYPE_CHECKING:
+    from romflow.fom.mechanics.loads import Loads
+    from romflow.fom.mechanics.space import StrainSpace
+    from romflow.fom.mechanics.supports import Supports
+    from romflow.materials.protocol import MaterialLaw
+
+__all__ = ["FIELDS", "MechanicsProblem", "Output", "Point"]
+
+#: Scalar fields at the Gauss points that outputs may name, beside the variables of the law.
+FIELDS = ("mises", "stress_xx", "stress_yy", "stress_zz", "stress_xy", "stress_yz", "stress_xz")
+_KELVIN = 273.15
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """The body at one time: everything that the rest of its history depends on.
+
+    Attributes
+    ----------
+    time : float
+    displacement : (n,)
+        All nodal components, the supported ones too.
+    state : (s, G)
+        Internal variables of the law.
+    stress : (6, G) or None
+        Cauchy stress, where it is known; it follows from the others.
+    rate : (n,) or None
+        Displacement a unit of time over the last step, from which the next one is guessed.
+    """
+
+    time: float
+    displacement: np.ndarray
+    state: np.ndarray
+    stress: np.ndarray | None = None
+    rate: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """One scalar output of the body at a time.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"displacement", "reaction", "field"}
+    functional : (n,) or None
+        "displacement": functional @ u; "reaction": functional @ (f_int - f_ext).
+    field : str or None
+        "field": one of `FIELDS`, or a variable of the law with one component.
+    measure : {"mean", "max"}
+        Of the field over `points`; a single point is its own mean.
+    points : (k,) int or None
+        Gauss points.
+    weights : (k,) or None
+        Of the mean; their sum is 1.
+    """
+
+    name: str
+    kind: str
+    functional: np.ndarray | None = None
+    field: str | None = None
+    measure: str = "mean"
+    points: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MechanicsProblem:
+    """Find u(t) with int sigma(eps(u), T, history) : eps(v) = f_ext(v; mu, t) for all v that vanish at the supports.
+
+    The body is undeformed and free of stress at the first time, whatever acts there; what acts at later times is
+    balanced there.
+
+    Attributes
+    ----------
+    space : StrainSpace
+        Nodes, cells, Gauss points g = cell q + k and strain rows; n dofs, G Gauss points.
+    law : MaterialLaw
+    loading : Loading
+        The columns (parameters, amplitudes, t) that all texts read.
+    temperature : SpatialField
+        At nodes; at Gauss points by the shape functions.
+    supports : Supports
+    loads : Loads
+    outputs : tuple of Output
+    reference_force : float
+        What a residual is small against where nothing acts.
+
+    Notes
+    -----
+    The model kind "mechanics" makes one from the options of a study.
+    """
+
+    space: StrainSpace
+    law: MaterialLaw
+    loading: Loading
+    temperature: SpatialField
+    supports: Supports
+    loads: Loads
+    outputs: tuple[Output, ...] = ()
+    reference_force: float = 0.0
+
+    @property
+    def n(self) -> int:
+        """Number of dofs, the supported ones too."""
+        return int(self.space.nodes.size)
+
+    def rows(self, mu: np.ndarray, t: float) -> np.ndarray:
+        """Values (1, c) of the columns at mu (p,) and time t."""
+        return self.loading.rows(mu, t)
+
+    def virgin(self, t: float) -> Point:
+        """The undeformed body, free of stress, at time t."""
+        G = self.space.weights.size
+        return Point(float(t), np.zeros(self.n), np.asarray(self.law.initial(G)), np.zeros((6, G)), np.zeros(self.n))
+
+    def nodal_temperature(self, rows: np.ndarray, nodes: np.ndarray | None = None) -> np.ndarray:
+        """T (N,), or (k,) at the `nodes` (k,), for rows (1, c)."""
+        places = self.space.nodes if nodes is None else self.space.nodes[nodes]
+        return np.asarray(self.temperature.values(places.T, rows, nodes)[:, 0])
+
+    def data(self, rows: np.ndarray, cells: slice | np.ndarray | None = None) -> dict[str, Any]:
+        """What the law reads at the Gauss points of the cells for rows (1, c): "T" (G,) and numbers by their column.
+
+        Raises
+        ------
+        ParameterError
+            A temperature outside the range in which the law holds.
+        """
+        if cells is None:
+            T = np.asarray(self.space.at_points(self.nodal_temperature(rows)))
+        else:
+            nodes, places = np.unique(self.space.cells[cells], return_inverse=True)
+            nodal = self.nodal_temperature(rows, nodes)[places.reshape(-1, self.space.cells.shape[1])]
+            T = (nodal @ self.space.shape.T).ravel()
+        self._check_temperature(T, rows)
+        columns = self.loading.columns
+        return {"T": T, **{name: float(rows[0, columns.index(name)]) for name in self.law.reads}}
+
+    def external(self, rows: np.ndarray) -> np.ndarray:
+        """f_ext (n,) for rows (1, c)."""
+        return np.asarray(self.loads.values(rows))
+
+    def prescribed(self, rows: np.ndarray) -> np.ndarray:
+        """Displacements (n,) for rows (1, c) where the supports prescribe them, zero elsewhere."""
+        return np.asarray(self.supports.values(rows))
+
+    def points_of(self, cells: slice | Sequence[int] | np.ndarray | None) -> np.ndarray:
+        """Numbers (k,) of the Gauss points of cells, cell by cell."""
+        q = len(self.space.shape)
+        number = np.arange(len(self.space.cells))
+        chosen = number if cells is None else number[cells]
+        return np.asarray((q * chosen[:, None] + np.arange(q)).ravel())
+
+    def _check_temperature(self, T: np.ndarray, rows: np.ndarray) -> None:
+        if self.law.temperature_range is None:
+            return
+        low, high = self.law.temperature_range
+        least, most = float(T.min()), float(T.max())
+        if low <= least and most <= high:
+            return
+        fits = any(low <= least + shift and most + shift <= high for shift in (-_KELVIN, _KELVIN))
+        unit = ("it would fit if shifted by 273.15: is one of the two in kelvin and the other in degrees Celsius?"
+                if fits else "is it in kelvin where the law reads degrees Celsius, or the reverse?")
+        when = ", ".join(f"{name} = {value:.6g}" for name, value in zip(self.loading.columns, rows[0], strict=True))
+        raise ParameterError(f"the temperature goes from {least:.6g} to {most:.6g} at {when}, and the law holds from "
+                             f"{low:.6g} to {high:.6g}; {unit}")
