@@ -1,0 +1,1 @@
+"""Cubature rules with few points and positive weights: selection, rows, subdomains."""
