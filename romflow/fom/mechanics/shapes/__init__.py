@@ -1,0 +1,1 @@
+"""Shapes with a mesh made here: box, plate with a hole, blade."""
