@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from romflow.core.errors import ParameterError
+from romflow.materials.protocol import check_temperature
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
 
@@ -22,7 +22,6 @@ __all__ = ["FIELDS", "MechanicsProblem", "Output", "Point"]
 
 #: Scalar fields at the Gauss points that outputs may name, beside the variables of the law.
 FIELDS = ("mises", "stress_xx", "stress_yy", "stress_zz", "stress_xy", "stress_yz", "stress_xz")
-_KELVIN = 273.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,10 +143,11 @@ class MechanicsProblem:
         if cells is None:
             T = np.asarray(self.space.at_points(self.nodal_temperature(rows)))
         else:
-            nodes, places = np.unique(self.space.cells[cells], return_inverse=True)
-            nodal = self.nodal_temperature(rows, nodes)[places.reshape(-1, self.space.cells.shape[1])]
-            T = (nodal @ self.space.shape.T).ravel()
-        self._check_temperature(T, rows)
+            nodes = np.unique(self.space.cells[cells])
+            nodal = np.zeros(len(self.space.nodes))
+            nodal[nodes] = self.nodal_temperature(rows, nodes)
+            T = np.asarray(self.space.at_points(nodal, cells))
+        check_temperature(self.law, T)
         columns = self.loading.columns
         return {"T": T, **{name: float(rows[0, columns.index(name)]) for name in self.law.reads}}
 
@@ -165,17 +165,3 @@ class MechanicsProblem:
         number = np.arange(len(self.space.cells))
         chosen = number if cells is None else number[cells]
         return np.asarray((q * chosen[:, None] + np.arange(q)).ravel())
-
-    def _check_temperature(self, T: np.ndarray, rows: np.ndarray) -> None:
-        if self.law.temperature_range is None:
-            return
-        low, high = self.law.temperature_range
-        least, most = float(T.min()), float(T.max())
-        if low <= least and most <= high:
-            return
-        fits = any(low <= least + shift and most + shift <= high for shift in (-_KELVIN, _KELVIN))
-        unit = ("it would fit if shifted by 273.15: is one of the two in kelvin and the other in degrees Celsius?"
-                if fits else "is it in kelvin where the law reads degrees Celsius, or the reverse?")
-        when = ", ".join(f"{name} = {value:.6g}" for name, value in zip(self.loading.columns, rows[0], strict=True))
-        raise ParameterError(f"the temperature goes from {least:.6g} to {most:.6g} at {when}, and the law holds from "
-                             f"{low:.6g} to {high:.6g}; {unit}")

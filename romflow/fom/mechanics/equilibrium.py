@@ -1,0 +1,287 @@
+"""One step of a quasi-static history: Newton's method, halved where it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from romflow.core.errors import ConfigError, SolveFailed
+from romflow.core.names import shown
+from romflow.fom.mechanics.linear import Tangents
+from romflow.fom.mechanics.problem import MechanicsProblem, Point
+
+__all__ = ["Equilibrium", "NewtonOptions", "StepReport"]
+
+# Share of the forces of the cells themselves that counts as a force where none is left in sum: heat in a free body.
+_SELF = 1e-2
+_ACCURACY = 1e-3
+# Newton gives up where this many iterations did not halve the residual.
+_PATIENCE = 5
+_CUTS = (0.5, 0.25, 0.1)
+
+
+@dataclass(frozen=True)
+class NewtonOptions:
+    """When Newton's iteration ends and where it gives up.
+
+    Attributes
+    ----------
+    tolerance : float
+        Of the residual, as a share of the largest of ||f_ext||, ||f_int||, the reactions and the reference force.
+    iterations : int
+        At most, a step.
+    halvings : int
+        At most, one within the other.
+    extrapolate : bool
+        Guess from the rate of the last step, where its residual is smaller than that of the last displacement.
+    """
+
+    tolerance: float = 1e-7
+    iterations: int = 25
+    halvings: int = 8
+    extrapolate: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.tolerance < 1.0:
+            raise ConfigError(f"newton tolerance = {shown(self.tolerance)}; the rule is a number between 0 and 1")
+        for name, least in (("iterations", 1), ("halvings", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"newton {name} = {shown(value)}; the rule is a whole number from {least}")
+
+
+@dataclass
+class StepReport:
+    """How one step was found.
+
+    Attributes
+    ----------
+    time : float
+    iterations, linear_iterations, factorisations, law_calls : int
+        Of all attempts.
+    residual : float
+        Of the accepted one, as a share.
+    failures : list of dict
+        Attempts that failed: from, to, reason, residuals.
+    inner : tuple of (time, (n,) displacement)
+        Times within the step at which the history stands still; empty where one step of the law spans it all.
+    """
+
+    time: float
+    iterations: int = 0
+    linear_iterations: int = 0
+    factorisations: int = 0
+    law_calls: int = 0
+    residual: float = 0.0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    inner: tuple[tuple[float, np.ndarray], ...] = ()
+
+
+class _Stuck(Exception):
+    """An attempt that did not converge."""
+
+    def __init__(self, reason: str, residuals: list[float]) -> None:
+        super().__init__(reason)
+        self.reason, self.residuals = reason, residuals
+
+
+class Equilibrium:
+    """Steps from one equilibrium to the next, implicit in time, by Newton's method with the consistent tangent.
+
+    A step solves f_int(u) = f_ext(mu, t) on the free dofs, with the law integrated from the state of the last point in
+    one step: ||f_ext - f_int||_free <= tolerance max(||f_ext||, ||f_int||, ||reactions||, f_ref). f_ref is the
+    problem's reference force, or 1 % of the norm of the cells' own nodal forces where that is more (a free body that is
+    heated has no other force). Where Newton fails the step is halved, and the loads are evaluated at the middle; the
+    end so found is the guess with which the whole step is tried once more, so that the history is that of the given
+    times. Only where that fails too, the smaller steps stand (`StepReport.inner`).
+
+    Parameters
+    ----------
+    problem : MechanicsProblem
+    tangents : Tangents
+        What solves with the tangents.
+    options : NewtonOptions
+
+    Notes
+    -----
+    An object belongs to one history: its factorisations are kept from step to step.
+    """
+
+    def __init__(self, problem: MechanicsProblem, tangents: Tangents, options: NewtonOptions | None = None) -> None:
+        self.problem, self.tangents = problem, tangents
+        self.options = NewtonOptions() if options is None else options
+        self._free = np.asarray(problem.supports.free, dtype=bool)
+        # Force of a cell's node by a unit of stress.
+        space = problem.space
+        rows = space.B.reshape(space.weights.size, 6, -1)
+        self._size = space.weights * np.sqrt(np.einsum("gij,gij->g", rows, rows) / 6.0)
+
+    def step(self, previous: Point, t: float, mu: np.ndarray) -> tuple[Point, StepReport]:
+        """The equilibrium at time t after `previous`, at mu (p,).
+
+        Raises
+        ------
+        SolveFailed
+            None was found with the smallest steps; `report` has "time", "halvings", "residuals", "reason", "loads".
+        """
+        report = StepReport(float(t))
+        before = self.tangents.iterations, self.tangents.factorisations
+        point = self._tried(previous, t, mu, self._guess(previous, t, mu, report), report)
+        if point is None:
+            path = self._halved(previous, t, mu, 1, report)
+            point = self._tried(previous, t, mu, path[-1].displacement, report)
+            if point is None:
+                report.inner = tuple((inner.time, inner.displacement) for inner in path[:-1])
+                point = path[-1]
+        rate = (point.displacement - previous.displacement) / (t - previous.time)
+        report.linear_iterations = self.tangents.iterations - before[0]
+        report.factorisations = self.tangents.factorisations - before[1]
+        return Point(float(t), point.displacement, point.state, point.stress, rate), report
+
+    def _guess(self, previous: Point, t: float, mu: np.ndarray, report: StepReport) -> np.ndarray:
+        """The last displacement, or that with the increment of the last rate: the one with the smaller residual."""
+        if not self.options.extrapolate or previous.rate is None or not previous.rate.any():
+            return previous.displacement
+        attempt = _Attempt(self, previous, t, mu, report)
+        guesses = (previous.displacement, previous.displacement + (t - previous.time) * previous.rate)
+        sizes = [attempt.size_at(guess) for guess in guesses]
+        return guesses[int(sizes[1] < sizes[0])]
+
+    def _halved(self, previous: Point, t: float, mu: np.ndarray, depth: int, report: StepReport) -> list[Point]:
+        """Points up to t, by two steps that are halved themselves where they fail."""
+        if depth > self.options.halvings:
+            raise self._failed(previous, mu, report)
+        path = [previous]
+        for end in (0.5 * (previous.time + t), t):
+            point = self._tried(path[-1], end, mu, path[-1].displacement, report)
+            path += self._halved(path[-1], end, mu, depth + 1, report) if point is None else [point]
+        return path[1:]
+
+    def _tried(self, previous: Point, t: float, mu: np.ndarray, guess: np.ndarray, report: StepReport) -> Point | None:
+        try:
+            return _Attempt(self, previous, t, mu, report).newton(guess)
+        except _Stuck as stuck:
+            report.failures.append({"from": previous.time, "to": float(t), "reason": stuck.reason,
+                                    "residuals": stuck.residuals[-6:]})
+            return None
+
+    def _failed(self, previous: Point, mu: np.ndarray, report: StepReport) -> SolveFailed:
+        last = report.failures[-1]
+        row = self.problem.rows(mu, last["to"])[0]
+        loads = {name: float(value) for name, value in zip(self.problem.loading.columns, row, strict=True)}
+        words = ", ".join(f"{name} = {value:.6g}" for name, value in loads.items())
+        return SolveFailed(
+            f"no equilibrium was found from t = {previous.time:.6g} to t = {last['to']:.6g} after "
+            f"{self.options.halvings} halvings ({last['reason']}) at {words}; the load may exceed what the body can "
+            "carry (its limit load): lower it, let the material harden, or check the supports and units",
+            {"time": float(last["to"]), "reached": float(previous.time), "halvings": self.options.halvings,
+             "residuals": last["residuals"], "reason": last["reason"], "loads": loads,
+             "attempts": len(report.failures)})
+
+
+class _Attempt:
+    """Newton's method for one step of the law."""
+
+    def __init__(self, owner: Equilibrium, previous: Point, t: float, mu: np.ndarray, report: StepReport) -> None:
+        problem = owner.problem
+        self._problem, self._tangents, self._options = problem, owner.tangents, owner.options
+        self._free, self._size, self._report = owner._free, owner._size, report
+        self._previous, self._dt, self._t = previous, t - previous.time, t
+        rows = problem.rows(mu, t)
+        self._data, self._load, self._given = problem.data(rows), problem.external(rows), problem.prescribed(rows)
+
+    def size_at(self, u: np.ndarray) -> float:
+        """Norm of the residual on the free dofs, supports moved along; infinite where the law fails."""
+        moved = np.where(self._free, u, self._given)
+        answer = self._law(moved, False)
+        if not answer.converged.all():
+            return np.inf
+        return float(np.linalg.norm((self._load - self._problem.space.forces(answer.stress))[self._free]))
+
+    def newton(self, guess: np.ndarray) -> Point:
+        """The point at the end.
+
+        Raises
+        ------
+        _Stuck
+            No convergence.
+        """
+        u, residuals, least = guess.copy(), [], np.inf
+        missing = np.where(self._free, 0.0, self._given - u)
+        answer, r, scale = self._at(u)
+        for _ in range(self._options.iterations):
+            residuals.append(float(np.linalg.norm(r)) / scale if scale > 0.0 else 0.0)
+            if residuals[-1] <= self._options.tolerance and not missing.any():
+                self._report.residual = residuals[-1]
+                return Point(self._t, u, answer.state, answer.stress)
+            self._patience(residuals)
+            du = self._increment(answer.tangent, r, missing, residuals, least)
+            least = min(residuals)
+            u, answer, r, scale = self._advanced(u, du, r, residuals)
+            missing = np.zeros_like(u)
+            self._report.iterations += 1
+        raise _Stuck(f"the residual is {residuals[-1]:.2e} of the forces after {self._options.iterations} iterations",
+                     residuals)
+
+    def _patience(self, residuals: list[float]) -> None:
+        if not np.isfinite(residuals[-1]):
+            raise _Stuck("the forces are not finite", residuals)
+        if len(residuals) > 2 * _PATIENCE and min(residuals[-_PATIENCE:]) > 0.5 * min(residuals[:-_PATIENCE]):
+            raise _Stuck(f"the residual stays at {min(residuals):.2e} of the forces", residuals)
+
+    def _increment(self, tangent: np.ndarray, r: np.ndarray, missing: np.ndarray, residuals: list[float],
+                   least: float) -> np.ndarray:
+        """du (n,); what is missing at the supports is part of it."""
+        free = self._free
+        if missing.any():
+            r = r - self._tangents.product(tangent, missing)[free]
+        # No more digits than the step needs: those of quadratic convergence, or of the tolerance.
+        now = residuals[-1] or 1.0
+        gain = (now / least) ** 2 if np.isfinite(least) and least > 0.0 else 1.0
+        accuracy = min(_ACCURACY, max(gain * 0.1, 1e-5))
+        accuracy = min(max(accuracy, 0.2 * self._options.tolerance / now), 0.1)
+        du = missing.copy()
+        try:
+            if r.any():
+                du[free] = self._tangents.solve(tangent, r, accuracy)
+        except SolveFailed as error:
+            raise _Stuck(str(error), residuals) from None
+        return du
+
+    def _advanced(self, u: np.ndarray, du: np.ndarray, r: np.ndarray, residuals: list[float]) -> Any:
+        """u + a du with a = 1, or the first smaller a whose residual is not much larger than the last."""
+        start = float(np.linalg.norm(r))
+        full, failure = None, None
+        for a in (1.0, *(_CUTS if len(residuals) > 1 else _CUTS[:1])):
+            try:
+                found = self._at(u + a * du)
+            except _Stuck as stuck:
+                failure = stuck
+                continue
+            if len(residuals) == 1 or float(np.linalg.norm(found[1])) <= 2.0 * start:
+                return u + a * du, *found
+            full = (u + a * du, *found) if full is None else full
+        if full is None:
+            raise _Stuck(failure.reason if failure else "no step length helps", residuals)
+        return full
+
+    def _at(self, u: np.ndarray) -> tuple[Any, np.ndarray, float]:
+        """Answer of the law, residual (f,) on the free dofs, and the scale that it is measured by."""
+        answer = self._law(u, True)
+        wrong = np.count_nonzero(~answer.converged)
+        if wrong:
+            raise _Stuck(f"the law did not converge at {wrong} of {answer.converged.size} points", [])
+        inner = self._problem.space.forces(answer.stress)
+        imbalance = self._load - inner
+        own = _SELF * float(np.sqrt(np.einsum("ig,ig->g", answer.stress, answer.stress) @ self._size**2))
+        scale = max(float(np.linalg.norm(self._load)), float(np.linalg.norm(inner)),
+                    float(np.linalg.norm(imbalance[~self._free])), self._problem.reference_force, own)
+        return answer, imbalance[self._free], scale
+
+    def _law(self, u: np.ndarray, tangent: bool) -> Any:
+        self._report.law_calls += 1
+        strain = self._problem.space.strain(u)
+        with np.errstate(all="ignore"):
+            return self._problem.law.integrate(strain, self._data, self._dt, self._previous.state, tangent)
