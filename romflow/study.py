@@ -19,7 +19,7 @@ from romflow.parameters.space import ParameterSpace
 
 if TYPE_CHECKING:
     from romflow.dd.prediction import Prediction
-    from romflow.walk import Result, Watcher
+    from romflow.walk.watcher import Result, Watcher
 
 # Bytes of one snapshot file beside its numbers.
 _FILE_OVERHEAD = 8192
@@ -128,6 +128,14 @@ class Study:
         if solver.model_fields_set:
             request["solver"] = solver.wishes()
         return request if ranks is None else {**request, "ranks": ranks}
+
+    @cached_property
+    def training_request(self) -> dict[str, Any]:
+        """The request of the model that is trained on: its times may end before those of the study."""
+        time = self.config.time
+        if time is None or time.train_until is None:
+            return self.request
+        return {**self.request, "time": time.training_wishes()}
 
     @cached_property
     def model(self) -> Any:
@@ -261,7 +269,7 @@ class Study:
         StoreError
             The folder belongs to another study, is in use, or cannot be written.
         """
-        from romflow.walk import Walk
+        from romflow.walk.run import Walk
 
         return Walk(self, Path(folder), watcher).run()
 

@@ -47,5 +47,5 @@ def repository() -> Path:
 def without_report() -> Iterator[None]:
     """Runs in this process write no page: its pictures take longer than a small study, and have tests of their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("romflow.walk.write_report", lambda path, data: None)
+        patch.setattr("romflow.walk.run.write_report", lambda path, data: None)
         yield

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from romflow.walk import Watcher
+from romflow.walk.watcher import Watcher
 
 _LINE_EVERY = 10.0
 

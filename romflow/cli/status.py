@@ -9,7 +9,7 @@ from romflow.cli.submission import JOB
 from romflow.core.errors import StoreError
 from romflow.core.files import FolderLock, read_json
 from romflow.store.snapshots import SnapshotStore
-from romflow.walk import STATUS, SUMMARY
+from romflow.walk.watcher import STATUS, SUMMARY
 
 
 def read_status(folder: Path) -> dict[str, Any]:

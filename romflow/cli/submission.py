@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from romflow.core.files import FolderLock, refused, write_atomic, write_json
-from romflow.walk import STATUS
+from romflow.walk.watcher import STATUS
 
 if TYPE_CHECKING:
     from romflow.study import Study

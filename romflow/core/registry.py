@@ -30,6 +30,9 @@ BUILTIN: dict[str, dict[str, str]] = {
         "burgers": "romflow.fom.gallery.burgers:Burgers",
         "reaction-diffusion": "romflow.fom.gallery.reaction_diffusion:ReactionDiffusion",
         "radiation": "romflow.fom.gallery.radiation:Radiation",
+        "mechanics": "romflow.fom.mechanics.model:Mechanics",
+        "calculix": "romflow.fom.mechanics.calculix.model:Calculix",
+        "imported": "romflow.fom.mechanics.imported:Imported",
         "affine-files": "romflow.fom.affine_files:AffineFiles",
         "external": "romflow.fom.external:ExternalProgram",
     },
@@ -47,7 +50,12 @@ BUILTIN: dict[str, dict[str, str]] = {
         "pod-regression": "romflow.reduction.pod_regression:PodRegression",
         "pod-greedy": "romflow.reduction.pod_greedy:PodGreedy",
         "hyper-reduction": "romflow.reduction.hyper_reduction:HyperReduction",
+        "empirical-cubature": "romflow.reduction.mechanics.reductor:EmpiricalCubature",
         "sketched": "romflow.reduction.sketched:SketchedReductor",
+    },
+    "law": {
+        "thermoelastic": "romflow.materials.thermoelastic:Thermoelastic",
+        "viscoplastic": "romflow.materials.viscoplastic:Viscoplastic",
     },
     "exporter": {
         "npz": "romflow.export.npz:Npz",
@@ -62,6 +70,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "sampler": ("[sampling]", "method"),
     "reductor": ("[reduction]", "method"),
     "exporter": ("[[export]]", "format"),
+    "law": ("[model.law]", "kind"),
 }
 
 _IMPORTING = threading.RLock()

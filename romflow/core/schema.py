@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from romflow.core.adaptivity_section import AdaptivityConfig
 from romflow.core.complaints import complaint, unwritable
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, one_line, shown
@@ -33,6 +34,7 @@ from romflow.core.work_sections import (
 )
 
 __all__ = [
+    "AdaptivityConfig",
     "ClusterConfig",
     "ExportConfig",
     "FailuresConfig",
@@ -183,6 +185,7 @@ class StudyConfig(Section):
     sampling: SamplingConfig
     reduction: ReductionConfig = Field(default_factory=ReductionConfig)
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    adaptivity: AdaptivityConfig | None = None
     failures: FailuresConfig = Field(default_factory=FailuresConfig)
     solver: SolverConfig = Field(default_factory=SolverConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
@@ -217,6 +220,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "sampling": SamplingConfig,
     "reduction": ReductionConfig,
     "validation": ValidationConfig,
+    "adaptivity": AdaptivityConfig,
     "failures": FailuresConfig,
     "solver": SolverConfig,
     "cluster": ClusterConfig,

@@ -20,6 +20,7 @@ class TimeConfig(Section):
 
     Either `end` and `steps` (equal steps) or `times` (the end of each step, rising). With `tolerance` the steps are
     divided by the local error. `load` multiplies the right-hand side, `initial` is the state at time 0.
+    With `train_until` the snapshots end there, and the reduced model goes on to the end (repeated cycles).
     """
 
     end: float | None = Field(default=None, gt=0.0)
@@ -29,6 +30,7 @@ class TimeConfig(Section):
     tolerance: float | None = Field(default=None, gt=0.0, lt=1.0)
     load: str = "1"
     initial: list[str] | None = None
+    train_until: float | None = Field(default=None, gt=0.0)
 
     @model_validator(mode="before")
     @classmethod
@@ -37,8 +39,9 @@ class TimeConfig(Section):
         if not isinstance(content, dict):
             return content
         changed = dict(content)
-        if type(changed.get("end")) is int:
-            changed["end"] = float(changed["end"])
+        for key in ("end", "train_until"):
+            if type(changed.get(key)) is int:
+                changed[key] = float(changed[key])
         if isinstance(changed.get("times"), list):
             changed["times"] = [float(value) if type(value) is int else value for value in changed["times"]]
         if isinstance(changed.get("load"), int | float) and not isinstance(changed["load"], bool):
@@ -64,9 +67,30 @@ class TimeConfig(Section):
                                  "is the start.")
         return self
 
+    @model_validator(mode="after")
+    def _trained_within(self) -> TimeConfig:
+        if self.train_until is not None and not self._trained():
+            raise ValueError(f"has train_until = {self.train_until:g} before the first stored time; give a time from "
+                             "there to the end.")
+        return self
+
     def wishes(self) -> dict[str, Any]:
-        """What was written, as JSON."""
-        return self.model_dump(exclude_unset=True)
+        """What was written of the model's times, as JSON."""
+        return self.model_dump(exclude_unset=True, exclude={"train_until"})
+
+    def training_wishes(self) -> dict[str, Any]:
+        """The same with the times up to `train_until` alone."""
+        others = self.model_dump(exclude_unset=True, exclude={"train_until", "end", "steps", "times"})
+        return {**others, "times": self._trained()}
+
+    def _trained(self) -> list[float]:
+        if self.times is not None:
+            stored = self.times
+        else:
+            end, steps = float(self.end or 0.0), int(self.steps or 0)
+            stored = [end * k / steps for k in range(1, steps + 1)]
+        last = float("inf") if self.train_until is None else self.train_until * (1.0 + 1e-12)
+        return [time for time in stored if time <= last]
 
 
 def _texts(initial: Any) -> list[str]:

@@ -133,7 +133,7 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             "[sampling]",
             "[samplign]",
             "no section is called 'samplign'; known: study, model, time, parameters, "
-            "sampling, reduction, validation, failures, solver, cluster, export. Did you mean 'sampling'?",
+            "sampling, reduction, validation, adaptivity, failures, solver, cluster, export. Did you mean 'sampling'?",
         ),
         (
             "low = 0.1",
@@ -224,7 +224,8 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             '"thermal-block"',
             '"thermal_block"',
             "[model] kind: no model is called 'thermal_block'; known: thermal-block, diffusion, "
-            "advection-diffusion, linear-elasticity, nonaffine, burgers, reaction-diffusion, radiation, affine-files, "
+            "advection-diffusion, linear-elasticity, nonaffine, burgers, reaction-diffusion, radiation, mechanics, "
+            "calculix, imported, affine-files, "
             "external. Did you mean 'thermal-block'?",
         ),
         (
@@ -312,7 +313,7 @@ def test_what_is_not_toml_is_said_with_its_line(tmp_path, old, new, line):
         (
             '[reduction]\nmethod = "pod"',
             "[reduction] method: no reductor is called 'pod'; known: reduced-basis, pod-galerkin, pod-regression, "
-            "pod-greedy, hyper-reduction, sketched.",
+            "pod-greedy, hyper-reduction, empirical-cubature, sketched.",
         ),
         (
             '[validation]\nsize = "ten"',

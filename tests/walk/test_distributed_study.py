@@ -47,7 +47,7 @@ tolerance = 1e-11
 """
 
 
-def _run(folder: Path, ranks: int | None, extra: str = "") -> romflow.walk.Result:  # type: ignore[name-defined]
+def _run(folder: Path, ranks: int | None, extra: str = "") -> romflow.walk.watcher.Result:  # type: ignore[name-defined]
     folder.mkdir(exist_ok=True)
     file = folder / "study.toml"
     file.write_text(STUDY.format(ranks="" if ranks is None else RANKS.format(ranks=ranks)) + extra, encoding="utf-8")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,68 +16,26 @@ from romflow.core.errors import NotCertified, NotSupported, SolveFailed
 from romflow.core.files import FolderLock, plain, refused, write_json
 from romflow.core.log import logging_to
 from romflow.core.provenance import environment
-from romflow.fom.build import model_identity
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
 from romflow.outcome.interpolation import interpolation_hint, interpolation_summary
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
 from romflow.outcome.validation import Validation, validate
 from romflow.reduction.distributed.runner import PartRunner, is_split
-from romflow.reduction.veracity import VeracityCheck
 from romflow.report.data import ReportData
 from romflow.report.page import write_report
 from romflow.rom.loading import load
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
-from romflow.store.snapshots import SnapshotStore
-from romflow.tasks.executor import Executor, SolveRecord, make_executor, pinned_threads
+from romflow.tasks.executor import Executor, make_executor, pinned_threads
+from romflow.walk.progress import Progress
+from romflow.walk.truth import Truth
+from romflow.walk.watcher import LOG, MODEL, REPORT, SUMMARY, Result, Silent, Watcher
 
 if TYPE_CHECKING:
     from romflow.study import Study
 
-MODEL, SUMMARY, STATUS, REPORT, LOG = "model.h5", "summary.json", "status.json", "report.html", "run.log"
-_STATUS_EVERY = 1.0
-
-
-class Watcher(Protocol):
-    """Sees a run go on: what the command line draws its progress bars from."""
-
-    def stage(self, name: str, total: int | None) -> None: ...
-
-    def step(self, done: int, failed: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-
-class Silent:
-    """Watches nothing."""
-
-    def stage(self, name: str, total: int | None) -> None:
-        """A stage begins; `total` steps where that is known."""
-
-    def step(self, done: int, failed: int) -> None:
-        """So many steps of the stage are done, so many of them failed."""
-
-    def note(self, text: str) -> None:
-        """Something that a user should read."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run gives: the reduced model, the summary as in summary.json, and the run folder."""
-
-    rom: ReducedModel
-    summary: dict[str, Any]
-    folder: Path
-
-
-@dataclass
-class _Counts:
-    solved: int = 0
-    reused: int = 0
-    failed: int = 0
-    solve_seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
+__all__ = ["Walk"]
 
 
 class Walk:
@@ -95,9 +50,7 @@ class Walk:
 
     def __init__(self, study: Study, folder: Path, watcher: Watcher | None = None) -> None:
         self.study, self.folder, self.watcher = study, folder, watcher or Silent()
-        self._counts = _Counts()
-        self._status: dict[str, Any] = {}
-        self._written = 0.0
+        self._progress = Progress(study.name, folder, self.watcher, study.config.failures.max_failed_share)
 
     def run(self) -> Result:
         """Walk from parameters to report; every part that is stored already is taken from the store."""
@@ -109,31 +62,32 @@ class Walk:
             try:
                 result = self._run()
             except BaseException as error:
-                self._close_status("stopped", f"{type(error).__name__}: {error}")
+                self._progress.close("stopped", f"{type(error).__name__}: {error}")
                 raise
-            self._close_status("finished")
+            self._progress.close("finished")
             return result
 
     def _run(self) -> Result:
         started, cpu = time.perf_counter(), time.process_time()
         study = self.study
-        with self._timed("model"):
-            fom, sampler, reductor, exporters = study.model, study.sampler(), study.reductor(), study.exporters()
+        with self._progress.timed("model"):
+            sampler, reductor, exporters = study.sampler(), study.reductor(), study.exporters()
             study.check_fit(sampler, reductor)
-            self._store = SnapshotStore(self.folder / "store", model_identity(study.request, fom),
-                                        study.parameters.columns)
-        veracity = study.config.failures.veracity
-        self._check = VeracityCheck(self._store, veracity) if veracity and not is_split(fom) else None
+            self._training = self._truth(study.training_request, self.folder / "store")
+            self._horizon = self._training if study.training_request == study.request else self._truth(
+                study.request, self.folder / "store" / "horizon")
+        fom = self._horizon.fom
         with make_executor(study.config.cluster, retries=study.config.failures.retries) as executor:
             self._executor: Executor = executor
             self._runner = self._part_runner(fom)
-            rom, mu = self._offline(fom, sampler, reductor)
+            rom, mu = self._offline(sampler, reductor)
             offline = self._offline_summary(rom, sampler, time.process_time() - cpu, time.perf_counter() - started)
             offline |= self._interpolation(rom, fom, sampler)
             validation = self._validate(rom, fom, mu)
             rom.save(self.folder / MODEL)
             history = self._history(sampler, rom, fom, validation)
-            values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._store, mu, self._runner)
+            values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._training.store, mu,
+                                                                            self._runner)
         rom = self._kept(rom)
         summary = self._summary(rom, offline, validation, mu)
         self._export(rom, fom, exporters)
@@ -141,13 +95,17 @@ class Walk:
         self._report(rom, mu, validation, summary, history, values)
         return Result(rom, summary, self.folder)
 
+    def _truth(self, request: dict[str, Any], folder: Path) -> Truth:
+        return Truth(request, folder, self.study.parameters.columns, self._progress,
+                     self.study.config.failures.veracity)
+
     def _part_runner(self, fom: Any) -> PartRunner | None:
         """What reduces a model on MPI ranks by tasks on its parts."""
         if not is_split(fom):
             return None
-        with self._timed("decomposition"):
-            runner = PartRunner.prepared(self._executor, self.study.request, self._store.folder)
-            fom.index(self._store.folder)
+        with self._progress.timed("decomposition"):
+            runner = PartRunner.prepared(self._executor, self.study.request, self._training.store.folder)
+            fom.index(self._training.store.folder)
         return runner
 
     def _kept(self, rom: ReducedModel) -> ReducedModel:
@@ -159,36 +117,39 @@ class Walk:
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
-    def _offline(self, fom: Any, sampler: Any, reductor: Any) -> tuple[ReducedModel, np.ndarray]:
-        self.watcher.stage("offline", int(getattr(sampler, "solves", 0)) or None)
-        mu = np.empty((0, self.study.parameters.size))
+    def _offline(self, sampler: Any, reductor: Any) -> tuple[ReducedModel, np.ndarray]:
+        self._progress.begin("offline", int(getattr(sampler, "solves", 0)) or None)
+        truth, mu = self._training, np.empty((0, self.study.parameters.size))
         rom: ReducedModel | None = None
         if getattr(reductor, "starts_empty", False):
-            rom = self._reduce(reductor, fom, mu)
+            rom = self._reduce(reductor, mu)
             sampler.tell(rom)
         while len(batch := np.atleast_2d(sampler.ask())):
-            failed = self._solve_missing(batch)
-            failed[~failed] = self._set_aside(mu, batch[~failed])
+            failed = truth.solve_missing(batch, self._executor)
+            failed[~failed] = truth.set_aside(mu, batch[~failed])
             if failed.any() and hasattr(sampler, "reject"):
                 sampler.reject(batch[failed])
             mu = np.concatenate([mu, batch[~failed]])
             if failed.all() and rom is not None:
                 continue
-            rom = self._reduce(reductor, fom, mu)
+            rom = self._reduce(reductor, mu)
             sampler.tell(rom)
         if rom is None:
             raise SolveFailed("the sampler asked for no parameters, so there is nothing to reduce; check [sampling]")
         return self._labelled(rom), mu
 
-    def _reduce(self, reductor: Any, fom: Any, mu: np.ndarray) -> ReducedModel:
-        compression = getattr(reductor, "compression", None)
+    def _reduce(self, reductor: Any, mu: np.ndarray) -> ReducedModel:
+        truth, compression = self._training, getattr(reductor, "compression", None)
         if hasattr(compression, "compressor"):
-            compression.compressor = partial(self._executor.compress, self.study.request, self._store.folder,
-                                             self.study.parameters.columns)
+            compression.compressor = partial(self._executor.compress, truth.request, truth.store.folder, truth.columns)
         if self._runner is not None:
             reductor.runner = self._runner
-        with self._timed("reduction"):
-            rom = reductor.reduce(fom, self._store, mu)
+        if hasattr(reductor, "tasks"):
+            reductor.tasks = self._tasks
+        with self._progress.timed("reduction"):
+            rom = reductor.reduce(truth.fom, truth.store, mu)
+        if self._horizon is not truth:
+            rom = replace(rom, times=self._horizon.fom.times)  # type: ignore[call-arg, type-var]
         if self.study.config.reduction.certified and rom.error_kind != "bound":
             moving = hasattr(rom, "times")
             remedy = "a coercivity bound, and [time] scheme = \"implicit-euler\" without a tolerance" if moving else (
@@ -198,63 +159,14 @@ class Walk:
                                "certified = false")
         return rom
 
+    def _tasks(self, kernel: str, shared: dict[str, Any], parts: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """What a kernel finds on each part, by tasks of the executor."""
+        truth = self._training
+        return self._executor.parts(kernel, truth.request, truth.store.folder, shared, parts)
+
     def _labelled(self, rom: ReducedModel) -> ReducedModel:
         about = {"study": self.study.name, "fingerprint": self.study.fingerprint, "romflow": romflow.__version__}
         return replace(rom, metadata=plain({**rom.metadata, **about}))  # type: ignore[type-var]
-
-    def _solve_missing(self, mu: np.ndarray) -> np.ndarray:
-        """Solve the rows of mu (k, p) that the store lacks; which rows failed (k,)."""
-        with self._timed("full-order solves"):
-            missing = self._store.missing(mu)
-            self._report_damage()
-            self._counts.reused += len(mu) - len(missing)
-            self._tick(len(mu) - len(missing))
-            records = self._executor.solve(self.study.request, self._store.folder, self.study.parameters.columns,
-                                           mu[missing], self._on_record) if len(missing) else []
-        failed = np.zeros(len(mu), dtype=bool)
-        for record in records:
-            failed[missing[record.index]] = record.status == "failed"
-        self._check_share()
-        return failed
-
-    def _set_aside(self, known: np.ndarray, new: np.ndarray) -> np.ndarray:
-        """Which of the new snapshots at mu (k, p) are doubtful (k,); they are failed solves from now on."""
-        if self._check is None:
-            return np.zeros(len(new), dtype=bool)
-        with self._timed("veracity"):
-            aside = self._check.set_aside(known, new)
-        for row in new[aside]:
-            reason = (self._store.failure(row) or {}).get("message", "")
-            self._note(f"a snapshot is set aside: {reason}")
-        self._status["damaged"] = len(self._store.damaged)
-        self._counts.failed += int(np.count_nonzero(aside))
-        self._check_share()
-        return aside
-
-    def _on_record(self, record: SolveRecord) -> None:
-        self._counts.solved += record.status == "solved"
-        self._counts.reused += record.status == "stored"
-        self._counts.failed += record.status == "failed"
-        self._counts.solve_seconds += record.seconds
-        if record.status == "failed":
-            logging.getLogger("romflow").warning("failed: %s", record.message)
-            if self._counts.failed == 1:
-                self.watcher.note(f"a solve failed and is recorded: {record.message}")
-        self._tick(0 if record.status == "failed" else 1)
-
-    def _check_share(self) -> None:
-        counts, share = self._counts, self.study.config.failures.max_failed_share
-        asked = counts.solved + counts.reused + counts.failed
-        if counts.failed and counts.failed > share * asked:
-            first = self._store.failures()[0]["message"]
-            raise SolveFailed(f"{counts.failed} of {asked} full-order solves failed, more than [failures] "
-                              f"max_failed_share = {share:g} allows; the first: {first}")
-
-    def _report_damage(self) -> None:
-        for path, reason in self._store.damaged[self._status.get("damaged", 0):]:
-            self.watcher.note(f"set aside and solved again: {path} ({reason})")
-            logging.getLogger("romflow").warning("set aside: %s (%s)", path, reason)
-        self._status["damaged"] = len(self._store.damaged)
 
     # -- after the loop ------------------------------------------------------------------------------------------
 
@@ -263,22 +175,22 @@ class Walk:
         mu = self.study.validation_parameters()
         if not len(mu):
             return None
-        self.watcher.stage("validation", len(mu))
-        self._status["done"] = 0
-        solved = ~self._solve_missing(mu)
-        fresh = np.flatnonzero(solved & ~(mu[:, None] == known).all(axis=2).any(axis=1))
-        solved[fresh] = ~self._set_aside(known, mu[fresh])
-        with self._timed("validation"):
-            result = validate(rom, fom, self._store, mu[solved], self._runner) if solved.any() else None
+        self._progress.begin("validation", len(mu))
+        truth = self._horizon
+        solved = ~truth.solve_missing(mu, self._executor)
+        if truth is self._training:
+            fresh = np.flatnonzero(solved & ~(mu[:, None] == known).all(axis=2).any(axis=1))
+            solved[fresh] = ~truth.set_aside(known, mu[fresh])
+        with self._progress.timed("validation"):
+            result = validate(rom, fom, truth.store, mu[solved], self._runner) if solved.any() else None
         if result is None and solved.any():
-            self._note("WARNING: the reduced model found a solution at none of the validation parameters")
+            self._progress.note("WARNING: the reduced model found a solution at none of the validation parameters")
         for doubt in doubts(result):
-            self.watcher.note(doubt)
-            logging.getLogger("romflow").warning(doubt)
+            self._progress.note(doubt)
         return result
 
     def _offline_summary(self, rom: ReducedModel, sampler: Any, cpu: float, wall: float) -> dict[str, Any]:
-        history, counts = getattr(sampler, "history", []), self._counts
+        history, counts = getattr(sampler, "history", []), self._progress
         training = history[-1]["max_relative_estimate"] if history else rom.metadata.get(
             "leave_one_out_error", rom.metadata.get("projection_error"))
         elsewhere = counts.solve_seconds if self._executor.remote or self._runner is not None else 0.0
@@ -295,19 +207,19 @@ class Walk:
         found = interpolation_summary(fom, rom)
         hint = interpolation_hint(rom, fom, worst, self.study.config.reduction.tolerance)
         if hint is not None:
-            self._note(hint)
+            self._progress.note(hint)
             found["interpolation_hint"] = hint
         return found
 
     def _summary(self, rom: ReducedModel, offline: dict[str, Any], validation: Validation | None,
                  mu: np.ndarray) -> dict[str, Any]:
-        self.watcher.stage("online", None)
-        seconds = self._store.seconds(mu) if len(mu) else np.empty(0)
+        self._progress.begin("online", None)
+        store, counts = self._training.store, self._progress
+        seconds = store.seconds(mu) if len(mu) else np.empty(0)
         known = seconds[np.isfinite(seconds)]
         config = self.study.config
-        counts = self._counts
         offline = {"snapshots_solved": counts.solved, "snapshots_reused": counts.reused,
-                   "snapshots_failed": counts.failed, "solver": solver_summary(self._store, mu)} | offline
+                   "snapshots_failed": counts.failed, "solver": solver_summary(store, mu)} | offline
         return plain({
             "romflow": romflow.__version__,
             "study": {"name": self.study.name, "fingerprint": self.study.fingerprint},
@@ -318,13 +230,14 @@ class Walk:
 
     def _export(self, rom: ReducedModel, fom: Any, exporters: list[tuple[Any, str | None]]) -> None:
         if exporters:
-            self.watcher.stage("export", len(exporters))
-        with self._timed("export"):
+            self._progress.begin("export", len(exporters))
+        with self._progress.timed("export"):
             for done, (exporter, name) in enumerate(exporters, start=1):
                 target = name or f"{self.study.name}{exporter.suffix}"
                 fields = getattr(exporter, "needs_fields", False)
                 if fields and isinstance(rom, SketchedReducedModel):
-                    self._note(f"not written: {target}, because with keep_snapshots = false there are no fields")
+                    self._progress.note(f"not written: {target}, because with keep_snapshots = false there are no "
+                                        "fields")
                 else:
                     split = fields and self._runner is not None
                     self._export_one(exporter, replace(rom, mesh=fom.mesh) if split else rom, target)
@@ -335,22 +248,19 @@ class Walk:
         try:
             exporter.write(rom, self.folder / target)
         except NotSupported as error:
-            self._note(f"not written: {target}, because {error}")
-
-    def _note(self, text: str) -> None:
-        self.watcher.note(text)
-        logging.getLogger("romflow").warning(text)
+            self._progress.note(f"not written: {target}, because {error}")
 
     def _report(self, rom: ReducedModel, mu: np.ndarray, validation: Validation | None, summary: dict[str, Any],
                 history: list[dict[str, Any]], values: Any) -> None:
-        self.watcher.stage("report", None)
+        self._progress.begin("report", None)
+        truth, store = self._horizon, self._training.store
         data = ReportData(
             summary=summary, study_text=self.study.text, history=history,
             singular_values=None if values is None else np.asarray(values),
-            validation=error_table(validation), rom=rom, field=worst_field(rom, self._store, validation),
-            evolution=worst_trajectory(rom, self.study.model, self._store, validation),
-            stages=self._counts.stages, solve_seconds=self._store.seconds(mu) if len(mu) else None,
-            failures=self._store.failures(), provenance=summary["environment"],
+            validation=error_table(validation), rom=rom, field=worst_field(rom, truth.store, validation),
+            evolution=worst_trajectory(rom, truth.fom, truth.store, validation),
+            stages=self._progress.stages, solve_seconds=store.seconds(mu) if len(mu) else None,
+            failures=store.failures(), provenance=summary["environment"],
             snapshot_mu=mu if len(mu) else None)
         data.save(self.folder)
         write_report(self.folder / REPORT, data)
@@ -361,37 +271,8 @@ class Walk:
         history = [dict(step) for step in getattr(sampler, "history", [])]
         if validation is None or not history:
             return history
-        gaps = errors_by_size(rom, fom, self._store, validation, self._runner)
+        gaps = errors_by_size(rom, fom, self._horizon.store, validation, self._runner)
         for step in history:
             if step["size"] in gaps:
                 step["max_true_error"], step["max_relative_true_error"] = gaps[step["size"]]
         return history
-
-    # -- status --------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        self._status["stage"] = stage
-        try:
-            yield
-        finally:
-            self._counts.stages[stage] = self._counts.stages.get(stage, 0.0) + time.perf_counter() - started
-
-    def _tick(self, done: int) -> None:
-        self._status["done"] = self._status.get("done", 0) + done
-        self.watcher.step(self._status["done"], self._counts.failed)
-        if time.monotonic() - self._written > _STATUS_EVERY:
-            self._write_status("running")
-
-    def _write_status(self, state: str, reason: str | None = None) -> None:
-        self._written = time.monotonic()
-        counts = self._counts
-        write_json(self.folder / STATUS, plain({
-            "state": state, "reason": reason, "stage": self._status.get("stage"), "solved": counts.solved,
-            "reused": counts.reused, "failed": counts.failed, "study": self.study.name,
-            "updated": datetime.now(UTC).isoformat(timespec="seconds")}))
-
-    def _close_status(self, state: str, reason: str | None = None) -> None:
-        with contextlib.suppress(OSError):
-            self._write_status(state, reason)
