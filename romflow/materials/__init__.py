@@ -1,0 +1,1 @@
+"""Material laws: stress, state and consistent tangent at many points at once, behind one protocol."""
