@@ -65,6 +65,17 @@ class ReducedState:
     converged: np.ndarray
     halvings: np.ndarray
 
+    def columns(self, chosen: np.ndarray) -> ReducedState:
+        """The state of some draws."""
+        return ReducedState(self.mu[chosen], self.time, *(getattr(self, name)[..., chosen] for name in _FIELDS[2:]))
+
+    def with_columns(self, chosen: np.ndarray, part: ReducedState) -> ReducedState:
+        """The state with some draws replaced, at the time of those."""
+        values = [getattr(self, name).copy() for name in _FIELDS[2:]]
+        for name, value in zip(_FIELDS[2:], values, strict=True):
+            value[..., chosen] = getattr(part, name)
+        return ReducedState(self.mu, part.time, *values)
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All that it is, for a checkpoint: the run goes on from it to the same bits."""
         return {name: np.asarray(getattr(self, name)) for name in _FIELDS}

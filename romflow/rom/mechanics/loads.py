@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,10 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
 
-__all__ = ["PointTemperature", "StepData", "data_at"]
+__all__ = ["Drive", "PointTemperature", "StepData"]
+
+# Nodal temperatures that are made at once.
+_BLOCK_NUMBERS = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +81,46 @@ class StepData:
                         {name: values[chosen] for name, values in self.given.items()})
 
 
-def data_at(loading: Loading, load: np.ndarray, load_theta: Theta, lifting_theta: Theta,
-            temperature: PointTemperature, reads: tuple[str, ...], mu: np.ndarray, t: float) -> StepData:
-    """The data of a step to the time t for draws mu (b, p); `load` is (Q, r) with coefficients `load_theta`."""
-    rows = loading.rows(mu, t)
-    b = len(rows)
-    given = {name: rows[:, loading.columns.index(name)] for name in reads}
-    lifting = lifting_theta(rows).T if len(lifting_theta) else np.zeros((0, b))
-    forces = load.T @ load_theta(rows).T if len(load_theta) else np.zeros((load.shape[1], b))
-    return StepData(t, forces, lifting, temperature.at(rows), given)
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """Data of steps, for any draws and times, from the reduced loads.
+
+    Attributes
+    ----------
+    loading : Loading
+    load : (Q, r)
+        With coefficients `load_theta`.
+    load_theta, lifting_theta : Theta
+        In the loading's columns.
+    temperature : PointTemperature
+    reads : tuple of str
+        Columns that the law reads.
+    """
+
+    loading: Loading
+    load: np.ndarray
+    load_theta: Theta
+    lifting_theta: Theta
+    temperature: PointTemperature
+    reads: tuple[str, ...]
+
+    def at(self, mu: np.ndarray, t: float) -> StepData:
+        """The data of a step to the time t for draws mu (b, p)."""
+        return self._pieces(self.loading.rows(mu, t), [t])[0]
+
+    def along(self, mu: np.ndarray, times: np.ndarray) -> Iterator[StepData]:
+        """The data of steps to each of the times, made for many times at once: few calls for few draws."""
+        block = max(1, _BLOCK_NUMBERS // max(1, len(mu) * len(self.temperature.nodes)))
+        for first in range(0, len(times), block):
+            chosen = times[first:first + block].tolist()
+            yield from self._pieces(np.concatenate([self.loading.rows(mu, t) for t in chosen]), chosen)
+
+    def _pieces(self, rows: np.ndarray, times: list[float]) -> list[StepData]:
+        k, b = len(times), len(rows) // len(times)
+        loads = (self.load_theta(rows) @ self.load).reshape(k, b, -1).transpose(0, 2, 1)
+        lifting = (self.lifting_theta(rows) if len(self.lifting_theta) else np.zeros((k * b, 0)))
+        lifting = lifting.reshape(k, b, -1).transpose(0, 2, 1)
+        temperature = np.ascontiguousarray(self.temperature.at(rows).reshape(-1, k, b).transpose(1, 0, 2))
+        given = {name: rows[:, self.loading.columns.index(name)].reshape(k, b) for name in self.reads}
+        return [StepData(t, loads[i], lifting[i], temperature[i], {name: v[i] for name, v in given.items()})
+                for i, t in enumerate(times)]

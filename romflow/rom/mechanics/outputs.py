@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import ConfigError, ShapeError
+from romflow.materials.tensors import mises
 
-__all__ = ["ReducedOutput", "mises"]
+__all__ = ["ReducedOutput"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +81,3 @@ class ReducedOutput:
         if not isinstance(spec["source"], str):
             raise ConfigError(f"output {spec['name']!r} has source {spec['source']!r}; the rule is the name of a field")
         return cls(spec["name"], spec["source"], rows, weights, bool(spec["maximum"]), bool(spec["equivalent"]), load)
-
-
-def mises(stress: np.ndarray) -> np.ndarray:
-    """Von Mises' stress (...) of stresses (6, ...) xx yy zz xy yz xz: (3/2 s : s)^(1/2) with s their deviator.
-
-    Examples
-    --------
-    >>> mises(np.array([3.0, 0.0, 0.0, 0.0, 0.0, 0.0]))
-    array(3.)
-    """
-    xx, yy, zz, xy, yz, xz = stress
-    square = 0.5 * ((xx - yy) ** 2 + (yy - zz) ** 2 + (zz - xx) ** 2) + 3.0 * (xy**2 + yz**2 + xz**2)
-    return np.asarray(np.sqrt(square))

@@ -1,0 +1,85 @@
+"""Steps of a reduced mechanics model: draws whose step fails take it in halves, alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from romflow.materials.protocol import MaterialLaw
+from romflow.rom.mechanics.answer import ReducedState
+from romflow.rom.mechanics.loads import StepData
+from romflow.rom.mechanics.newton import PointRule, balance
+
+__all__ = ["Stepper"]
+
+_DEEPEST = 10
+
+
+class Stepper:
+    """Takes the draws of a reduced state to a later time.
+
+    Parameters
+    ----------
+    rule : PointRule
+    law : MaterialLaw
+    data : callable
+        data(mu (b, p), t) -> StepData.
+    tolerance, reference : float
+        Of Newton's method; see `romflow.rom.mechanics.newton.balance`.
+    """
+
+    def __init__(self, rule: PointRule, law: MaterialLaw, data: Callable[[np.ndarray, float], StepData],
+                 tolerance: float, reference: float) -> None:
+        self.rule, self.law, self.data = rule, law, data
+        self.tolerance, self.reference = tolerance, reference
+
+    def step(self, state: ReducedState, t: float, data: StepData | None = None) -> ReducedState:
+        """The state at the time t; draws that fail keep their last values and are no longer `converged`.
+
+        A draw whose Newton iteration fails takes the step in two halves, these in halves again, ten times at most.
+        Loads, temperatures and prescribed displacements are those of the times in between.
+
+        Parameters
+        ----------
+        state : ReducedState
+        t : float
+            Later than that of the state.
+        data : StepData, optional
+            That of the time t, where it is known already.
+        """
+        if state.converged.all():
+            return self._step(state, t, self.data(state.mu, t) if data is None else data, 0)
+        alive = np.flatnonzero(state.converged)
+        if not alive.size:
+            return replace(state, time=t)
+        part = state.columns(alive)
+        data = self.data(part.mu, t) if data is None else data.columns(alive)
+        return state.with_columns(alive, self._step(part, t, data, 0))
+
+    def _step(self, state: ReducedState, t: float, data: StepData, depth: int) -> ReducedState:
+        dt = t - state.time
+        guess = state.coefficients + dt * state.rate
+        found = balance(self.rule, self.law, data, dt, guess, state.state, self.tolerance, self.reference)
+        whole = replace(state, time=t, coefficients=found.coefficients, state=found.state, stress=found.stress,
+                        rate=(found.coefficients - state.coefficients) / dt)
+        if found.converged.all():
+            return whole
+        failed = np.flatnonzero(~found.converged)
+        part = state.columns(failed)
+        part = replace(part, halvings=part.halvings + 1)
+        return whole.with_columns(failed, self._halves(part, t, depth))
+
+    def _halves(self, state: ReducedState, t: float, depth: int) -> ReducedState:
+        """The step of these draws in two halves, from a guess without extrapolation."""
+        if depth == _DEEPEST:
+            return replace(state, time=t, converged=np.zeros(len(state.mu), dtype=bool))
+        middle = 0.5 * (state.time + t)
+        start = replace(state, rate=np.zeros_like(state.rate))
+        half = self._step(start, middle, self.data(state.mu, middle), depth + 1)
+        alive = np.flatnonzero(half.converged)
+        if not alive.size:
+            return replace(half, time=t)
+        part = half.columns(alive)
+        return replace(half.with_columns(alive, self._step(part, t, self.data(part.mu, t), depth + 1)), time=t)
