@@ -35,7 +35,7 @@ class NewtonOptions:
     halvings : int
         At most, one within the other.
     extrapolate : bool
-        Guess from the rate of the last step, where its residual is smaller than that of the last displacement.
+        Guess from the rate of the last step, as far as the loads go on in their direction.
     """
 
     tolerance: float = 1e-7
@@ -128,7 +128,7 @@ class Equilibrium:
         """
         report = StepReport(float(t))
         before = self.tangents.iterations, self.tangents.factorisations
-        point = self._tried(previous, t, mu, self._guess(previous, t, mu, report), report)
+        point = self._tried(previous, t, mu, self._guess(previous, t, mu), report)
         if point is None:
             path = self._halved(previous, t, mu, 1, report)
             point = self._tried(previous, t, mu, path[-1].displacement, report)
@@ -140,14 +140,27 @@ class Equilibrium:
         report.factorisations = self.tangents.factorisations - before[1]
         return Point(float(t), point.displacement, point.state, point.stress, rate), report
 
-    def _guess(self, previous: Point, t: float, mu: np.ndarray, report: StepReport) -> np.ndarray:
-        """The last displacement, or that with the increment of the last rate: the one with the smaller residual."""
+    def _guess(self, previous: Point, t: float, mu: np.ndarray) -> np.ndarray:
+        """The last displacement, moved on at the last rate as far as the loads go on in their direction."""
         if not self.options.extrapolate or previous.rate is None or not previous.rate.any():
             return previous.displacement
-        attempt = _Attempt(self, previous, t, mu, report)
-        guesses = (previous.displacement, previous.displacement + (t - previous.time) * previous.rate)
-        sizes = [attempt.size_at(guess) for guess in guesses]
-        return guesses[int(sizes[1] < sizes[0])]
+        dt = t - previous.time
+        return previous.displacement + self._share(previous.time, dt, mu) * dt * previous.rate
+
+    def _share(self, t: float, dt: float, mu: np.ndarray) -> float:
+        """a in [0, 2] with d1 ~ a d0 for the change d1 of what acts over the next step, and d0 over one before it."""
+        problem = self.problem
+        rows = np.concatenate([problem.rows(mu, t + j * dt) for j in (-1, 0, 1)])
+        acting = [problem.temperature.values(problem.space.nodes.T, rows).T,
+                  np.stack([problem.external(row[None]) for row in rows]),
+                  np.stack([problem.prescribed(row[None]) for row in rows])]
+        shares = []
+        for values in acting:
+            before, after = values[1] - values[0], values[2] - values[1]
+            size = float(before @ before)
+            if size > 0.0:
+                shares.append(float(before @ after) / size)
+        return min(max(min(shares, default=1.0), 0.0), 2.0)
 
     def _halved(self, previous: Point, t: float, mu: np.ndarray, depth: int, report: StepReport) -> list[Point]:
         """Points up to t, by two steps that are halved themselves where they fail."""
@@ -191,14 +204,6 @@ class _Attempt:
         self._previous, self._dt, self._t = previous, t - previous.time, t
         rows = problem.rows(mu, t)
         self._data, self._load, self._given = problem.data(rows), problem.external(rows), problem.prescribed(rows)
-
-    def size_at(self, u: np.ndarray) -> float:
-        """Norm of the residual on the free dofs, supports moved along; infinite where the law fails."""
-        moved = np.where(self._free, u, self._given)
-        answer = self._law(moved, False)
-        if not answer.converged.all():
-            return np.inf
-        return float(np.linalg.norm((self._load - self._problem.space.forces(answer.stress))[self._free]))
 
     def newton(self, guess: np.ndarray) -> Point:
         """The point at the end.
