@@ -44,6 +44,10 @@ _CELLS = {
     "hexahedron": ("hexahedron", skfem.ElementHex1,
                    ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)), "quad"),
 }
+# Neighbours of corner 0 that span a positive volume, and the order of the nodes of the mirrored cell.
+_TURNS = {"triangle": ([1, 2], [0, 2, 1]), "triangle6": ([1, 2], [0, 2, 1, 5, 4, 3]), "quad": ([1, 3], [0, 3, 2, 1]),
+          "tetra": ([1, 2, 3], [0, 2, 1, 3]), "tetra10": ([1, 2, 3], [0, 2, 1, 3, 6, 5, 4, 7, 9, 8]),
+          "hexahedron": ([1, 3, 4], [4, 5, 6, 7, 0, 1, 2, 3])}
 #: Name in a study -> (nodal cell of meshio, order of the integration, mean dilatation over the cell).
 ELEMENTS: dict[str, tuple[str, int, bool]] = {
     "tri3": ("triangle", 1, False),
@@ -205,3 +209,11 @@ def cell_corners(cell: str) -> str:
 def cell_edges(cell: str) -> list[list[int]]:
     """Corners of the edges of a cell in VTK's order of their middles."""
     return _EDGES[_CELLS[cell][0]]
+
+
+def mirrored(nodes: Array, cells: NDArray[np.int64], cell: str) -> NDArray[np.int64]:
+    """The cells, with nodes exchanged in those that are turned inside out at their first corner."""
+    neighbours, exchanged = _TURNS[cell]
+    edges = nodes[cells[:, neighbours]] - nodes[cells[:, :1]]
+    turned = np.linalg.det(edges) < 0.0
+    return np.ascontiguousarray(np.where(turned[:, None], cells[:, exchanged], cells), dtype=np.int64)

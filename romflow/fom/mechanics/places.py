@@ -62,7 +62,7 @@ class FacetPoints:
 class Places:
     """Finds what texts of a study name.
 
-    A place is the name of a part of the boundary or of a region, "boundary" (all of it), a plane such as "x = 0" or
+    A place is the name of a part of the boundary, of a set of nodes or of a region, "boundary" (all of it), a plane such as "x = 0" or
     "z = max", inequalities in x, y, z joined by "and" ("0 < x <= 1 and x**2 + y**2 > 4"), or a list of d coordinates,
     which stands for the node nearest to them.
 
@@ -101,6 +101,8 @@ class Places:
             return np.unique(solid.outside[0])
         if place in solid.boundaries:
             return np.unique(solid.boundaries[place])
+        if place in solid.node_sets:
+            return np.unique(solid.node_sets[place])
         if place in solid.regions:
             return np.unique(solid.cells[solid.regions[place]])
         return self._some(np.flatnonzero(self._within(place, solid.nodes)), place, "node")
@@ -146,7 +148,7 @@ class Places:
     @property
     def names(self) -> list[str]:
         """Names that may stand for a place."""
-        return ["boundary", *self.solid.boundaries, *self.solid.regions]
+        return ["boundary", *self.solid.boundaries, *self.solid.node_sets, *self.solid.regions]
 
     def _coordinates(self, place: Sequence[Any]) -> Array:
         numbers = [value for value in place if isinstance(value, int | float) and not isinstance(value, bool)]

@@ -34,6 +34,8 @@ class Solid:
         Nodes of the facets of each named part of the boundary.
     regions : dict of name -> (c,) int
         Cells of each named part of the volume.
+    node_sets : dict of name -> (k,) int
+        Nodes of each named set; it stands for the facets too that lie in it.
     """
 
     nodes: Array
@@ -41,6 +43,7 @@ class Solid:
     cell: str
     boundaries: Mapping[str, Numbers] = field(default_factory=dict)
     regions: Mapping[str, Numbers] = field(default_factory=dict)
+    node_sets: Mapping[str, Numbers] = field(default_factory=dict)
 
     def space(self, element: str | None = None) -> StrainSpace:
         """Displacements and strains on this mesh.

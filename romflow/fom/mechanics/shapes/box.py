@@ -11,14 +11,10 @@ from romflow.core.names import shown
 from romflow.fom.cell_model import HEXAHEDRON
 from romflow.fom.gallery.grids import counts, directions, grid
 from romflow.fom.gallery.rules import number
-from romflow.fom.mechanics.elements import ELEMENTS, cell_corners, make_element
+from romflow.fom.mechanics.elements import ELEMENTS, cell_corners, make_element, mirrored
 from romflow.fom.mechanics.solid import Solid, with_middles
 
 __all__ = ["box"]
-
-# Neighbours of corner 0 that span a positive volume, and the order of the corners of the mirrored cell.
-_TURNS = {"triangle": ([1, 2], [0, 2, 1]), "quad": ([1, 3], [0, 3, 2, 1]), "tetra": ([1, 2, 3], [0, 2, 1, 3]),
-          "hexahedron": ([1, 3, 4], [4, 5, 6, 7, 0, 1, 2, 3])}
 
 
 def box(cells: int | Sequence[int] = (4, 4, 4), lengths: Sequence[float] | None = None,
@@ -58,15 +54,7 @@ def box(cells: int | Sequence[int] = (4, 4, 4), lengths: Sequence[float] | None 
     nodes, vertices, _ = grid(names[corner], sides, sizes)
     if corner == "hexahedron":
         vertices = vertices[:, np.array(HEXAHEDRON)]
-    vertices = _right_handed(nodes, vertices, corner)
+    vertices = mirrored(nodes, vertices, corner)
     if kind.cell == corner:
         return Solid(nodes, vertices, corner)
     return Solid(*with_middles(nodes, vertices, corner))
-
-
-def _right_handed(nodes: np.ndarray, cells: np.ndarray, corner: str) -> np.ndarray:
-    """The cells, with corners exchanged in those that are turned inside out."""
-    neighbours, exchanged = _TURNS[corner]
-    edges = nodes[cells[:, neighbours]] - nodes[cells[:, :1]]
-    turned = np.linalg.det(edges) < 0.0
-    return np.where(turned[:, None], cells[:, exchanged], cells)
