@@ -21,7 +21,7 @@ ELEMENT_TYPES: dict[str, tuple[int, str | None]] = {
     "C3D20": (20, None), "C3D20R": (20, None), "C3D6": (6, None), "C3D15": (15, None), "CPE3": (3, "tri3"),
     "CPE4": (4, "quad4"), "CPE6": (6, "tri6"), "CPE8": (8, None), "CPE8R": (8, None), "CPS3": (3, None),
     "CPS4": (4, None), "CPS6": (6, None), "CPS8": (8, None), "S3": (3, None), "S4": (4, None), "S6": (6, None),
-    "S8": (8, None), "S8R": (8, None), "C3D10T": (10, "tet10"), "CAX3": (3, None), "CAX4": (4, None),
+    "S8": (8, None), "S8R": (8, None), "C3D10T": (10, None), "CAX3": (3, None), "CAX4": (4, None),
     "CAX6": (6, None), "CAX8": (8, None), "CAX8R": (8, None)}
 # Faces S1, S2 ... of each kind of element by its corners, as CalculiX numbers them.
 _FACES = {4: [[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]],
@@ -55,7 +55,10 @@ class InputFile:
     node_sets, element_sets : dict
         Name in capitals -> node indices from 0, or element numbers as in the file; both rising.
     surfaces : dict
-        Name in capitals -> node indices of the surface.
+        Name in capitals -> node indices (F, f) of the faces of an element surface, corners first. Node surfaces are
+        node sets.
+    names : dict
+        Name in capitals -> name as it was first written.
     files : tuple of Path
         The file and those that it includes.
     """
@@ -67,27 +70,8 @@ class InputFile:
     node_sets: dict[str, NDArray[np.int64]]
     element_sets: dict[str, NDArray[np.int64]]
     surfaces: dict[str, NDArray[np.int64]]
+    names: dict[str, str]
     files: tuple[Path, ...]
-
-    def places(self, name: str) -> NDArray[np.int64]:
-        """Node indices of a node set, a surface or an element set, whatever the case of its letters.
-
-        Raises
-        ------
-        ConfigError
-            The file has none of this name.
-        """
-        key = name.upper()
-        if key in self.node_sets:
-            return self.node_sets[key]
-        if key in self.surfaces:
-            return self.surfaces[key]
-        if key in self.element_sets:
-            chosen = self.element_sets[key]
-            return np.unique(np.concatenate([block.cells[np.isin(block.numbers, chosen)].ravel()
-                                             for block in self.blocks]))
-        known = [*self.node_sets, *self.surfaces, *self.element_sets]
-        raise ConfigError(f"{self.path} has no set or surface {shown(name)}{nearest(key, known)}")
 
     def mesh(self) -> tuple[NDArray[np.float64], NDArray[np.int64], str]:
         """Nodes (N, d), cells (C, v) and type of the only kind of elements; d = 2 for plane ones.
@@ -194,6 +178,7 @@ class _Reader:
         self._node_sets: dict[str, list[NDArray[np.int64]]] = {}
         self._element_sets: dict[str, list[NDArray[np.int64]]] = {}
         self._surfaces: dict[str, tuple[str, list[str]]] = {}
+        self._names: dict[str, str] = {}
 
     def file(self) -> InputFile:
         """All that was found, with indices in place of numbers."""
@@ -212,10 +197,14 @@ class _Reader:
         node_sets = {name: self._indices(np.unique(np.concatenate(members)), numbers, f"the set {name}")
                      for name, members in self._node_sets.items()}
         element_sets = {name: np.unique(np.concatenate(members)) for name, members in self._element_sets.items()}
-        surfaces = {name: self._surface(kind, lines, blocks, numbers, node_sets, element_sets)
-                    for name, (kind, lines) in self._surfaces.items()}
+        surfaces = {}
+        for name, (kind, lines) in self._surfaces.items():
+            if kind == "NODE":
+                node_sets[name] = self._node_surface(lines, numbers, node_sets)
+            else:
+                surfaces[name] = self._surface(name, lines, blocks, element_sets)
         return InputFile(self.path, numbers, np.ascontiguousarray(nodes), blocks, node_sets, element_sets, surfaces,
-                         tuple(self.files))
+                         self._names, tuple(self.files))
 
     def _cards(self, path: Path, depth: int) -> Iterator[_Card]:
         try:
@@ -269,7 +258,9 @@ class _Reader:
         self._set(card, self._element_sets, "ELSET")
 
     def _take_surface(self, card: _Card) -> None:
-        self._surfaces[card.options.get("NAME", "").upper()] = (card.options.get("TYPE", "ELEMENT").upper(), card.lines)
+        name = card.options.get("NAME", "")
+        self._names.setdefault(name.upper(), name)
+        self._surfaces[name.upper()] = (card.options.get("TYPE", "ELEMENT").upper(), card.lines)
 
     def _set(self, card: _Card, sets: dict[str, list[NDArray[np.int64]]], option: str) -> None:
         words = [word.strip() for line in card.lines for word in line.split(",") if word.strip()]
@@ -291,9 +282,9 @@ class _Reader:
             raise InputError(f"{self.path} has a set with the member {shown(word)}{nearest(word.upper(), sets)}")
         return list(sets[word.upper()])
 
-    @staticmethod
-    def _join(sets: dict[str, list[NDArray[np.int64]]], name: str | None, members: NDArray[np.int64]) -> None:
+    def _join(self, sets: dict[str, list[NDArray[np.int64]]], name: str | None, members: NDArray[np.int64]) -> None:
         if name:
+            self._names.setdefault(name.upper(), name)
             sets.setdefault(name.upper(), []).append(members)
 
     def _block(self, kind: str, rows: list[NDArray[np.int64]], numbers: NDArray[np.int64]) -> ElementBlock:
@@ -308,34 +299,37 @@ class _Reader:
                              f"{len(numbers)} nodes")
         return np.asarray(places, dtype=np.int64)
 
-    def _surface(self, kind: str, lines: list[str], blocks: tuple[ElementBlock, ...], numbers: NDArray[np.int64],
-                 node_sets: dict[str, NDArray[np.int64]], element_sets: dict[str, NDArray[np.int64]]
-                 ) -> NDArray[np.int64]:
-        found = [np.empty(0, np.int64)]
+    def _node_surface(self, lines: list[str], numbers: NDArray[np.int64], sets: dict[str, NDArray[np.int64]]
+                      ) -> NDArray[np.int64]:
+        words = [line.split(",")[0].strip() for line in lines]
+        found = [sets[word.upper()] if word.upper() in sets else
+                 self._indices(_numbers([word], self.path).astype(np.int64), numbers, "a surface") for word in words]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+
+    def _surface(self, name: str, lines: list[str], blocks: tuple[ElementBlock, ...],
+                 sets: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        found: list[NDArray[np.int64]] = []
         for line in lines:
             member, *face = (word.strip().upper() for word in line.split(","))
-            if kind == "NODE":
-                found.append(node_sets[member] if member in node_sets else
-                             self._indices(_numbers([member], self.path).astype(np.int64), numbers, "a surface"))
-                continue
-            chosen = (element_sets[member] if member in element_sets else
-                      _numbers([member], self.path).astype(np.int64))
-            found += [_face_nodes(block, np.isin(block.numbers, chosen), face[0] if face else "") for block in blocks]
-        return np.unique(np.concatenate(found))
+            chosen = sets[member] if member in sets else _numbers([member], self.path).astype(np.int64)
+            found += [_faces(block, np.isin(block.numbers, chosen), face[0] if face else "") for block in blocks]
+        found = [rows for rows in found if rows.size]
+        if len({rows.shape[1] for rows in found}) > 1:
+            raise InputError(f"{self.path}: the surface {name} is on elements of several types; the rule is one")
+        return np.concatenate(found) if found else np.empty((0, 3), np.int64)
 
 
-def _face_nodes(block: ElementBlock, chosen: NDArray[np.bool_], face: str) -> NDArray[np.int64]:
-    """Nodes of the face S1, S2 ... of these elements: those whose corners or both whose ends belong to it."""
+def _faces(block: ElementBlock, chosen: NDArray[np.bool_], face: str) -> NDArray[np.int64]:
+    """Nodes (F, f) of the face S1, S2 ... of these elements, corners first."""
     number = int(face[1:]) - 1 if face[1:].isdigit() else -1
     plane = block.kind.startswith(("CPE", "CPS", "CAX"))
     corners = {3: 3, 6: 3, 4: 4, 10: 4, 8: 4 if plane else 8, 20: 8}.get(block.cells.shape[1], 0)
     faces = _EDGES.get(corners, []) if plane else _FACES.get(corners, [])
-    if not 0 <= number < len(faces):
-        return np.empty(0, np.int64)
-    members = set(faces[number])
-    local = sorted(members) + [corners + k for k, ends in enumerate(_middles(block.kind, block.cells.shape[1]))
-                               if members.issuperset(ends)]
-    return np.asarray(block.cells[chosen][:, local].ravel())
+    if not 0 <= number < len(faces) or not chosen.any():
+        return np.empty((0, 0), np.int64)
+    local = faces[number] + [corners + k for k, ends in enumerate(_middles(block.kind, block.cells.shape[1]))
+                             if set(faces[number]).issuperset(ends)]
+    return np.asarray(block.cells[chosen][:, local])
 
 
 def _middles(kind: str, nodes: int) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import InputError, NotSupported
 from romflow.core.names import shown
-from romflow.fom.mechanics.calculix.cards import law_cards, rate_dependent
+from romflow.fom.mechanics.calculix.cards import finite_strains, law_cards, rate_dependent
 from romflow.fom.mechanics.calculix.inp import number_text
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class _Steps:
         self.d = d
         self.plane = ELEMENTS[problem.space.element.name] in _PLANE
         self.kind = "*VISCO, CETOL=1.E10" if rate_dependent(problem.law) else "*STATIC"
+        self.geometry = "NLGEOM" if finite_strains(problem.law) else "NLGEOM=NO"
         self.force, self.placed = np.zeros(N * d), np.full(N * d, np.nan)
         self.temperature = np.full(N, reference)
         self.fixed = np.flatnonzero(~problem.supports.free)
@@ -97,7 +98,7 @@ class _Steps:
     def _step(self, dt: float, rows: np.ndarray) -> None:
         problem, write = self.problem, self.file.write
         # Within a step of rate dependent laws an increment is as long as the step: shorter ones only where it is cut.
-        write(f"*STEP, INC={_INCREMENTS}, NLGEOM=NO\n{self.kind}\n{number_text(dt)}, {number_text(dt)}, "
+        write(f"*STEP, INC={_INCREMENTS}, {self.geometry}\n{self.kind}\n{number_text(dt)}, {number_text(dt)}, "
               f"{number_text(1e-6 * dt)}, {number_text(dt)}\n")
         t = number_text(self.tolerance)
         write(f"*CONTROLS, PARAMETERS=FIELD\n{t}, {number_text(min(1e-2, 1e3 * self.tolerance))},,, {t}\n")
