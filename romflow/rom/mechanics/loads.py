@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +75,15 @@ class StepData:
     lifting: np.ndarray
     temperature: np.ndarray
     given: dict[str, np.ndarray]
+
+    def given_at(self, points: slice) -> dict[str, Any]:
+        """What the law reads at some of the reduced points, in the order of arrays (m', b): "T" and its columns."""
+        temperature = self.temperature[points]
+        found: dict[str, Any] = {"T": temperature.reshape(-1)}
+        for name, values in self.given.items():
+            single = values.size == 1
+            found[name] = float(values[0]) if single else np.broadcast_to(values, temperature.shape).reshape(-1)
+        return found
 
     def columns(self, chosen: np.ndarray) -> StepData:
         """The data of some draws."""

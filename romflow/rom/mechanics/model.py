@@ -159,7 +159,8 @@ class MechanicsReducedModel(BasisModel):
     def start(self, mu: np.ndarray) -> ReducedState:
         """The undeformed body at the model's first time, for draws mu (b, p)."""
         b, points = len(mu), len(self.points)
-        state = np.asarray(self.law.initial(points * b)).reshape(-1, points, b)
+        state = np.asarray(self.law.initial(points * b))
+        state = state.reshape(len(state), points, b)
         return ReducedState(np.asarray(mu, dtype=float), float(self.times[0]), np.zeros((self.size, b)),
                             np.zeros((self.size, b)), state, np.zeros((6, points, b)), np.ones(b, dtype=bool),
                             np.zeros(b, dtype=int))

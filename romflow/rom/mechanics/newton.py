@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,8 @@ __all__ = ["Balance", "PointRule", "balance"]
 _ITERATIONS = 25
 _GROWTH = 2.0
 _SHORTEST = 0.1
-# Below this relative residual the last tangent serves, as long as it lowers the residual by this factor.
-_NEAR = 1e-2
-_LOWERING = 0.1
+# From so many draws on, points of the dual fields alone are left out of the iteration.
+_MANY = 8
 
 
 class PointRule:
@@ -91,8 +89,8 @@ def balance(rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess:
     """Coefficients q with ||f_ext - f(q)|| <= tolerance max(||f_ext||, ||f||, reference) for the draws that converge.
 
     q <- q + s K^{-1} (f_ext - f) with s halved while the residual norm grows beyond twice what it was, or the law has
-    no answer; near the solution (1e-2) the last tangents are kept as long as each iteration gains a factor 10. A draw
-    leaves when it is done; it fails with s < 1/10 or after 25 iterations. The law always starts from `state`.
+    no answer. A draw leaves when it is done; it fails with s < 1/10 or after 25 iterations. The law always starts from
+    `state`. Kept tangents bring nothing: the law's local solution costs far more than its tangent.
 
     Parameters
     ----------
@@ -106,14 +104,24 @@ def balance(rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess:
         At the beginning of the step.
     tolerance, reference : float
     """
-    iteration = _Iteration(rule, law, data, dt, guess, state, tolerance, reference)
+    inner = rule.inner if guess.shape[1] >= _MANY else rule.points
+    found = _iterated(rule, inner, law, data, dt, guess, state, tolerance, reference)
+    if inner == rule.points or not found.converged.any():
+        return found
+    return _completed(found, rule, law, data, dt, state)
+
+
+def _iterated(rule: PointRule, inner: int, law: MaterialLaw, data: StepData, dt: float, guess: np.ndarray,
+              state: np.ndarray, tolerance: float, reference: float) -> Balance:
+    """The balance with the first `inner` points, which hold all of the cubature's."""
+    iteration = _Iteration(rule, inner, law, data, dt, guess, state, tolerance, reference)
     collected: _Collected | None = None
     for count in range(1, _ITERATIONS + 1):
         stress, new, done = iteration.evaluate()
         if collected is None and done.all():
             return Balance(iteration.q, new, stress, done, count)
         if collected is None:
-            collected = _Collected(guess, state)
+            collected = _Collected(guess, new)
         collected.add(iteration, new, stress, done)
         iteration.leave(done | iteration.lost)
         if not iteration.active.size:
@@ -122,11 +130,24 @@ def balance(rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess:
     return Balance(collected.q, collected.state, collected.stress, collected.converged, count)
 
 
+def _completed(found: Balance, rule: PointRule, law: MaterialLaw, data: StepData, dt: float,
+               state: np.ndarray) -> Balance:
+    """The balance with stress and state at the points that were left out, at its coefficients."""
+    m, b = rule.inner, state.shape[2]
+    strain = rule.strains(found.coefficients, data.lifting)[:, m:].reshape(6, -1)
+    answer = law.integrate(strain, data.given_at(slice(m, None)), dt, _flat(state[:, m:]), False)
+    valid = answer.converged.reshape(-1, b).all(axis=0)
+    return Balance(found.coefficients,
+                   np.concatenate([found.state, _unfolded(answer.state, b)], axis=1),
+                   np.concatenate([found.stress, _unfolded(answer.stress, b)], axis=1),
+                   found.converged & valid, found.iterations)
+
+
 class _Collected:
     """Columns of those draws that are done, until all are."""
 
     def __init__(self, guess: np.ndarray, state: np.ndarray) -> None:
-        self.q, self.state = guess.copy(), state.copy()
+        self.q, self.state = guess.copy(), np.zeros_like(state)
         self.stress = np.zeros((6, *state.shape[1:]))
         self.converged = np.zeros(guess.shape[1], dtype=bool)
 
@@ -143,22 +164,22 @@ class _Collected:
 class _Iteration:
     """The draws that are still iterated, and where they are."""
 
-    def __init__(self, rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess: np.ndarray,
+    def __init__(self, rule: PointRule, inner: int, law: MaterialLaw, data: StepData, dt: float, guess: np.ndarray,
                  state: np.ndarray, tolerance: float, reference: float) -> None:
+        self.inner = inner
         self.rule, self.law, self.dt, self.tolerance, self.reference = rule, law, dt, tolerance, reference
-        self.data, self.state, self.q = data, state, guess
+        self.data, self.state, self.q = data, state[:, :inner], guess
         b = guess.shape[1]
         self.active = np.arange(b)
         self.base, self.step = guess, np.zeros_like(guess)
         self.fraction, self.before = np.ones(b), np.full(b, np.inf)
-        self.near = False
         self._prepare()
 
     def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Stress (6, m', a) and state (s, m', a) at q, and which draws (a,) are in balance."""
-        b, shape = self.q.shape[1], (self.rule.points, self.q.shape[1])
-        strain = self.rule.strains(self.q, self.data.lifting)
-        answer: LawAnswer = self.law.integrate(strain.reshape(6, -1), self.given, self.dt, self.start, not self.near)
+        shape = (self.inner, self.q.shape[1])
+        strain = self.rule.strains(self.q, self.data.lifting)[:, :self.inner]
+        answer: LawAnswer = self.law.integrate(strain.reshape(6, -1), self.given, self.dt, self.start, True)
         stress = answer.stress.reshape(6, *shape)
         forces = self.rule.forces(stress)
         self.residual = self.data.load - forces
@@ -170,13 +191,13 @@ class _Iteration:
         done = valid & (size <= self.tolerance * scale)
         # The first residual has none before it: anything that is a number is taken.
         self.grown = ~valid | (size > _GROWTH * self.before)
-        self.size, self.relative = size, size / np.where(scale > 0.0, scale, 1.0)
+        self.size = size
         self.lost = self.grown & ~done & (0.5 * self.fraction < _SHORTEST)
         if np.isinf(self.before).any():
             self.lost |= np.isinf(self.before) & ~valid
         if answer.tangent is not None and not done.all():
             self.stiffness = self.rule.stiffness(answer.tangent.reshape(6, 6, *shape))
-        return stress, answer.state.reshape(-1, *shape), done
+        return stress, _unfolded(answer.state, shape[1]), done
 
     def leave(self, gone: np.ndarray) -> None:
         """Forget some draws."""
@@ -184,7 +205,7 @@ class _Iteration:
             return
         left = ~gone
         self.active, self.data = self.active[left], self.data.columns(left)
-        for name in ("q", "base", "step", "fraction", "before", "size", "relative", "residual", "grown"):
+        for name in ("q", "base", "step", "fraction", "before", "size", "residual", "grown"):
             setattr(self, name, getattr(self, name)[..., left])
         self.stiffness, self.state = self.stiffness[left], self.state[:, :, left]
         self._prepare()
@@ -192,10 +213,7 @@ class _Iteration:
     def advance(self) -> None:
         """The next q."""
         step = _solved(self.stiffness, self.residual)
-        poor = bool((self.size > _LOWERING * self.before).any())
-        self.near = bool((self.relative < _NEAR).all()) and not (self.near and poor)
         if self.grown.any():
-            self.near = False
             self.fraction = np.where(self.grown, 0.5 * self.fraction, 1.0)
             self.base = np.where(self.grown, self.base, self.q)
             self.step = np.where(self.grown, self.step, step)
@@ -208,12 +226,9 @@ class _Iteration:
 
     def _prepare(self) -> None:
         """What the law reads, in the order of its points."""
-        b, points = self.q.shape[1], self.rule.points
-        self.start = self.state.reshape(self.state.shape[0], -1)
+        self.start = _flat(self.state)
         self.load_size = _norms(self.data.load)
-        self.given: dict[str, Any] = {"T": self.data.temperature.reshape(-1)}
-        for name, values in self.data.given.items():
-            self.given[name] = float(values[0]) if b == 1 else np.broadcast_to(values, (points, b)).reshape(-1)
+        self.given = self.data.given_at(slice(None, self.inner))
 
 
 def _solved(stiffness: np.ndarray, residual: np.ndarray) -> np.ndarray:
@@ -234,6 +249,16 @@ def _solved(stiffness: np.ndarray, residual: np.ndarray) -> np.ndarray:
         stiffness = np.where(regular[:, None, None], stiffness, np.eye(len(residual)))
         step = np.linalg.solve(stiffness, residual.T[:, :, None])[:, :, 0].T
     return np.asarray(step) if regular.all() else np.where(regular, step, np.nan)
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    """(c, m', b) as (c, m' b), also where c = 0."""
+    return values.reshape(len(values), values.shape[1] * values.shape[2])
+
+
+def _unfolded(values: np.ndarray, b: int) -> np.ndarray:
+    """(c, m' b) as (c, m', b)."""
+    return values.reshape(len(values), values.shape[1] // b, b)
 
 
 def _norms(columns: np.ndarray) -> np.ndarray:

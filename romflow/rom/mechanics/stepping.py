@@ -39,7 +39,9 @@ class Stepper:
         """The state at the time t; draws that fail keep their last values and are no longer `converged`.
 
         A draw whose Newton iteration fails takes the step in two halves, these in halves again, ten times at most.
-        Loads, temperatures and prescribed displacements are those of the times in between.
+        Loads, temperatures and prescribed displacements are those of the times in between. Where that leads is the
+        guess with which the whole step is tried once more, so that the history is that of the given times, as the
+        full-order model's is; only where this fails too, the halves stand.
 
         Parameters
         ----------
@@ -69,7 +71,23 @@ class Stepper:
         failed = np.flatnonzero(~found.converged)
         part = state.columns(failed)
         part = replace(part, halvings=part.halvings + 1)
-        return whole.with_columns(failed, self._halves(part, t, depth))
+        halved = self._halves(part, t, depth)
+        return whole.with_columns(failed, halved if depth else self._again(part, halved, data.columns(failed)))
+
+    def _again(self, start: ReducedState, halved: ReducedState, data: StepData) -> ReducedState:
+        """The whole step once more, for draws whose halves came through, from their end."""
+        alive = np.flatnonzero(halved.converged)
+        if not alive.size:
+            return halved
+        dt = halved.time - start.time
+        part, data = start.columns(alive), data.columns(alive)
+        found = balance(self.rule, self.law, data, dt, halved.coefficients[:, alive], part.state, self.tolerance,
+                        self.reference)
+        good = np.flatnonzero(found.converged)
+        end = replace(halved.columns(alive[good]), coefficients=found.coefficients[:, good],
+                      state=found.state[:, :, good], stress=found.stress[:, :, good],
+                      rate=(found.coefficients - part.coefficients)[:, good] / dt)
+        return halved.with_columns(alive[good], end)
 
     def _halves(self, state: ReducedState, t: float, depth: int) -> ReducedState:
         """The step of these draws in two halves, from a guess without extrapolation."""
