@@ -28,6 +28,8 @@ def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str
                                "error_kind": rom.error_kind} | dict.fromkeys(keys)
     if result is None:
         return summary
+    if result.fields is not None:
+        summary["fields"] = result.fields.summary()
     if result.lost:
         summary["not_converged"] = result.lost
     if result.sketch is not None:

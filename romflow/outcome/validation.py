@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from romflow.linalg.inner_product import InnerProduct
+from romflow.outcome.mechanics import FieldErrors, field_errors
 from romflow.reduction.distributed.measures import runner_for, true_errors, truth_errors
 from romflow.reduction.distributed.runner import PartRunner
 from romflow.reduction.residual_columns import Sketch
 from romflow.reduction.snapshot_sketch import SketchedSnapshots, SnapshotSketcher
 from romflow.reduction.trajectory_measures import trajectory_errors
+from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import Answer, ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -30,7 +33,7 @@ class Validation:
 
     `truth_error` bounds the rounding of the full-order solutions themselves; an error that is not well above it was
     not measured. Where `sketch` describes an embedding, errors are sketched norms, within its epsilon of the true ones.
-    At `lost` further parameters the reduced model has no solution.
+    At `lost` further parameters the reduced model has no solution. `fields` has the errors of mechanics in time.
     """
 
     mu: np.ndarray
@@ -41,6 +44,7 @@ class Validation:
     outputs: np.ndarray | None
     sketch: dict[str, Any] | None = None
     lost: int = 0
+    fields: FieldErrors | None = None
 
     @property
     def measured(self) -> np.ndarray:
@@ -68,10 +72,15 @@ def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
     answer = rom.solve(mu)
     good = getattr(answer, "converged", None)
     if good is None or good.all():
-        compare = _validate_trajectories if moves(rom) else _validate_states
-        return compare(rom, fom, store, mu, answer)
+        return _comparison(rom)(rom, fom, store, mu, answer)
     found = validate(rom, fom, store, mu[good]) if good.any() else None
     return None if found is None else replace(found, lost=int(np.count_nonzero(~good)))
+
+
+def _comparison(rom: ReducedModel) -> Callable[..., Validation]:
+    if isinstance(rom, MechanicsReducedModel):
+        return _validate_fields
+    return _validate_trajectories if moves(rom) else _validate_states
 
 
 def _validate_states(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray, answer: Answer) -> Validation:
@@ -100,6 +109,14 @@ def moves(rom: ReducedModel) -> bool:
 def _validate_trajectories(rom: Any, fom: Any, store: SnapshotStore, mu: np.ndarray, answer: Answer) -> Validation:
     found = trajectory_errors(rom, product_of(fom), store, mu, answer)
     return Validation(mu, found.total_error, np.zeros(len(mu)), found.total_norm, answer, store.outputs(mu))
+
+
+def _validate_fields(rom: Any, fom: Any, store: SnapshotStore, mu: np.ndarray, answer: Answer) -> Validation:
+    """Errors of the field that the indicator is of, at the last time."""
+    found = field_errors(rom, fom, store, mu, answer)
+    name = rom.measure if rom.measure in found.norm else "mises"
+    return Validation(mu, found.error[name][-1], np.zeros(len(mu)), found.norm[name][-1], answer, store.outputs(mu),
+                      fields=found)
 
 
 def product_of(fom: Any) -> InnerProduct:

@@ -8,6 +8,7 @@ from typing import Any
 from romflow.core.errors import StoreError
 from romflow.rom.affine import AffineReducedModel
 from romflow.rom.evolution import EvolutionReducedModel
+from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.nonlinear import NonlinearReducedModel
 from romflow.rom.regression import RegressionReducedModel
@@ -16,8 +17,9 @@ from romflow.rom.windows import WindowedReducedModel
 from romflow.store.artefact import read_artefact
 
 KINDS: dict[str, Any] = {
-    "affine": AffineReducedModel, "evolution": EvolutionReducedModel, "nonlinear": NonlinearReducedModel,
-    "regression": RegressionReducedModel, "sketched": SketchedReducedModel, "windowed": WindowedReducedModel}
+    "affine": AffineReducedModel, "evolution": EvolutionReducedModel, "mechanics": MechanicsReducedModel,
+    "nonlinear": NonlinearReducedModel, "regression": RegressionReducedModel, "sketched": SketchedReducedModel,
+    "windowed": WindowedReducedModel}
 
 
 def load(path: str | Path) -> ReducedModel:

@@ -1,0 +1,127 @@
+"""A reduced mechanics model beside stored trajectories: its fields at all points of the mesh, at all times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from romflow.core.errors import StoreError
+from romflow.fom.mechanics.replay import replay
+from romflow.materials.protocol import rows_of
+from romflow.materials.tensors import mises
+from romflow.rom.mechanics.model import MechanicsReducedModel
+from romflow.store.snapshots import SnapshotStore
+
+__all__ = ["FieldErrors", "TrueFields", "field_errors", "fields_at", "plastic_field"]
+
+PLASTIC = "accumulated_plastic_strain"
+
+
+@dataclass(frozen=True)
+class FieldErrors:
+    """L2 norms over the body of true fields and of their errors, at each time.
+
+    Attributes
+    ----------
+    times : (K + 1,)
+    norm, error : dict of str to (K + 1, k)
+        Of "displacement", "mises" and, where the law has it, "accumulated_plastic_strain".
+    """
+
+    times: np.ndarray
+    norm: dict[str, np.ndarray]
+    error: dict[str, np.ndarray]
+
+    def relative(self, name: str, whole: bool = False) -> np.ndarray:
+        """Errors (K + 1, k) relative to the true field of the same time, or to its largest norm over the `whole` run.
+
+        Zero where the field is zero.
+        """
+        norm = self.norm[name].max(axis=0, keepdims=True) if whole else self.norm[name]
+        return np.asarray(np.divide(self.error[name], norm, out=np.zeros_like(self.error[name]),
+                                    where=norm > 0.0))
+
+    def summary(self) -> dict[str, Any]:
+        """The largest errors of each field over the parameters: at the last time, and over all times."""
+        found: dict[str, Any] = {}
+        for name in self.norm:
+            found[f"max_relative_{name}_error"] = float(self.relative(name)[-1].max(initial=0.0))
+            found[f"max_relative_{name}_error_in_time"] = float(self.relative(name, True).max(initial=0.0))
+        return found
+
+
+@dataclass(frozen=True)
+class TrueFields:
+    """The body at one time as the truth has it.
+
+    Attributes
+    ----------
+    displacement : (n,)
+    stress : (6, G)
+    plastic : (G,) or None
+    """
+
+    displacement: np.ndarray
+    stress: np.ndarray
+    plastic: np.ndarray | None
+
+
+def plastic_field(law: Any, state: np.ndarray) -> np.ndarray | None:
+    """Accumulated plastic strain (G,) in states (s, G); None where the law has none."""
+    return state[rows_of(law, PLASTIC)][0] if PLASTIC in law.variables else None
+
+
+def fields_at(fom: Any, store: SnapshotStore, mu: np.ndarray) -> Iterator[tuple[int, TrueFields]]:
+    """The true fields of the stored trajectory at mu (p,), time by time: the law replayed along its displacements."""
+    trajectory, problem = store.trajectory(mu), fom.mechanics
+    displacements = (U[:, j] for _, U in trajectory.pieces() for j in range(U.shape[1]))
+    kept: list[np.ndarray] = []
+
+    def watched() -> Iterator[np.ndarray]:
+        for u in displacements:
+            kept[:] = [u]
+            yield u
+
+    for k, stress, state in replay(problem, mu, trajectory.times, watched()):
+        yield k, TrueFields(kept[0], stress, plastic_field(problem.law, state))
+
+
+def field_errors(rom: MechanicsReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
+                 answer: Any) -> FieldErrors:
+    """Errors of the reduced fields of `answer` at mu (k, p) against stored trajectories.
+
+    Cost: one evaluation of the law at all points a time and parameter. Memory: some fields of the mesh.
+
+    Raises
+    ------
+    StoreError
+        A trajectory has other times than the answer.
+    """
+    names = ["displacement", "mises", *([PLASTIC] if PLASTIC in rom.dual else [])]
+    norm = {name: np.zeros((len(answer.times), len(mu))) for name in names}
+    error = {name: np.zeros((len(answer.times), len(mu))) for name in names}
+    mass = fom.mechanics.space.mass(fom.mechanics.space.nodes.shape[1])
+    for j, row in enumerate(mu):
+        if not np.array_equal(store.trajectory(row).times, answer.times):
+            raise StoreError(f"the trajectory at mu = {row.tolist()} is stored at other times than the reduced "
+                             "model's; it belongs to another study: run in another folder")
+        one = replace(answer, dual={name: values[:, :, j:j + 1] for name, values in answer.dual.items()})
+        for k, true in fields_at(fom, store, row):
+            u = rom.lift(answer.trajectory[k][:, j:j + 1])[:, 0] if k else np.zeros_like(true.displacement)
+            pairs = {"displacement": (true.displacement, u),
+                     "mises": (mises(true.stress), rom.field(one, "mises", k)[0, :, 0])}
+            if true.plastic is not None and PLASTIC in rom.dual:
+                pairs[PLASTIC] = (true.plastic, rom.field(one, PLASTIC, k)[0, :, 0])
+            for name, (truth, reduced) in pairs.items():
+                weighted = mass if name == "displacement" else rom.volume
+                norm[name][k, j], error[name][k, j] = _norm(truth, weighted), _norm(truth - reduced, weighted)
+    return FieldErrors(answer.times, norm, error)
+
+
+def _norm(values: np.ndarray, weights: Any) -> float:
+    """Root of v^T W v for a matrix, of sum w v^2 for weights of points."""
+    weighted = weights * values if getattr(weights, "ndim", 2) == 1 else weights @ values
+    return float(np.sqrt(max(0.0, float(values @ weighted))))
