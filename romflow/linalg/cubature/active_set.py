@@ -42,6 +42,7 @@ class ActiveSet:
         self.columns: list[int] = []
         #: (m,) their weights; zero for those that `settle` has not seen yet.
         self.weights = np.empty(0)
+        self._changes: list[tuple[np.ndarray, float]] = []
         self._deletions = 0
         capacity = min(_FIRST_CAPACITY, b.size)
         self._G = np.empty((b.size, capacity), order="F")
@@ -64,6 +65,7 @@ class ActiveSet:
         self._reserve(m + 1)
         self._G[:, m], self._Q[:, m] = column, rest / size
         self._R[:m, m], self._R[m, :m], self._R[m, m] = along + again, 0.0, size
+        self._changes.append((self._Q[:, m].copy(), 1.0))
         self.columns.append(number)
         self.weights = np.append(self.weights, weight)
         return True
@@ -90,7 +92,26 @@ class ActiveSet:
 
     def residual(self) -> np.ndarray:
         """b - G_Z x (M,), from the columns themselves and not from the factorisation."""
-        return self.b - self._G[:, :len(self.columns)] @ self.weights
+        return self.b - self.matrix() @ self.weights
+
+    def turned(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors (c, M) by which the span of G_Z has grown (sign 1) or shrunk (-1) since the last call, in order.
+
+        The squared length of a column within the span changes by sign (vector . column)^2 with each of them.
+        """
+        vectors = np.array([vector for vector, _ in self._changes]).reshape(-1, self.b.size)
+        signs = np.array([sign for _, sign in self._changes])
+        self._changes = []
+        return vectors, signs
+
+    def matrix(self) -> np.ndarray:
+        """G_Z (M, m), a view."""
+        return self._G[:, :len(self.columns)]
+
+    def factor(self) -> np.ndarray:
+        """R (m, m), a view."""
+        m = len(self.columns)
+        return self._R[:m, :m]
 
     def _reserve(self, size: int) -> None:
         capacity = self._G.shape[1]
@@ -110,6 +131,9 @@ class ActiveSet:
             m = len(self.columns)
             Q, R = sl.qr_delete(self._Q[:, :m], self._R[:m, :m], place, which="col", check_finite=False)
             self._Q[:, :m - 1], self._R[:m - 1, :m - 1] = Q, R
+            lost = self._G[:, place] - Q @ (Q.T @ self._G[:, place])
+            lost -= Q @ (Q.T @ lost)
+            self._changes.append((lost / np.linalg.norm(lost), -1.0))
             self._G[:, place:m - 1] = self._G[:, place + 1:m].copy(order="F")
             del self.columns[place]
         self.weights = np.delete(self.weights, places)

@@ -75,8 +75,8 @@ def local_selection(G: np.ndarray, weights: np.ndarray, tolerance: float, *, ids
     """
     G, weights = np.asarray(G, dtype=float), np.asarray(weights, dtype=float)
     if G.ndim != 2 or weights.shape != G.shape[1:] or not weights.size or not (weights > 0.0).all():
-        raise ShapeError(f"a subdomain's cubature got integrands of shape {G.shape} and weights of shape {weights.shape}"
-                         "; the rule is (M, P) and (P,), all > 0")
+        raise ShapeError(f"a subdomain's cubature got integrands of shape {G.shape} and weights of shape "
+                         f"{weights.shape}; the rule is (M, P) and (P,), all > 0")
     ids = np.arange(weights.size) if ids is None else np.asarray(ids)
     b, volume = G @ weights, float(weights.sum())
     size = float(np.linalg.norm(b))
