@@ -62,9 +62,9 @@ class FacetPoints:
 class Places:
     """Finds what texts of a study name.
 
-    A place is the name of a part of the boundary, of a set of nodes or of a region, "boundary" (all of it), a plane such as "x = 0" or
-    "z = max", inequalities in x, y, z joined by "and" ("0 < x <= 1 and x**2 + y**2 > 4"), or a list of d coordinates,
-    which stands for the node nearest to them.
+    A place is the name of a part of the boundary, of a set of nodes or of a region, "boundary" (all of it), a plane
+    such as "x = 0" or "z = max", inequalities in x, y, z joined by "and" ("0 < x <= 1 and x**2 + y**2 > 4"), or a list
+    of d coordinates, which stands for the node nearest to them.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _THICKNESS, _CAMBER, _CREST = 0.2, 0.1, 0.4
 # Where the blade is held, in the chord from the nose: the twist turns about it.
 _STACK = 0.4
 # The chord at the tip, as a share of that at the root; where it ends before its sharp edge.
-_TAPER, _END = 0.85, 0.97
+_TAPER, _END = 0.85, 0.93
 _BLOCK = (1.25, 0.7, 0.3)
 
 
@@ -45,7 +45,7 @@ class _Shape:
         return np.column_stack([size * turned[0], size * turned[1], np.full(x.shape, self.span * height)])
 
 
-def blade(size: float = 2.2, chord: float = 40.0, span: float = 80.0, twist: float = 20.0, holes: int = 3,
+def blade(size: float = 4.6, chord: float = 40.0, span: float = 80.0, twist: float = 20.0, holes: int = 3,
           order: int = 2) -> Solid:
     """A blade along z in tetrahedra: root block below z = 0, aerofoil from z = 0 to `span`, holes through both.
 
@@ -55,7 +55,8 @@ def blade(size: float = 2.2, chord: float = 40.0, span: float = 80.0, twist: flo
     Parameters
     ----------
     size : float
-        Length of the edges of tetrahedra; a third of it around the holes. The number of nodes grows with its -3rd power.
+        Length of the edges of tetrahedra; a quarter of it around the holes. The number of nodes
+        grows with its -3rd power.
     chord, span : float
     twist : float
         Angle in degrees between root and tip.
@@ -100,10 +101,12 @@ def _meshed(shape: _Shape, size: float) -> Solid:
             surfaces = _geometry(gmsh, shape)
             _sizes(gmsh, surfaces["holes"], size)
             gmsh.model.mesh.generate(3)
+            gmsh.model.mesh.optimize("Netgen")
             return _solid(gmsh, surfaces)
         # gmsh raises Exception itself.
         except Exception as error:
-            raise SolveFailed(f"gmsh made no mesh of the blade with size = {size:g} ({error}); take another size") from error
+            raise SolveFailed(f"gmsh made no mesh of the blade with size = {size:g} ({error}); take "
+                              "another size") from error
 
 
 @contextmanager
@@ -197,12 +200,12 @@ def _part(gmsh: Any, shape: _Shape, surface: int) -> str:
 
 
 def _sizes(gmsh: Any, holes: list[int], size: float) -> None:
-    """Edges of `size`, a third of it at the holes."""
+    """Edges of `size`, a quarter of it at the holes."""
     field = gmsh.model.mesh.field
     distance, threshold = field.add("Distance"), field.add("Threshold")
     field.setNumbers(distance, "SurfacesList", holes)
     field.setNumber(distance, "Sampling", 100)
-    values = {"InField": distance, "SizeMin": size / 3.0, "SizeMax": size, "DistMin": 0.0, "DistMax": 3.0 * size}
+    values = {"InField": distance, "SizeMin": 0.25 * size, "SizeMax": size, "DistMin": 0.0, "DistMax": 2.5 * size}
     for name, value in values.items():
         field.setNumber(threshold, name, value)
     field.setAsBackgroundMesh(threshold)
