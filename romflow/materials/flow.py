@@ -5,9 +5,10 @@ xi(dp) = s - sum 2/3 C_a theta_a alpha_a and J = sqrt(3/2 xi : xi), the plastic 
 
     F(dp) = J - (3 G + sum C_a theta_a) dp - R(p + dp) - K (dp / dt)^(1/n) = 0.
 
-F has an infinite slope at dp = 0. Where the flow is small the unknown is therefore the viscous overstress
-v = K (dp / dt)^(1/n), and dp only where it is large; either way F is almost linear in the unknown z. Tensors are
-columns (6, P) whose shear components carry a factor sqrt(2), so that a double contraction is a plain sum.
+F has an infinite slope at dp = 0. Where a material is viscous the unknown is therefore its overstress
+v = K (dp / dt)^(1/n), with dp = dt (v / K)^n; started from the solution of J0 - H dp - v = 0, H = -d(F + v)/d dp at
+dp = 0, Newton's method is at once in its quadratic range for slow and for fast steps. Tensors are columns (6, P) whose
+shear components carry a factor sqrt(2), so that a double contraction is a plain sum.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from numpy.typing import NDArray
 
 from romflow.materials.hardening import Isotropic
 
-__all__ = ["Flow", "Points", "flow"]
+__all__ = ["Flow", "Points", "Trial", "Which", "flow"]
 
 Array = NDArray[np.float64]
+#: Numbers of points, or slice(None) for all of them.
+Which = NDArray[np.intp] | slice
 
-# |F| at which a point is done, in units of the stress at the start: far below what a tangent by differences sees.
-_TOLERANCE = 1e-13
-# A bracket whose ends have this ratio cannot be halved.
-_FULL = 1.0 - 4.0 * float(np.finfo(np.float64).eps)
+# |F| at which the next step of Newton's method is the last, in units of the stress at the start: its square, which is
+# what the step leaves, is rounding.
+_TOLERANCE = 1e-8
+_QUICK_ITERATIONS = 8
 _MAX_ITERATIONS = 120
 # Fewer points than this are not worth gathering.
 _FEW = 256
+_STARTING_STEPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,21 @@ class Points:
     viscous: tuple[Array, Array] | None
     rows: Array
 
-    def take(self, which: NDArray[np.intp]) -> Points:
+    def take(self, which: Which) -> Points:
         """Some of the points."""
         viscous = None if self.viscous is None else (self.viscous[0][which], self.viscous[1][which])
         return Points(self.deviator[:, which], self.alphas[:, :, which], self.p[which], self.stiffness[which],
                       self.moduli[:, which], self.recoveries[:, which], viscous, self.rows[:, which])
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The equation at dp = 0: xi (6, P), J (P,), the excess J0 = F(0) > 0, and the stress that F is measured by."""
+
+    xi: Array
+    equivalent: Array
+    excess: Array
+    scale: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,67 +95,71 @@ class Flow:
     converged: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """The equation at one value of the unknowns."""
-
-    increment: Array
-    theta: Array
-    xi: Array
-    equivalent: Array
-    value: Array
-    slope: Array  # -dF/d dp
-    unknown_slope: Array  # -dF/dz
-
-
 class _Equation:
-    """F at given points: :meth:`at` gives its value and slopes for unknowns z (P,)."""
+    """The equation at given points, for unknowns z (P,): the overstress v of a viscous material, else dp."""
 
-    def __init__(self, points: Points, law: Isotropic, dt: float, overstress: NDArray[np.bool_] | None) -> None:
-        self.points, self.law, self.overstress = points, law, overstress
-        self.third = points.moduli * (2.0 / 3.0)
-        if points.viscous is not None and overstress is not None:
-            K, n = points.viscous
-            # The other of the pair (dp, v) is factor * (z / unit) ** power.
-            self.unit, self.factor = np.where(overstress, K, dt), np.where(overstress, dt, K)
-            self.power = np.where(overstress, n, 1.0 / n)
+    def __init__(self, points: Points, law: Isotropic, dt: float) -> None:
+        self.points, self.law, self.dt = points, law, dt
+        self.thirds = points.moduli * (2.0 / 3.0)
 
-    def at(self, z: Array) -> _State:
+    def increments(self, z: Array) -> tuple[Array, Array | None]:
+        """dp, and d dp/dz (None where z is dp itself)."""
+        if self.points.viscous is None:
+            return z, None
+        K, n = self.points.viscous
+        increment = (z / K) ** n * self.dt
+        return increment, n * increment / z
+
+    def turned(self, increment: Array) -> tuple[Array, Array, Array]:
+        """theta (M, P), xi (6, P) and J (P,) after dp."""
         points = self.points
-        if self.overstress is None:
-            increment, stress, own = z, None, None
-        else:
-            other = self.factor * (z / self.unit) ** self.power
-            increment = np.where(self.overstress, other, z)
-            stress = np.where(self.overstress, z, other)
-            own = self.power * other / z
-        p = points.p + increment
-        radius = self.law.radius(p, points.rows)
-        slope = points.stiffness + self.law.slope(p, points.rows)
+        theta, xi = points.moduli, points.deviator
+        if len(theta):
+            theta = 1.0 / (points.recoveries * increment + 1.0)
+            xi = xi - np.add.reduce((self.thirds * theta)[:, np.newaxis] * points.alphas)
+        return theta, xi, np.sqrt(np.add.reduce(xi * xi) * 1.5)
+
+    def at(self, z: Array) -> tuple[Array, Array, Array]:
+        """F, -dF/dz, and -d(F + v)/d dp."""
+        points = self.points
+        increment, rate = self.increments(z)
+        theta, xi, equivalent = self.turned(increment)
+        radius, hardening = self.law.both(points.p + increment, points.rows)
+        stiff = points.moduli * theta
+        slope = points.stiffness + hardening
         hard = points.stiffness
-        if len(points.moduli):
-            theta = 1.0 / (1.0 + points.recoveries * increment)
-            xi = points.deviator - np.einsum("mp,mip->ip", self.third * theta, points.alphas)
-            equivalent = np.sqrt(1.5 * np.einsum("ip,ip->p", xi, xi))
-            stiff = points.moduli * theta
-            hard = hard + stiff.sum(axis=0)
-            along = np.einsum("ip,mip->mp", xi, points.alphas)
-            turn = points.recoveries * along / equivalent
-            slope = slope + (stiff * theta * (1.0 - turn)).sum(axis=0)
-        else:
-            theta, xi = points.moduli, points.deviator
-            equivalent = np.sqrt(1.5 * np.einsum("ip,ip->p", xi, xi))
+        if len(stiff):
+            hard = hard + np.add.reduce(stiff)
+            slope = slope + self.hardening(stiff, theta, xi, equivalent)
         value = equivalent - hard * increment - radius
-        if stress is None or own is None:
-            return _State(increment, theta, xi, equivalent, value, slope, slope)
-        value = value - stress
-        by_increment = np.where(self.overstress, 1.0 / own, own)
-        unknown = np.where(self.overstress, slope * own + 1.0, slope + own)
-        return _State(increment, theta, xi, equivalent, value, slope + by_increment, unknown)
+        return (value, slope, slope) if rate is None else (value - z, slope * rate + 1.0, slope)
+
+    def hardening(self, stiff: Array, theta: Array | float, xi: Array, equivalent: Array) -> Array:
+        """sum C theta^2 - N : xi', the kinematic part of -dF/d dp."""
+        turn = self.points.recoveries * np.add.reduce(xi * self.points.alphas, axis=1) / equivalent
+        return np.asarray(np.add.reduce((1.0 - turn) * stiff * theta))
+
+    def start(self, trial: Trial) -> Array:
+        """Unknowns that solve the equation with the slope of its beginning."""
+        points, excess = self.points, trial.excess
+        slope = points.stiffness + self.law.both(points.p, points.rows)[1]
+        if len(points.moduli):
+            slope = slope + self.hardening(points.moduli, 1.0, trial.xi, trial.equivalent)
+        slope = np.maximum(slope, 0.1 * points.stiffness)
+        increment = excess / slope
+        if points.viscous is None:
+            return np.asarray(increment)
+        K, n = points.viscous
+        v = np.minimum(excess, K * (increment / self.dt) ** (1.0 / n))
+        stiff = slope * self.dt
+        for _ in range(_STARTING_STEPS):
+            stress = stiff * (v / K) ** n
+            v = v * (1.0 - (stress + v - excess) / (n * stress + v))
+        return np.asarray(v)
 
 
-def flow(points: Points, law: Isotropic, dt: float, excess: Array, scale: Array) -> Flow:
-    """The plastic increment dp > 0 where the trial stress exceeds the radius, with F(dp) = 0 to 1e-13 of the stress.
+def flow(points: Points, law: Isotropic, dt: float, trial: Trial) -> Flow:
+    """The plastic increment dp > 0 where the trial stress exceeds the radius, with F(dp) = 0 to rounding.
 
     Parameters
     ----------
@@ -151,64 +169,68 @@ def flow(points: Points, law: Isotropic, dt: float, excess: Array, scale: Array)
         R(p) and its slope.
     dt : float
         Length of the step, > 0 where the points are viscous.
-    excess : (P,) array
-        J0 = F(0) > 0.
-    scale : (P,) array
-        Stress that |F| is measured by.
+    trial : Trial
+        The equation at dp = 0.
 
     Notes
     -----
-    Unknown v where dt (J0/K)^n (3 G + sum C) < J0, else dp; Newton within a bracket, halved (or doubled while it has no
-    upper end) where Newton leaves it. A point stops at |F| <= 1e-13 scale or when its bracket is at rounding, and its
-    unknown then stands still, so that a point's answer does not depend on its neighbours. About 2 iterations.
+    Newton's method; a point's last step is that from abs(F) <= 1e-8 scale, and it then stands still, so that its answer
+    does not depend on its neighbours. About 3 iterations. Points that need more than 8 start again within a bracket,
+    which is halved (or doubled while it has no upper end) where Newton leaves it; they are given up after 120.
     """
-    hard = points.stiffness + points.moduli.sum(axis=0)
-    start = excess / (hard + np.maximum(law.slope(points.p, points.rows), 0.0))
-    overstress = None
-    if points.viscous is not None:
-        K, n = points.viscous
-        overstress = dt * (excess / K) ** n * hard < excess
-        start = np.where(overstress, excess, start)
-    z, converged, last = _solved(points, law, dt, overstress, start, scale)
-    end = _Equation(points, law, dt, overstress).at(z) if last is None else last
-    normal = end.xi * (1.5 / end.equivalent)
+    equation = _Equation(points, law, dt)
+    start, allowed = equation.start(trial), _TOLERANCE * trial.scale
+    z, slope, converged = _newton(equation, start, allowed)
+    if not converged.all():
+        left = np.flatnonzero(~converged)
+        part = _Equation(points.take(left), law, dt)
+        z[left], slope[left], converged[left] = _bracketed(part, start[left], allowed[left])
+    increment, rate = equation.increments(z)
+    theta, xi, equivalent = equation.turned(increment)
     turning = None
-    if len(points.moduli):
-        turning = np.einsum("mp,mip->ip", points.moduli * points.recoveries * end.theta**2 * (2.0 / 3.0), points.alphas)
-    good = converged & (end.increment >= 0.0) & (end.equivalent > 0.0) & (end.slope > 0.0)
-    return Flow(end.increment, end.theta, normal, turning, end.equivalent, end.slope, good)
+    if len(theta):
+        factors = equation.thirds * points.recoveries * theta * theta
+        turning = np.add.reduce(factors[:, np.newaxis] * points.alphas)
+    if rate is not None:
+        slope = slope + 1.0 / rate
+    good = converged & (increment >= 0.0) & (equivalent > 0.0) & (slope > 0.0)
+    return Flow(increment, theta, xi * (1.5 / equivalent), turning, equivalent, slope, good)
 
 
-def _solved(points: Points, law: Isotropic, dt: float, overstress: NDArray[np.bool_] | None, start: Array,
-            scale: Array) -> tuple[Array, NDArray[np.bool_], _State | None]:
-    """Unknowns, where they were found, and the equation there if it was last evaluated at all points."""
-    z, found = start.copy(), np.zeros(start.size, dtype=bool)
-    left: NDArray[np.intp] | None = None
-    equation = _Equation(points, law, dt, overstress)
-    now, low, high = z, np.zeros(start.size), np.full(start.size, np.inf)
-    done, allowed = found, _TOLERANCE * scale
+def _newton(equation: _Equation, start: Array, allowed: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Unknowns, -d(F + v)/d dp before the last step, and where they were found, without a safeguard."""
+    now, slope, done = start.copy(), np.empty(start.size), np.zeros(start.size, dtype=bool)
+    for _ in range(_QUICK_ITERATIONS):
+        value, unknown_slope, new_slope = equation.at(now)
+        still = ~done
+        np.copyto(slope, new_slope, where=still)
+        np.add(now, value / unknown_slope, out=now, where=still)
+        done |= np.abs(value) <= allowed
+        open_points = done.size - np.count_nonzero(done)
+        if not open_points:
+            break
+        if done.size > _FEW and 2 * open_points < done.size:
+            left = np.flatnonzero(~done)
+            part = _Equation(equation.points.take(left), equation.law, equation.dt)
+            now[left], slope[left], done[left] = _newton(part, now[left], allowed[left])
+            break
+    return now, slope, done & (now > 0.0)
+
+
+def _bracketed(equation: _Equation, start: Array, allowed: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """As :func:`_newton`, within a bracket of F > 0 and F < 0."""
+    now, done, slope = start, np.zeros(start.size, dtype=bool), start
+    low, high = np.zeros(start.size), np.full(start.size, np.inf)
     for _ in range(_MAX_ITERATIONS):
-        state = equation.at(now)
-        done = done | (np.abs(state.value) <= allowed)
+        value, unknown_slope, new_slope = equation.at(now)
+        slope = np.where(done, slope, new_slope)
+        small = np.abs(value) <= allowed
+        above = value > 0.0
+        low, high = np.where(above, now, low), np.where(above, high, now)
+        guess = now + value / unknown_slope
+        fine = small | ((guess > low) & (guess < high))
+        guess = np.where(fine, guess, np.where(np.isinf(high), 2.0 * now, 0.5 * (low + high)))
+        now, done = np.where(done, now, guess), done | small
         if done.all():
             break
-        above = state.value > 0.0
-        low, high = np.where(above, now, low), np.where(above, high, now)
-        guess = now + state.value / state.unknown_slope
-        middle = np.where(np.isinf(high), 2.0 * now, 0.5 * (low + high))
-        fine = (guess > low) & (guess < high)
-        done = done | (low >= high * _FULL)
-        now = np.where(done, now, np.where(fine, guess, middle))
-        open_points = done.size - np.count_nonzero(done)
-        if done.size > _FEW and 0 < open_points < 0.5 * done.size:
-            left = np.arange(start.size) if left is None else left
-            z[left], found[left] = now, done
-            keep = np.flatnonzero(~done)
-            left, now, low, high, done = left[keep], now[keep], low[keep], high[keep], done[keep]
-            allowed = allowed[keep]
-            equation = _Equation(points.take(left), law, dt, None if overstress is None else overstress[left])
-    if left is None:
-        return now, done, state
-    z[left], found[left] = now, done
-    return z, found, None
-
+    return now, slope, done

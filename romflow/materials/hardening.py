@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError
 from romflow.core.names import shown
+from romflow.materials.shared_programs import SharedPrograms
 from romflow.parameters.calculus import derivative
 from romflow.parameters.expressions import Theta
-from romflow.parameters.language import Program, Step, run, written
+from romflow.parameters.language import Program, Step, written
 
 __all__ = ["Isotropic", "TableHardening", "TextHardening", "isotropic_hardening"]
 
@@ -34,8 +35,8 @@ class Isotropic(Protocol):
         """R (P,) at p (P,), with the constants' values as rows (k, P)."""
         ...
 
-    def slope(self, p: Array, rows: Array) -> Any:
-        """dR/dp (P,)."""
+    def both(self, p: Array, rows: Array) -> tuple[Any, Any]:
+        """R and dR/dp (P,)."""
         ...
 
 
@@ -50,8 +51,8 @@ def isotropic_hardening(wish: Any, columns: Sequence[str]) -> Isotropic:
     Examples
     --------
     >>> law = isotropic_hardening("200 + H * p", ["H"])
-    >>> law.texts, float(law.slope(np.array(0.1), np.array([1000.0])))
-    (('H',), 1000.0)
+    >>> law.texts, [float(value) for value in law.both(np.array(0.1), np.array([1000.0]))]
+    (('H',), [300.0, 1000.0])
     """
     if isinstance(wish, list | tuple):
         return TableHardening(wish)
@@ -75,18 +76,20 @@ class TextHardening:
         except ConfigError as error:
             raise ConfigError(f"the law's isotropic: {str(error).removeprefix('theta = ')}") from error
         taken: dict[str, int] = {}
-        self._radius = _without_constants(theta.programs[0], names, taken)
-        self._slope = _without_constants(derivative(theta, "p").programs[0], names, taken)
+        radius = _without_constants(theta.programs[0], names, taken)
+        slope = _without_constants(derivative(theta, "p").programs[0], names, taken)
+        self._radius, self._both = SharedPrograms([radius]), SharedPrograms([radius, slope])
         self.texts: tuple[str | float, ...] = tuple(taken)
         self._numbers = range(1, 1 + len(taken))
 
     def radius(self, p: Array, rows: Array) -> Any:
         """R (P,)."""
-        return run(self._radius, self._values(p, rows))
+        return self._radius(self._values(p, rows))[0]
 
-    def slope(self, p: Array, rows: Array) -> Any:
-        """dR/dp (P,)."""
-        return run(self._slope, self._values(p, rows))
+    def both(self, p: Array, rows: Array) -> tuple[Any, Any]:
+        """R and dR/dp (P,)."""
+        radius, slope = self._both(self._values(p, rows))
+        return radius, slope
 
     def _values(self, p: Array, rows: Array) -> dict[int, Array]:
         values = dict(zip(self._numbers, rows, strict=True))
@@ -113,20 +116,17 @@ class TableHardening:
 
     def radius(self, p: Array, rows: Array) -> Array:
         """R (P,)."""
-        place, points = self._place(p)
-        lower = rows[place, points]
-        share = np.minimum((p - self._p[place]) / self._lengths[place], 1.0)
-        return np.asarray(lower + share * (rows[place + 1, points] - lower))
+        return self.both(p, rows)[0]
 
-    def slope(self, p: Array, rows: Array) -> Array:
-        """dR/dp (P,), of the line to the right at a corner."""
-        place, points = self._place(p)
-        slope = (rows[place + 1, points] - rows[place, points]) / self._lengths[place]
-        return np.where(p < self._p[-1], slope, 0.0)
-
-    def _place(self, p: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def both(self, p: Array, rows: Array) -> tuple[Array, Array]:
+        """R and dR/dp (P,), of the line to the right at a corner."""
         place = np.clip(np.searchsorted(self._p, p, side="right") - 1, 0, self._lengths.size - 1)
-        return place, np.arange(p.size)
+        points, start = np.arange(p.size), self._p[place]
+        lower = rows[place, points]
+        slope = (rows[place + 1, points] - lower) / self._lengths[place]
+        beyond = p >= self._p[-1]
+        radius = lower + slope * np.where(beyond, self._lengths[place], p - start)
+        return radius, np.where(beyond, 0.0, slope)
 
 
 def _without_constants(program: Program, names: Sequence[str], taken: dict[str, int]) -> list[Step]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError, ShapeError
 from romflow.core.names import shown
+from romflow.materials.shared_programs import SharedPrograms
 from romflow.parameters.expressions import Theta
 from romflow.parameters.language import run
 
@@ -45,7 +46,8 @@ class Properties:
         self.used = tuple(self.columns[j] for j in self.theta.used)
         programs = self.theta.programs
         self._constant = np.array([program[0][1] if _is_number(program) else 0.0 for program in programs])[:, None]
-        self._worked = [(q, program) for q, program in enumerate(programs) if not _is_number(program)]
+        self._worked = [q for q, program in enumerate(programs) if not _is_number(program)]
+        self._shared = SharedPrograms([programs[q] for q in self._worked])
         self._wanted = [(j, self.columns[j]) for j in self.theta.used]
 
     def values(self, data: Mapping[str, Any], points: int) -> Array:
@@ -63,8 +65,8 @@ class Properties:
         except KeyError as error:
             raise ShapeError(f"the law reads {error}, which is not given at the points; give all of "
                              f"{', '.join(self.used)}.") from error
-        for q, program in self._worked:
-            result[q] = run(program, columns)
+        for q, found in zip(self._worked, self._shared(columns), strict=True):
+            result[q] = found
         return result
 
     def check(self, positive: Sequence[str], temperatures: tuple[float, float] | None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["REFERENCE"]
 
-_T = "(T - 20) / 1000"
+_T = "((T - 20) / 1000)"
 
 #: Options of :class:`~romflow.materials.viscoplastic.Viscoplastic` in MPa, s and degrees Celsius: two kinematic
 #: hardenings with recovery, one exponential isotropic hardening, Norton flow.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, shown
-from romflow.materials.flow import Flow, Points, flow
+from romflow.materials.flow import Flow, Points, Trial, Which, flow
 from romflow.materials.hardening import isotropic_hardening
 from romflow.materials.options import checked_range
 from romflow.materials.properties import Properties
@@ -158,12 +158,14 @@ class Viscoplastic:
         alphas = state[7:].reshape(self._kinematics, 6, state.shape[1]) * _FROM_ENGINEERING
         points = Points(elastic, alphas, state[6], 1.5 * twice_shear, values[self._moduli], values[self._recoveries],
                         (values[4], values[5]) if self._viscous else None, values[self._rows])
-        xi = elastic - np.einsum("mp,mip->ip", points.moduli, alphas) * (2.0 / 3.0) if self._kinematics else elastic
-        equivalent = np.sqrt(1.5 * np.einsum("ip,ip->p", xi, xi))
+        size = equivalent = np.sqrt(1.5 * np.add.reduce(elastic * elastic))
+        xi = elastic
+        if self._kinematics:
+            xi = elastic - np.add.reduce(points.moduli[:, np.newaxis] * alphas) * (2.0 / 3.0)
+            equivalent = np.sqrt(1.5 * np.add.reduce(xi * xi))
         excess = equivalent - self._isotropic.radius(state[6], points.rows)
         pressure = bulk * (volume - 3.0 * values[2] * (data["T"] - values[3]))
-        moving = excess > 0.0
-        found = np.flatnonzero(moving) if dt > 0.0 or not self._viscous else _NOWHERE
+        found = np.flatnonzero(excess > 0.0) if dt > 0.0 or not self._viscous else _NOWHERE
         converged = np.isfinite(excess) & np.isfinite(pressure)
         if found.size == 0:
             np.multiply(elastic, _TO_STRESS, out=stress)
@@ -172,49 +174,48 @@ class Viscoplastic:
                 tangent[...] = 0.0
                 elastic_tangent(tangent, bulk, twice_shear)
             return converged
-        everywhere = found.size == excess.size
-        part = points if everywhere else points.take(found)
-        scale = equivalent + np.sqrt(1.5 * np.einsum("ip,ip->p", elastic, elastic))
-        answer = flow(part, self._isotropic, dt, excess[found], scale[found])
-        converged[found] &= answer.converged
-        self._update(state, found, answer)
-        shear = twice_shear[found]
-        elastic[:, found] -= (shear * answer.increment) * answer.normal
+        which: Which = slice(None) if found.size == excess.size else found
+        part = points if isinstance(which, slice) else points.take(which)
+        trial = Trial(xi[:, which], equivalent[which], excess[which], (size + equivalent)[which])
+        answer = flow(part, self._isotropic, dt, trial)
+        converged[which] &= answer.converged
+        self._update(state, which, part.alphas, answer)
+        elastic[:, which] -= (twice_shear[which] * answer.increment) * answer.normal
         np.multiply(elastic, _TO_STRESS, out=stress)
         stress[:3] += pressure
         if tangent is not None:
-            self._tangent(tangent, bulk, twice_shear, found, answer)
+            self._tangent(tangent, bulk, twice_shear, which, answer)
         return converged
 
-    def _update(self, state: Array, found: NDArray[np.intp], answer: Flow) -> None:
+    def _update(self, state: Array, which: Which, alphas: Array, answer: Flow) -> None:
         """Move the state of the points that flow."""
-        step = answer.normal * _TO_ENGINEERING * answer.increment
-        state[:6, found] += step
-        state[6, found] += answer.increment
+        step = answer.normal * answer.increment
+        state[:6, which] += step * _TO_ENGINEERING
+        state[6, which] += answer.increment
         if self._kinematics:
-            alphas = state[7:].reshape(self._kinematics, 6, state.shape[1])
-            alphas[:, :, found] = answer.theta[:, np.newaxis] * (alphas[:, :, found] + step)
+            moved = answer.theta[:, np.newaxis] * (alphas + step) * _TO_ENGINEERING
+            state[7:].reshape(alphas.shape[:2] + state.shape[1:])[:, :, which] = moved
 
-    def _tangent(self, tangent: Array, bulk: Array, twice_shear: Array, found: NDArray[np.intp], answer: Flow) -> None:
+    def _tangent(self, tangent: Array, bulk: Array, twice_shear: Array, which: Which, answer: Flow) -> None:
         """Fill (6, 6, P): the elastic one, and a change of rank one and a factor of the deviator where it flows."""
-        shear, normal = twice_shear[found], answer.normal
+        shear, normal = twice_shear[which], answer.normal
         ratio = answer.increment / answer.equivalent
         front = shear / answer.slope
         if answer.turning is None:
             left = (front - shear * ratio) * normal
         else:
-            along = np.einsum("ip,ip->p", normal, answer.turning)
+            along = np.add.reduce(normal * answer.turning)
             left = (front * (1.0 - ratio * along) - shear * ratio) * normal
             left += (1.5 * front * ratio) * answer.turning
         left *= _TO_STRESS * -shear
         right = normal * _TO_STRESS
         reduced = shear * (1.0 - 1.5 * shear * ratio)
-        if found.size < twice_shear.size:
-            left, right = _spread(left, found, twice_shear.size), _spread(right, found, twice_shear.size)
-            twice_shear = twice_shear.copy()
-            twice_shear[found] = reduced
-        else:
+        if isinstance(which, slice):
             twice_shear = reduced
+        else:
+            left, right = _spread(left, which, twice_shear.size), _spread(right, which, twice_shear.size)
+            twice_shear = twice_shear.copy()
+            twice_shear[which] = reduced
         np.multiply(left[:, np.newaxis], right, out=tangent)
         elastic_tangent(tangent, bulk, twice_shear)
 
