@@ -47,7 +47,8 @@ class ActiveSet:
         capacity = min(_FIRST_CAPACITY, b.size)
         self._G = np.empty((b.size, capacity), order="F")
         self._Q = np.empty((b.size, capacity), order="F")
-        self._R = np.zeros((capacity, capacity), order="F")
+        # Beyond the columns it is the identity, so that triangular solves take all of it and copy nothing.
+        self._R = np.eye(capacity, order="F")
 
     def append(self, number: int, column: np.ndarray, weight: float = 0.0) -> bool:
         """Take a column in; False, and nothing changes, if it depends on the others to rounding."""
@@ -77,7 +78,9 @@ class ActiveSet:
         """
         while self.columns:
             m = len(self.columns)
-            best = sl.solve_triangular(self._R[:m, :m], self._Q[:, :m].T @ self.b, check_finite=False)
+            right = np.zeros(self._R.shape[0])
+            right[:m] = self._Q[:, :m].T @ self.b
+            best = sl.blas.dtrsv(self._R, right)[:m]
             bad = best <= 0.0
             if not bad.any():
                 self.weights = best
@@ -122,15 +125,18 @@ class ActiveSet:
             wider = np.empty((self.b.size, new), order="F")
             wider[:, :m] = getattr(self, name)[:, :m]
             setattr(self, name, wider)
-        R = np.zeros((new, new), order="F")
+        R = np.eye(new, order="F")
         R[:m, :m] = self._R[:m, :m]
         self._R = R
 
     def _delete(self, places: np.ndarray) -> None:
         for place in places[::-1].tolist():
             m = len(self.columns)
-            Q, R = sl.qr_delete(self._Q[:, :m], self._R[:m, :m], place, which="col", check_finite=False)
-            self._Q[:, :m - 1], self._R[:m - 1, :m - 1] = Q, R
+            # In place: what comes back are views of the same arrays.
+            sl.qr_delete(self._Q[:, :m], self._R[:m, :m], place, which="col", overwrite_qr=True, check_finite=False)
+            self._R[:, m - 1] = self._R[m - 1] = 0.0
+            self._R[m - 1, m - 1] = 1.0
+            Q = self._Q[:, :m - 1]
             lost = self._G[:, place] - Q @ (Q.T @ self._G[:, place])
             lost -= Q @ (Q.T @ lost)
             self._changes.append((lost / np.linalg.norm(lost), -1.0))

@@ -22,6 +22,9 @@ _TIE = 1e-10
 _FLAT = 1e-13
 # The sine of a column's angle to the chosen ones is not known below this.
 _ANGLE = 1e-5
+# A pass over many points adds one more for each so many of them, if they gain at least this share of the best and their
+# columns are less alike than this (cosine): no more points in the end, and a third of the passes.
+_POINTS_PER_EXTRA, _GAIN, _ALIKE = 32, 0.8, 0.7
 # Residual, as a share of the allowed one, to which points are added before superfluous ones are taken away.
 _OVERSHOOT = 0.5
 
@@ -177,8 +180,8 @@ class _Search:
         self.open &= chosen
         self.restricted = True
 
-    def best(self, r: np.ndarray, active: ActiveSet, barred: list[int]) -> int | None:
-        """The column that lowers the residual most, None where none does; of equal ones that with the smallest id."""
+    def best(self, r: np.ndarray, active: ActiveSet, barred: list[int]) -> list[int]:
+        """Columns that lower the residual most, the best first; none if none does; of equal ones the smallest id."""
         vectors, signs = active.turned()
         products = np.concatenate([vectors, r[None]]) @ self.G * self.inverse_norms
         self.outside -= signs @ products[:-1]**2
@@ -186,10 +189,25 @@ class _Search:
         cosine[barred], cosine[active.columns] = 0.0, 0.0
         helpful = self.open & (cosine > _FLAT * float(np.linalg.norm(r)))
         if not helpful.any():
-            return None
+            return []
         gain = np.where(helpful, cosine / np.sqrt(np.maximum(self.outside, _ANGLE**2)), 0.0)
         tied = np.flatnonzero(gain >= gain.max() * (1.0 - _TIE))
-        return int(tied[np.argmin(self.ids[tied])])
+        best = int(tied[np.argmin(self.ids[tied])])
+        extra = len(active.columns) // _POINTS_PER_EXTRA
+        return [best, *self._unlike(best, gain, extra)] if extra else [best]
+
+    def _unlike(self, best: int, gain: np.ndarray, count: int) -> list[int]:
+        """At most `count` columns with nearly the best gain, no two of them alike, nor like the best."""
+        good = np.flatnonzero(gain >= _GAIN * gain[best])
+        order = np.lexsort((self.ids[good], -gain[good]))[:4 * count]
+        good = np.concatenate([[best], good[order][good[order] != best]])
+        columns = self.G[:, good] * self.inverse_norms[good]
+        alike = np.abs(columns.T @ columns)
+        chosen = [0]
+        for place in range(1, good.size):
+            if len(chosen) <= count and alike[place, chosen].max() < _ALIKE:
+                chosen.append(place)
+        return good[chosen[1:]].tolist()
 
 
 def _begin(search: _Search, active: ActiveSet, start: tuple[np.ndarray, np.ndarray]) -> None:
@@ -207,22 +225,22 @@ def _pursue(search: _Search, active: ActiveSet, target: _Target, max_points: int
     r = active.residual()
     residuals, barred = [target.relative(r)], list[int]()
     while not target.reached(r, _OVERSHOOT) and len(active.columns) < max_points:
-        column = search.best(r, active, barred)
-        if column is None and target.reached(r):
+        columns = search.best(r, active, barred)[:max_points - len(active.columns)]
+        if not columns and target.reached(r):
             break
-        if column is None:
+        if not columns:
             _open_or_fail(search, active, target, r)
             barred = []
             continue
         before = float(np.linalg.norm(r))
-        if active.append(column, search.G[:, column]):
+        if any([active.append(column, search.G[:, column]) for column in columns]):
             active.settle()
             r = active.residual()
         if float(np.linalg.norm(r)) < before:
             barred = []
             residuals.append(target.relative(r))
         else:
-            barred.append(column)
+            barred += columns
     return residuals
 
 
