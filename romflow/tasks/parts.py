@@ -22,6 +22,9 @@ __all__ = ["PartResult", "part_call", "part_task"]
 
 PartResult = dict[str, NDArray[Any]]
 
+# How the names of kernels on subdomains of mechanics begin.
+_MECHANICS = "mechanics-"
+
 
 def part_call(
     kernel: str, request: Mapping[str, Any], store_folder: str | Path, shared: Mapping[str, Any], part: int
@@ -85,6 +88,8 @@ def checked_parts(parts: Sequence[int]) -> list[int]:
 def _kernel(name: str) -> Any:
     from romflow.reduction.distributed.kernels import KERNELS
 
+    if name.startswith(_MECHANICS):
+        from romflow.reduction.mechanics.kernels import KERNELS
     if name not in KERNELS:
         raise InputError(f"no kernel of parts is called {name!r}{nearest(name, list(KERNELS))}")
     return KERNELS[name]

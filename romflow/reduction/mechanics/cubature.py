@@ -103,7 +103,8 @@ def force_cubature(runner: BlockRunner, V: np.ndarray, modes: np.ndarray, values
 
     def select(local: float) -> list[LocalSelection]:
         answers = runner.each("mechanics-select", **about, turn=turn, tolerance=local, floor=floor)
-        found[:] = [LocalSelection(**{**one, "volume": float(one["volume"])}) for one in answers]
+        found[:] = [LocalSelection(one["points"], one["weights"], one["columns"], one["integrals"],
+                                   float(one["volume"])) for one in answers]
         return found
 
     rule = two_level(select, tolerance)

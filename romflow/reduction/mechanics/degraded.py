@@ -109,7 +109,7 @@ def pairs_of(rom: MechanicsReducedModel, known: KnownField, mu: np.ndarray) -> n
     error, norm = known.errors(coefficients)
     keep = (norm > 1e-3 * norm.max(initial=0.0)) & np.repeat(answer.converged, known.counts[0]) & (norm > 0.0)
     residual = answer.residual.T.ravel()
-    return np.column_stack([residual, error / np.where(norm > 0.0, norm, 1.0)])[keep]
+    return np.asarray(np.column_stack([residual, error / np.where(norm > 0.0, norm, 1.0)])[keep])
 
 
 def _models(fom: Any, rom: MechanicsReducedModel, parts: Parts, cubature: ForceCubature,

@@ -83,7 +83,7 @@ class DualSweep(Sweep):
         return float(np.trace(self.gram(modes, Z)))
 
     def power(self, W: np.ndarray) -> np.ndarray:
-        return self.gram(Modes(self.n), np.zeros((0, self.k))) @ W
+        return np.asarray(self.gram(Modes(self.n), np.zeros((0, self.k))) @ W)
 
     def _about(self, modes: Modes, Z: np.ndarray) -> dict[str, Any]:
         name = self._runner.spread(self._field, modes.V) if modes.r else None

@@ -81,8 +81,8 @@ class OfflineData:
         kind, arrays, about = read_artefact(Path(path))
         if kind != KIND:
             raise StoreError(f"{path} holds a '{kind}' and no offline data of mechanics; give the offline.h5 of a run")
-        return cls(**{name: arrays[name] for name in _ARRAYS}, snapshots=int(about["snapshots"]), facts=about["facts"],
-                   **{name: float(about[name]) for name in _NUMBERS if name != "snapshots"})
+        own: dict[str, Any] = {**{name: arrays[name] for name in _ARRAYS}, **{name: about[name] for name in _NUMBERS}}
+        return cls(**own, facts=about["facts"])
 
 
 _ARRAYS = ("displacement_values", "stress_modes", "stress_values", "plastic_modes", "plastic_values")
