@@ -15,8 +15,11 @@ from romflow.fom.mechanics.problem import MechanicsProblem, Point
 __all__ = ["Equilibrium", "NewtonOptions", "StepReport"]
 
 # Share of the forces of the cells themselves that counts as a force where none is left in sum: heat in a free body.
-_SELF = 1e-2
-_ACCURACY = 1e-3
+# Likewise of the forces that the strains would make in an elastic body: below it a residual is rounding.
+_SELF, _STRAIN = 1e-2, 1e-3
+_AXES = np.arange(6)
+# Of the linear solves, relative.
+_ACCURACY = 1e-2
 # Newton gives up where this many iterations did not halve the residual.
 _PATIENCE = 5
 _CUTS = (0.5, 0.25, 0.1)
@@ -92,10 +95,13 @@ class Equilibrium:
 
     A step solves f_int(u) = f_ext(mu, t) on the free dofs, with the law integrated from the state of the last point in
     one step: ||f_ext - f_int||_free <= tolerance max(||f_ext||, ||f_int||, ||reactions||, f_ref). f_ref is the
-    problem's reference force, or 1 % of the norm of the cells' own nodal forces where that is more (a free body that is
-    heated has no other force). Where Newton fails the step is halved, and the loads are evaluated at the middle; the
-    end so found is the guess with which the whole step is tried once more, so that the history is that of the given
-    times. Only where that fails too, the smaller steps stand (`StepReport.inner`).
+    problem's reference force, or what the cells' own nodal forces are where that is more: 1 % of those of the stresses,
+    0.1 % of those that the strains would make in an elastic body (a free body that is heated has no other force). All
+    are taken at the guess too, for a load may just have been removed.
+
+    Where Newton fails the step is halved, and the loads are evaluated at the middle; the end so found is the guess with
+    which the whole step is tried once more, so that the history is that of the given times. Only where that fails too,
+    the smaller steps stand (`StepReport.inner`).
 
     Parameters
     ----------
@@ -213,18 +219,19 @@ class _Attempt:
         _Stuck
             No convergence.
         """
-        u, residuals, least = guess.copy(), [], np.inf
+        u, residuals = guess.copy(), []
         missing = np.where(self._free, 0.0, self._given - u)
-        answer, r, scale = self._at(u)
+        answer, r, first = self._at(u)
+        scale = first
         for _ in range(self._options.iterations):
             residuals.append(float(np.linalg.norm(r)) / scale if scale > 0.0 else 0.0)
             if residuals[-1] <= self._options.tolerance and not missing.any():
                 self._report.residual = residuals[-1]
                 return Point(self._t, u, answer.state, answer.stress)
             self._patience(residuals)
-            du = self._increment(answer.tangent, r, missing, residuals, least)
-            least = min(residuals)
-            u, answer, r, scale = self._advanced(u, du, r, residuals)
+            du = self._increment(answer.tangent, r, missing, residuals)
+            u, answer, r, now = self._advanced(u, du, r, residuals)
+            scale = max(first, now)
             missing = np.zeros_like(u)
             self._report.iterations += 1
         raise _Stuck(f"the residual is {residuals[-1]:.2e} of the forces after {self._options.iterations} iterations",
@@ -236,17 +243,14 @@ class _Attempt:
         if len(residuals) > 2 * _PATIENCE and min(residuals[-_PATIENCE:]) > 0.5 * min(residuals[:-_PATIENCE]):
             raise _Stuck(f"the residual stays at {min(residuals):.2e} of the forces", residuals)
 
-    def _increment(self, tangent: np.ndarray, r: np.ndarray, missing: np.ndarray, residuals: list[float],
-                   least: float) -> np.ndarray:
+    def _increment(self, tangent: np.ndarray, r: np.ndarray, missing: np.ndarray,
+                   residuals: list[float]) -> np.ndarray:
         """du (n,); what is missing at the supports is part of it."""
         free = self._free
         if missing.any():
             r = r - self._tangents.product(tangent, missing)[free]
-        # No more digits than the step needs: those of quadratic convergence, or of the tolerance.
-        now = residuals[-1] or 1.0
-        gain = (now / least) ** 2 if np.isfinite(least) and least > 0.0 else 1.0
-        accuracy = min(_ACCURACY, max(gain * 0.1, 1e-5))
-        accuracy = min(max(accuracy, 0.2 * self._options.tolerance / now), 0.1)
+        # No more digits than Newton's next iteration can use, nor than the step needs.
+        accuracy = max(_ACCURACY, min(0.3 * self._options.tolerance / residuals[-1], 0.1)) if residuals[-1] else 0.1
         du = missing.copy()
         try:
             if r.any():
@@ -274,19 +278,25 @@ class _Attempt:
 
     def _at(self, u: np.ndarray) -> tuple[Any, np.ndarray, float]:
         """Answer of the law, residual (f,) on the free dofs, and the scale that it is measured by."""
-        answer = self._law(u, True)
+        strain = self._problem.space.strain(u)
+        answer = self._law(strain)
         wrong = np.count_nonzero(~answer.converged)
         if wrong:
             raise _Stuck(f"the law did not converge at {wrong} of {answer.converged.size} points", [])
         inner = self._problem.space.forces(answer.stress)
         imbalance = self._load - inner
-        own = _SELF * float(np.sqrt(np.einsum("ig,ig->g", answer.stress, answer.stress) @ self._size**2))
+        stiff = np.abs(answer.tangent[_AXES, _AXES]).max(axis=0)
+        own = max(_SELF * _norm(answer.stress, self._size), _STRAIN * _norm(strain, self._size * stiff))
         scale = max(float(np.linalg.norm(self._load)), float(np.linalg.norm(inner)),
                     float(np.linalg.norm(imbalance[~self._free])), self._problem.reference_force, own)
         return answer, imbalance[self._free], scale
 
-    def _law(self, u: np.ndarray, tangent: bool) -> Any:
+    def _law(self, strain: np.ndarray) -> Any:
         self._report.law_calls += 1
-        strain = self._problem.space.strain(u)
         with np.errstate(all="ignore"):
-            return self._problem.law.integrate(strain, self._data, self._dt, self._previous.state, tangent)
+            return self._problem.law.integrate(strain, self._data, self._dt, self._previous.state, True)
+
+
+def _norm(field: np.ndarray, size: np.ndarray) -> float:
+    """Norm of a field (6, G) times the sizes (G,)."""
+    return float(np.sqrt(np.einsum("ig,ig->g", field, field) @ size**2))
