@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 _KINDS = ("thermoelastic", "viscoplastic")
 # CalculiX 2.20 holds at most 200 points of a hardening curve; dense near p = 0, where curves bend most.
 _CURVE = np.linspace(0.0, 1.0, 150) ** 3
-_TEMPERATURES = 11
+_TEMPERATURES = 41
 _LINE = 2
 
 
@@ -32,7 +32,7 @@ def rate_dependent(law: MaterialLaw) -> bool:
 def finite_strains(law: MaterialLaw) -> bool:
     """Whether CalculiX must take its finite-strain formulation for this law.
 
-    The linear one of version 2.20 has the sign of kinematic hardening wrong (a bar softens); the other one is right, and
+    The linear one of version 2.20 has the sign of kinematic hardening wrong (a bar softens); the other one is right and
     differs from small strains by their size.
     """
     return bool(law.to_spec().get("kinematic"))
@@ -41,7 +41,7 @@ def finite_strains(law: MaterialLaw) -> bool:
 def law_cards(law: MaterialLaw, data: Mapping[str, float], temperatures: tuple[float, float]) -> tuple[str, float]:
     """The cards from *MATERIAL on of the material "LAW", and the reference temperature of the law.
 
-    Constants are tables over 11 temperatures from the least to the greatest one, linear between them. Isotropic
+    Constants are tables over 41 temperatures from the least to the greatest one, linear between them. Isotropic
     hardening becomes a *PLASTIC table of 150 points up to p = 1; one kinematic hardening without recovery becomes
     HARDENING=KINEMATIC or COMBINED; Norton's flow (overstress / K)^n becomes *CREEP with A = K^-n, which CalculiX
     applies to the stress beyond the yield surface where there is one: the same law.

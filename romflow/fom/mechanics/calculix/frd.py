@@ -74,12 +74,19 @@ class ResultFile:
         InputError
             There is no such field, or a node has no value.
         """
+        wanted = self.numbers if numbers is None else np.asarray(numbers, dtype=np.int64)
+        return np.stack([self._values(field, wanted) for field in self._known(name)])
+
+    def at(self, name: str, k: int, numbers: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Values (N, c) of a field at its time of index k; otherwise as for `field`."""
+        wanted = self.numbers if numbers is None else np.asarray(numbers, dtype=np.int64)
+        return self._values(self._known(name)[k], wanted)
+
+    def _known(self, name: str) -> list[ResultField]:
         chosen = self._all(name)
         if not chosen:
-            known = self.names()
-            raise InputError(f"{self.path} has no field {shown(name)}{nearest(name, known)}")
-        wanted = self.numbers if numbers is None else np.asarray(numbers, dtype=np.int64)
-        return np.stack([self._values(field, wanted) for field in chosen])
+            raise InputError(f"{self.path} has no field {shown(name)}{nearest(name, self.names())}")
+        return chosen
 
     def _all(self, name: str) -> list[ResultField]:
         """Fields of this name, the last where one time has several."""

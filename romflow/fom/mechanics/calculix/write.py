@@ -153,7 +153,7 @@ def _data(problem: MechanicsProblem, mu: np.ndarray, times: np.ndarray) -> dict[
     for name in problem.law.reads:
         values: NDArray[np.float64] = table[:, problem.loading.columns.index(name)]
         if np.ptp(values) > 0.0:
-            raise NotSupported(f"the law reads {shown(name)}, which changes in time; CalculiX has constants that depend "
-                               "on the temperature alone")
+            raise NotSupported(f"the law reads {shown(name)}, which changes in time; CalculiX has constants that "
+                               "depend on the temperature alone")
         data[name] = float(values[0])
     return data
