@@ -9,14 +9,13 @@ from typing import Any
 
 from romflow.core import registry
 from romflow.core.errors import ConfigError
-from romflow.core.names import nearest, shown
+from romflow.core.names import shown
 from romflow.materials.protocol import MaterialLaw
-from romflow.materials.thermoelastic import Thermoelastic
-from romflow.materials.viscoplastic import Viscoplastic
 
-__all__ = ["BUILTIN_LAWS", "law_from_spec", "law_spec", "make_law"]
+__all__ = ["law_from_spec", "law_spec", "make_law"]
 
-BUILTIN_LAWS: dict[str, type[Any]] = {"thermoelastic": Thermoelastic, "viscoplastic": Viscoplastic}
+
+_POWERS = ("variables", "symmetric", "temperature_range", "reads", "initial", "integrate", "to_spec")
 
 
 def make_law(spec: Mapping[str, Any], columns: Sequence[str] = (), base: str | Path = ".") -> MaterialLaw:
@@ -45,12 +44,10 @@ def make_law(spec: Mapping[str, Any], columns: Sequence[str] = (), base: str | P
     options = {name: value for name, value in spec.items() if name != "kind"}
     kind = spec.get("kind")
     if not isinstance(kind, str):
-        raise ConfigError(f"the law's kind = {shown(kind)}; known: {', '.join(BUILTIN_LAWS)}, or a user's "
+        raise ConfigError(f"the law's kind = {shown(kind)}; known: {', '.join(registry.known('law'))}, or a user's "
                           "'path/file.py:Class'.")
-    if not registry.is_path(kind) and kind not in BUILTIN_LAWS:
-        raise ConfigError(f"no law is called {shown(kind)}{nearest(kind, BUILTIN_LAWS)}")
     fixed = {} if "columns" in options else {"columns": tuple(columns)}
-    law = registry.build("law", kind, base, options, where="the law", **fixed)
+    law = registry.build("law", kind, base, options, **fixed)
     if not isinstance(law, MaterialLaw):
         lacking = [word for word in _POWERS if not hasattr(law, word)]
         raise ConfigError(f"{kind} is no material law: it has no {', '.join(lacking)}; see the protocol MaterialLaw.")
@@ -61,7 +58,7 @@ def law_spec(law: MaterialLaw) -> dict[str, Any]:
     """JSON-able description of any law, with the file of a user's class, for :func:`law_from_spec`."""
     spec = dict(law.to_spec())
     cls = type(law)
-    if cls in BUILTIN_LAWS.values():
+    if cls.__module__.startswith("romflow."):
         return spec
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file is None:
@@ -84,10 +81,5 @@ def law_from_spec(spec: Mapping[str, Any], base: str | Path = ".") -> MaterialLa
     >>> law_from_spec(law_spec(law)).to_spec() == law.to_spec()
     True
     """
-    kind = str(spec.get("kind"))
-    cls = BUILTIN_LAWS.get(kind) or registry.load("law", kind, base)
-    law: MaterialLaw = cls.from_spec(dict(spec))
+    law: MaterialLaw = registry.load("law", str(spec.get("kind")), base).from_spec(dict(spec))
     return law
-
-
-_POWERS = ("variables", "symmetric", "temperature_range", "reads", "initial", "integrate", "to_spec")

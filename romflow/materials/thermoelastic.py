@@ -81,7 +81,8 @@ class Thermoelastic:
             pressure = bulk * (volume - 3.0 * expansion * (data["T"] - start))
             stress[:3] += pressure - twice_shear * volume / 3.0
         slopes = elastic_tangent(np.zeros((6, 6, points)), bulk, twice_shear) if tangent else None
-        return LawAnswer(stress, np.array(state), slopes, np.isfinite(stress).all(axis=0))
+        converged: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(stress))
+        return LawAnswer(stress, np.array(state), slopes, converged)
 
     def to_spec(self) -> dict[str, Any]:
         """The arguments."""

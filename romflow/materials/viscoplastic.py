@@ -166,7 +166,7 @@ class Viscoplastic:
         excess = equivalent - self._isotropic.radius(state[6], points.rows)
         pressure = bulk * (volume - 3.0 * values[2] * (data["T"] - values[3]))
         found = np.flatnonzero(excess > 0.0) if dt > 0.0 or not self._viscous else _NOWHERE
-        converged = np.isfinite(excess) & np.isfinite(pressure)
+        converged: NDArray[np.bool_] = np.logical_and(np.isfinite(excess), np.isfinite(pressure))
         if found.size == 0:
             np.multiply(elastic, _TO_STRESS, out=stress)
             stress[:3] += pressure
