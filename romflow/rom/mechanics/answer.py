@@ -83,8 +83,8 @@ class ReducedState:
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> ReducedState:
         """The state that `to_arrays` described."""
-        own = {name: np.asarray(arrays[name]) for name in _FIELDS}
-        return cls(**{**own, "time": float(own["time"])})
+        rest = (np.asarray(arrays[name]) for name in _FIELDS[2:])
+        return cls(np.asarray(arrays["mu"]), float(arrays["time"]), *rest)
 
 
 _FIELDS = ("mu", "time", "coefficients", "rate", "state", "stress", "converged", "halvings")

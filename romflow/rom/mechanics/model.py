@@ -12,10 +12,10 @@ from romflow.core.errors import InputError, ShapeError
 from romflow.core.mesh import Mesh
 from romflow.linalg.gappy import GappyBasis
 from romflow.materials.protocol import MaterialLaw, rows_of
+from romflow.materials.tensors import mises
 from romflow.parameters.expressions import Theta
 from romflow.parameters.loading import Loading
 from romflow.parameters.space import ParameterSpace
-from romflow.materials.tensors import mises
 from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.dual import DualField

@@ -1,4 +1,4 @@
-"""Newton's method on the balance of reduced forces, for many draws at once, with the law at the reduced points alone."""
+"""Newton's method on the balance of reduced forces, for many draws at once, with the law at a few points."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PointRule:
         found = self._strain @ q
         if len(lifting):
             found += self._lifting @ lifting
-        return found.reshape(6, self.points, -1)
+        return np.asarray(found).reshape(6, self.points, -1)
 
     def forces(self, stress: np.ndarray) -> np.ndarray:
         """sum_k w_k E_k^T sigma_k (r, b) of stresses (6, m', b)."""
@@ -115,18 +115,19 @@ def _iterated(rule: PointRule, inner: int, law: MaterialLaw, data: StepData, dt:
               state: np.ndarray, tolerance: float, reference: float) -> Balance:
     """The balance with the first `inner` points, which hold all of the cubature's."""
     iteration = _Iteration(rule, inner, law, data, dt, guess, state, tolerance, reference)
-    collected: _Collected | None = None
-    for count in range(1, _ITERATIONS + 1):
-        stress, new, done = iteration.evaluate()
-        if collected is None and done.all():
-            return Balance(iteration.q, new, stress, done, count)
-        if collected is None:
-            collected = _Collected(guess, new)
+    stress, new, done = iteration.evaluate()
+    count, collected = 1, _Collected(guess, new)
+    # The common case, without copies: all draws are done at once.
+    while not done.all() or iteration.active.size < guess.shape[1]:
         collected.add(iteration, new, stress, done)
         iteration.leave(done | iteration.lost)
-        if not iteration.active.size:
+        if not iteration.active.size or count == _ITERATIONS:
             break
         iteration.advance()
+        stress, new, done = iteration.evaluate()
+        count += 1
+    else:
+        return Balance(iteration.q, new, stress, done, count)
     return Balance(collected.q, collected.state, collected.stress, collected.converged, count)
 
 

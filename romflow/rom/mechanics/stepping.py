@@ -51,14 +51,14 @@ class Stepper:
         data : StepData, optional
             That of the time t, where it is known already.
         """
-        if state.converged.all():
-            return self._step(state, t, self.data(state.mu, t) if data is None else data, 0)
-        alive = np.flatnonzero(state.converged)
-        if not alive.size:
-            return replace(state, time=t)
-        part = state.columns(alive)
-        data = self.data(part.mu, t) if data is None else data.columns(alive)
-        return state.with_columns(alive, self._step(part, t, data, 0))
+        data = self.data(state.mu, t) if data is None else data
+        with np.errstate(all="ignore"):
+            if state.converged.all():
+                return self._step(state, t, data, 0)
+            alive = np.flatnonzero(state.converged)
+            if not alive.size:
+                return replace(state, time=t)
+            return state.with_columns(alive, self._step(state.columns(alive), t, data.columns(alive), 0))
 
     def _step(self, state: ReducedState, t: float, data: StepData, depth: int) -> ReducedState:
         dt = t - state.time
