@@ -15,7 +15,8 @@ from romflow.reduction.mechanics.runner import BlockRunner
 
 __all__ = ["ForceCubature", "force_cubature"]
 
-# Singular values of the rows below this share of the first are rounding noise.
+# Combinations of rows below this share of the tolerance, in singular values, are left out at first; then tenths of it.
+_SHARE = 1e-2
 _NOISE = 1e-9
 
 
@@ -74,8 +75,9 @@ def force_cubature(runner: BlockRunner, V: np.ndarray, modes: np.ndarray, values
 
     Rows are the products of strains of the basis with stress modes, scaled by their singular values: in the Euclidean
     norm they are the rows of all training stresses but for what the modes leave. They are combined to as many as are
-    independent (a task each subdomain); each subdomain then selects for its own integrals (a task each), and the rule
-    is selected among their points. With one subdomain its own selection is the rule. Cost of a task:
+    independent and matter for the tolerance (a task each subdomain). Each subdomain then selects for its own integrals
+    (a task each), and the rule is selected among their points; with one subdomain its own selection is the rule. The
+    rule is checked with all rows, and selected again with more combinations where it fails. Cost of a task:
     2 M^2 G_d flops for the rows, with M = r n_s, and 2 M' G_d a point.
 
     Parameters
@@ -96,26 +98,40 @@ def force_cubature(runner: BlockRunner, V: np.ndarray, modes: np.ndarray, values
     about: dict[str, Any] = {"basis": runner.files.put(V), "modes": runner.spread(STRESS, modes),
                              "values": runner.files.put(values)}
     parts = runner.each("mechanics-integrals", **about)
-    small = compressed_rows(merged_factor([part["factor"] for part in parts]), _NOISE)
+    factor = merged_factor([part["factor"] for part in parts])
     b = np.sum([part["integrals"] for part in parts], axis=0)
-    turn, floor = runner.files.put(small.modes), float(np.linalg.norm(b)) / runner.subdomains
+    about["floor"] = float(np.linalg.norm(b)) / runner.subdomains
+    volume = float(sum(part["volume"] for part in parts))
+    sizes = np.sum([part["sizes"] for part in parts], axis=0)
+    cut = max(_SHARE * tolerance, _NOISE)
+    while True:
+        small = compressed_rows(factor, cut)
+        rule, candidates = _selected(runner, about | {"turn": runner.files.put(small.modes)},
+                                     tolerance * (1.0 - _SHARE))
+        strain, stress = _at(runner, V, modes * values, candidates)
+        found = ForceCubature(rule, candidates, strain, stress, b, volume, sizes, {})
+        residual = found.residual()
+        if residual <= tolerance or cut <= _NOISE:
+            break
+        cut = max(0.1 * cut, _NOISE)
+    facts = {"points": int(rule.points.size), "candidates": int(candidates.size), "rows": int(b.size),
+             "independent_rows": int(small.modes.shape[1]), "residual": residual, "subdomains": runner.subdomains,
+             "tolerance": tolerance}
+    return replace(found, facts=facts)
+
+
+def _selected(runner: BlockRunner, about: dict[str, Any], tolerance: float) -> tuple[Cubature, np.ndarray]:
+    """The rule, and all points (c,) that the subdomains chose, rising."""
     found: list[LocalSelection] = []
 
     def select(local: float) -> list[LocalSelection]:
-        answers = runner.each("mechanics-select", **about, turn=turn, tolerance=local, floor=floor)
+        answers = runner.each("mechanics-select", **about, tolerance=local)
         found[:] = [LocalSelection(one["points"], one["weights"], one["columns"], one["integrals"],
                                    float(one["volume"])) for one in answers]
         return found
 
     rule = two_level(select, tolerance)
-    candidates = np.sort(np.concatenate([one.points for one in found]))
-    strain, stress = _at(runner, V, modes * values, candidates)
-    sizes = np.sum([part["sizes"] for part in parts], axis=0)
-    all_of_it = ForceCubature(rule, candidates, strain, stress, b, float(sum(one.volume for one in found)), sizes, {})
-    facts = {"points": int(rule.points.size), "candidates": int(candidates.size), "rows": int(b.size),
-             "independent_rows": int(small.modes.shape[1]), "residual": all_of_it.residual(),
-             "subdomains": runner.subdomains, "tolerance": tolerance}
-    return replace(all_of_it, facts=facts)
+    return rule, np.sort(np.concatenate([one.points for one in found]))
 
 
 def _at(runner: BlockRunner, V: np.ndarray, stress: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
