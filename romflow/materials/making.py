@@ -46,7 +46,7 @@ def make_law(spec: Mapping[str, Any], columns: Sequence[str] = (), base: str | P
     if not isinstance(kind, str):
         raise ConfigError(f"the law's kind = {shown(kind)}; known: {', '.join(registry.known('law'))}, or a user's "
                           "'path/file.py:Class'.")
-    fixed = {} if "columns" in options else {"columns": tuple(columns)}
+    fixed: dict[str, Any] = {} if "columns" in options else {"columns": tuple(columns)}
     law = registry.build("law", kind, base, options, **fixed)
     if not isinstance(law, MaterialLaw):
         lacking = [word for word in _POWERS if not hasattr(law, word)]

@@ -23,4 +23,5 @@ REFERENCE: dict[str, Any] = {
     ],
     "viscosity": f"150 * (1 + 0.5 * {_T})",
     "exponent": f"6 - 2 * {_T}",
+    "temperature_range": [0.0, 1000.0],
 }

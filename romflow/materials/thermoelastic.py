@@ -65,6 +65,11 @@ class Thermoelastic:
             "temperature_range": None if self.temperature_range is None else list(self.temperature_range),
             "columns": list(columns)}
 
+    @classmethod
+    def example(cls) -> Thermoelastic:
+        """A steel, in MPa and degrees Celsius."""
+        return cls(young="210e3 - 60 * T", poisson=0.3, expansion=1.2e-5, reference_temperature=20.0)
+
     def initial(self, points: int) -> Array:
         """No state: (0, points)."""
         return np.zeros((0, points))

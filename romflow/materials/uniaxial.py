@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +41,12 @@ class UniaxialHistory:
 
 @dataclass(frozen=True)
 class _Now:
+    """The last converged step; `rate` is the change of strain in its unit of time."""
+
     time: float
     strain: Array
     state: Array
+    rate: Array
 
 
 def uniaxial(law: MaterialLaw, times: ArrayLike, *, strain: ArrayLike | None = None, stress: ArrayLike | None = None,
@@ -69,8 +72,8 @@ def uniaxial(law: MaterialLaw, times: ArrayLike, *, strain: ArrayLike | None = N
     ShapeError
         Lengths differ.
     SolveFailed
-        A step did not converge after ten halvings (a stress beyond what the material carries); its report holds the time,
-        the halvings and where each attempt ended.
+        A step did not converge after ten halvings (a stress beyond what the material carries); its report holds the
+        time, the halvings and where each attempt ended.
 
     Notes
     -----
@@ -92,7 +95,7 @@ def uniaxial(law: MaterialLaw, times: ArrayLike, *, strain: ArrayLike | None = N
     wanted = _along(grid, strain if stress is None else stress, "strain" if stress is None else "stress")
     given = {name: _along(grid, value, name) for name, value in ({"T": 20.0} | dict(data or {})).items()}
     drive = _Drive(law, grid, wanted, given, stress is not None, tolerance)
-    now = _Now(float(grid[0]), np.zeros((6, 1)), law.initial(1))
+    now = _Now(float(grid[0]), np.zeros((6, 1)), law.initial(1), np.zeros((6, 1)))
     strains, stresses, states = [now.strain], [np.zeros((6, 1))], [now.state]
     for end in grid[1:]:
         now, answer = drive.to(now, float(end))
@@ -138,16 +141,17 @@ class _Drive:
         free = slice(0 if self.stress_driven else 1, 6)
         target = np.zeros((6, 1))
         target[0] = wanted
-        strain = now.strain.copy()
+        dt = time - now.time
+        strain = now.strain + dt * now.rate
         if not self.stress_driven:
             strain[0] = wanted
         for _ in range(_MAX_ITERATIONS):
-            answer = self.law.integrate(strain, data, time - now.time, now.state)
+            answer = self.law.integrate(strain, data, dt, now.state)
             if answer.tangent is None or not answer.converged.all() or not np.isfinite(answer.stress).all():
                 return None
             gap = (target - answer.stress)[free]
             if np.abs(gap).max() <= self.tolerance * max(float(np.abs(answer.stress).max()), 1e-30):
-                return _Now(time, strain, answer.state), answer
+                return _Now(time, strain, answer.state, (strain - now.strain) / dt), answer
             change = np.linalg.lstsq(answer.tangent[free, free, 0], gap, rcond=None)[0]
             if not np.isfinite(change).all():
                 return None

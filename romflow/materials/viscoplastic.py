@@ -16,6 +16,7 @@ from romflow.materials.hardening import isotropic_hardening
 from romflow.materials.options import checked_range
 from romflow.materials.properties import Properties
 from romflow.materials.protocol import LawAnswer, PointData
+from romflow.materials.reference import REFERENCE
 from romflow.materials.thermoelastic import elastic_tangent, moduli
 
 __all__ = ["Viscoplastic"]
@@ -114,6 +115,11 @@ class Viscoplastic:
             "viscosity": viscosity, "exponent": exponent,
             "temperature_range": None if self.temperature_range is None else list(self.temperature_range),
             "columns": list(columns)}
+
+    @classmethod
+    def example(cls) -> Viscoplastic:
+        """The material of the reference problems."""
+        return cls.from_spec(REFERENCE)
 
     def initial(self, points: int) -> Array:
         """State (7 + 6 M, points) without plastic strain."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, one_line
 from romflow.core.schema import StudyConfig, read_study
 from romflow.fom.build import in_time
+from romflow.materials.making import make_law
 from romflow.parameters.space import ParameterSpace
 from romflow.testing.exporter import check_exporter
+from romflow.testing.material_law import check_law
 from romflow.testing.model import check_model
 from romflow.testing.reductor import TOLERANCE, check_reductor
 from romflow.testing.report import Check, Report
@@ -28,6 +30,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "sampler": ("ask", "tell"),
     "reductor": ("accepts", "reduce"),
     "exporter": ("suffix", "write"),
+    "law": ("initial", "integrate"),
     "model": ("solve",),
 }
 
@@ -85,7 +88,7 @@ def role_of(cls: type[Any], target: str = "") -> str:
     Raises
     ------
     ConfigError
-        It is none of the four.
+        It is none of the five.
 
     Examples
     --------
@@ -98,7 +101,7 @@ def role_of(cls: type[Any], target: str = "") -> str:
         if all(hasattr(cls, word) for word in words if word != "suffix"):
             return role
     rules = "; ".join(f"a {role} has {' and '.join(words)}" for role, words in ROLES.items())
-    raise ConfigError(f"{target or cls.__name__} is no model, sampler, reductor or exporter: {rules}.")
+    raise ConfigError(f"{target or cls.__name__} is no model, sampler, reductor, exporter or material law: {rules}.")
 
 
 def _load(target: str, base: Path) -> type[Any]:
@@ -133,7 +136,8 @@ class _Plan:
         """The report of the role's suite."""
         if self.role == "sampler":
             return check_sampler(self.sampler, self.target, self.space)
-        check = {"model": check_model, "reductor": check_reductor, "exporter": check_exporter}[self.role]
+        check = {"model": check_model, "reductor": check_reductor, "exporter": check_exporter,
+                 "law": check_law}[self.role]
         return check(self.maker(), self.target)
 
     @property
@@ -142,14 +146,32 @@ class _Plan:
         return None if self.config is None else ParameterSpace.from_config(self.config.parameters)
 
     def maker(self) -> Callable[[], Any]:
-        """Builds a model, reductor or exporter."""
-        if self.role == "model" and self.config is None:
+        """Builds a model, reductor, exporter or law."""
+        law = self._law_table()
+        if law is not None:
+            return lambda: make_law(law, self._law_columns(), self.study_base)
+        if self.role == "law" or self.role == "model" and self.config is None:
             return self.cls.example if hasattr(self.cls, "example") else self._bare
         fixed = {"model": {"parameters": self.space}, "reductor": _REDUCTOR_OPTIONS, "exporter": {}}[self.role]
         time = None if self.config is None or self.role != "model" else self.config.time
         if time is not None:
             return lambda: in_time(self.target, self._with(fixed), time.wishes())
         return lambda: self._with(fixed)
+
+    def _law_table(self) -> Mapping[str, Any] | None:
+        """The study's law, if it is of this class."""
+        table = None if self.config is None or self.role != "law" else self.config.model.options.get("law")
+        kind = table.get("kind") if isinstance(table, Mapping) else None
+        if not isinstance(kind, str) or registry.load("law", kind, self.study_base) is not self.cls:
+            return None
+        return table
+
+    def _law_columns(self) -> tuple[str, ...]:
+        """Names that the texts of the study's law may use."""
+        space = self.space
+        amplitudes = () if self.config is None else self.config.model.options.get("amplitudes", ())
+        names = [table["name"] for table in amplitudes if isinstance(table, Mapping) and "name" in table]
+        return (*(() if space is None else space.columns), *names, "t")
 
     def sampler(self, space: ParameterSpace, seed: int) -> Any:
         """A fresh sampler."""

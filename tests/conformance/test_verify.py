@@ -218,7 +218,7 @@ def test_example_gives_arguments(tmp_path: Path) -> None:
     ("yours.py:Rod", ["yours.py", "does not exist"]),
     ("gredy", ["nothing is called 'gredy'", "Did you mean 'greedy'?"]),
     ("mine.py:np", ["no class"]),
-    ("mine.py:Nothing", ["is no model, sampler, reductor or exporter", "a sampler has ask and tell"]),
+    ("mine.py:Nothing", ["is no model, sampler, reductor, exporter or material law", "a sampler has ask and tell"]),
 ])
 def test_wrong_target(tmp_path: Path, target: str, words: list[str]) -> None:
     (tmp_path / "mine.py").write_text(ROD + "\nclass Nothing:\n    pass\n", encoding="utf-8")
