@@ -18,7 +18,7 @@ from romflow.linalg.solvers.superlu import SuperLUBackend
 __all__ = ["DirectTangents", "FreePattern", "KeptFactor", "SharedFactor", "Tangents", "flexible_gmres"]
 
 _SINGLE = {"pardiso": Pardiso, "superlu": SuperLUBackend}
-_KINDS: tuple[Kind, ...] = ("definite", "symmetric")
+_UPPER = np.triu_indices(6)
 # A preconditioner that misses a known solution by more is factorised in double precision.
 _SINGLE_ERROR = 1e-2
 _MOST, _USUAL = 80, 3
@@ -141,14 +141,14 @@ class SharedFactor:
         self.owner: object = None
 
     def factorise(self, tangent: np.ndarray, owner: object) -> None:
-        """Factorise (C + C^T)/2 of the tangent (6, 6, G) for `owner`, positive definite or not.
+        """Factorise the symmetric tangent (6, 6, G) for `owner`, positive definite or not.
 
         Raises
         ------
         SolveFailed
             The matrix is singular.
         """
-        K = self.pattern.of(0.5 * (tangent + tangent.transpose(1, 0, 2)))
+        K = self.pattern.of(tangent)
         # The matrix is symmetric: its columns are its rows.
         A = sp.csr_array((K.data, K.indices, K.indptr), shape=K.shape)
         diagonal = np.abs(A.diagonal())
@@ -229,9 +229,9 @@ class KeptFactor:
         if self._tangent is None or self._excess() > self.limit:
             self._renew(tangent)
         elif self._shared.owner is not self:
-            self._shared.factorise(self._tangent, self)
+            self._shared.factorise(_whole(self._tangent), self)
         found, count = self._iterate(tangent, r, accuracy)
-        if found is None and self._tangent is not tangent:
+        if found is None and self._counts:
             self._renew(tangent)
             found, count = self._iterate(tangent, r, accuracy)
         if found is None:
@@ -244,7 +244,7 @@ class KeptFactor:
         return self._shared.pattern.product(tangent, u)
 
     def checkpoint(self) -> dict[str, np.ndarray]:
-        """The tangent of the factor, and what was counted since."""
+        """The tangent of the factor (21, G), and what was counted since."""
         if self._tangent is None:
             return {}
         return {"factor_tangent": self._tangent, "factor_counts": np.array(self._counts, dtype=np.int64)}
@@ -252,7 +252,7 @@ class KeptFactor:
     def restore(self, numbers: Mapping[str, np.ndarray]) -> None:
         """Go on from the numbers of `checkpoint`."""
         if "factor_tangent" in numbers:
-            self._tangent = np.asarray(numbers["factor_tangent"], dtype=np.float64)
+            self._tangent = np.asarray(numbers["factor_tangent"], dtype=np.float32)
             self._counts = [int(count) for count in numbers["factor_counts"]]
 
     def _excess(self) -> float:
@@ -261,8 +261,9 @@ class KeptFactor:
         return sum(max(count - sum(usual) / _USUAL, 0.0) for count in self._counts[1 + _USUAL:])
 
     def _renew(self, tangent: np.ndarray) -> None:
-        self._shared.factorise(tangent, self)
-        self._tangent, self._counts = tangent, []
+        # The numbers of a checkpoint, so that a history that goes on from one has the same factor to the bit.
+        self._tangent, self._counts = (0.5 * (tangent + tangent.transpose(1, 0, 2)))[_UPPER].astype(np.float32), []
+        self._shared.factorise(_whole(self._tangent), self)
         self.factorisations += 1
 
     def _iterate(self, tangent: np.ndarray, r: np.ndarray, accuracy: float) -> tuple[np.ndarray | None, int]:
@@ -279,6 +280,14 @@ class KeptFactor:
         if found is not None:
             self._counts.append(count)
         return found, count
+
+
+def _whole(upper: np.ndarray) -> np.ndarray:
+    """The symmetric tangent (6, 6, G) of its upper triangle (21, G)."""
+    tangent = np.empty((6, 6, upper.shape[1]))
+    tangent[_UPPER] = upper
+    tangent[_UPPER[::-1]] = upper
+    return tangent
 
 
 def flexible_gmres(product: Callable[[np.ndarray], np.ndarray], precondition: Callable[[np.ndarray], np.ndarray],
