@@ -132,9 +132,9 @@ class EmpiricalCubature:
         runner = BlockRunner(fom, store, np.asarray(mu, dtype=float), self.subdomains, self.tasks)
         found = _Found.of(self, fom, runner)
         rom = assembled(fom, found.parts, found.facts | {"method": self.method, "snapshots": len(mu)})
-        known = _known(runner, rom, found)
-        calibration, models = calibrated(fom, rom, found.parts, found.cubature, known, found.values, runner.mu,
-                                         self.tolerance) if self.calibrate else (None, 0)
+        calibration, models = calibrated(
+            fom, rom, found.parts, found.cubature, _known(runner, rom, found), found.values, runner.mu,
+            self.tolerance) if self.calibrate else (None, 0)
         self.offline = self._offline(found, runner)
         runner.files.clear()
         about = rom.metadata | {"calibration_models": models, "points": len(rom.points),
