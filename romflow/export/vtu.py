@@ -17,6 +17,7 @@ from romflow.core.files import write_atomic
 from romflow.core.mesh import Mesh
 from romflow.core.names import shown
 from romflow.parameters.tables import read_table
+from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 
@@ -40,7 +41,8 @@ class Vtu:
         At most so many basis modes are written.
     times : bool
         For a model that moves in time: also a file ``<stem>_<number>.vtu`` for each stored time of the first
-        parameter, and ``<stem>.pvd``, which ParaView opens as one series.
+        parameter, and ``<stem>.pvd``, which ParaView opens as one series. Models of mechanics add plastic strain,
+        stress and von Mises' stress, as means over cells (ParaView's filter "Warp By Vector" shows the deformed mesh).
     base : path
         Folder that a relative `mu` starts from.
 
@@ -110,7 +112,8 @@ class Vtu:
         for k, t in enumerate(answer.times.tolist()):
             file = path.with_name(f"{path.stem}_{k:0{digits}d}.vtu")
             state = rom.lift(answer.trajectory[k, :, :1])[:, 0]
-            write_atomic(file, _image(mesh, {"solution": _on_points(mesh, state)}))
+            cells = rom.cell_fields(answer, k) if isinstance(rom, MechanicsReducedModel) else {}
+            write_atomic(file, _image(mesh, {"solution": _on_points(mesh, state)}, cells))
             written.append(file)
             lines.append(f'    <DataSet timestep="{t!r}" part="0" file={quoteattr(file.name)}/>')
         listing = path.with_suffix(".pvd")
@@ -132,9 +135,10 @@ def _on_points(mesh: Mesh, state: Array) -> Array:
     return np.pad(values, ((0, 0), (0, max(3 - mesh.components, 0))))
 
 
-def _image(mesh: Mesh, point_data: dict[str, Array]) -> bytes:
+def _image(mesh: Mesh, point_data: dict[str, Array], cell_data: dict[str, Array] | None = None) -> bytes:
     points = np.pad(mesh.points, ((0, 0), (0, 3 - mesh.points.shape[1])))
-    grid = meshio.Mesh(points, [(mesh.cell_type, mesh.cells)], point_data=point_data)
+    grid = meshio.Mesh(points, [(mesh.cell_type, mesh.cells)], point_data=point_data,
+                       cell_data={name: [values] for name, values in (cell_data or {}).items()})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image.vtu"
         meshio.write(file, grid, file_format="vtu")

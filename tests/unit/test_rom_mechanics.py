@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import meshio
 import numpy as np
 import pytest
 
 import romflow
-from romflow.core.errors import InputError, ParameterError, ShapeError
+from romflow.core.errors import InputError, NotSupported, ParameterError, ShapeError
+from romflow.export.npz import Npz
+from romflow.export.vtu import Vtu
 from romflow.materials.tensors import mises
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.dual import DualField
@@ -184,6 +187,19 @@ def test_a_truncated_model_is_a_model_of_its_size(rom: MechanicsReducedModel, kn
     small = rom.truncate(4)
     assert small.size == 4 and small.output_names == rom.output_names and rom.truncate(rom.size) is rom
     assert errors(rom, known)[0] < errors(small, known)[0] < 0.2
+
+
+def test_pictures_show_fields_on_cells(rom: MechanicsReducedModel, tmp_path: Path) -> None:
+    written = Vtu(mu=[MU.tolist()], modes=2, times=True).write(replace(rom, times=TIMES[:8]), tmp_path / "plate.vtu")
+    assert written[-1].name == "plate.pvd"
+    image = meshio.read(tmp_path / "plate_7.vtu")
+    answer, w = rom.solve(MU, times=TIMES[:8]), rom.volume.reshape(48, 4)
+    p = rom.field(answer, "accumulated_plastic_strain")[0, :, 0].reshape(48, 4)
+    shown = image.cell_data["accumulated_plastic_strain"][0].ravel()
+    assert np.allclose(shown, (w * p).sum(axis=1) / w.sum(axis=1), rtol=1e-6)
+    assert image.cell_data["stress"][0].shape == (48, 6) and image.point_data["solution"].shape == (63, 3)
+    with pytest.raises(NotSupported, match="MechanicsReducedModel"):
+        Npz().write(rom, tmp_path / "model.npz")
 
 
 def test_wrong_times_and_parameters_are_named(rom: MechanicsReducedModel) -> None:

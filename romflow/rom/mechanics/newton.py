@@ -88,6 +88,8 @@ def balance(rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess:
             tolerance: float, reference: float) -> Balance:
     """Coefficients q with ||f_ext - f(q)|| <= tolerance max(||f_ext||, ||f||, reference) for the draws that converge.
 
+    ||f|| is the largest of all iterations.
+
     q <- q + s K^{-1} (f_ext - f) with s halved while the residual norm grows beyond twice what it was, or the law has
     no answer. A draw leaves when it is done; it fails with s < 1/10 or after 25 iterations. The law always starts from
     `state`. Kept tangents bring nothing: the law's local solution costs far more than its tangent.
@@ -168,12 +170,13 @@ class _Iteration:
     def __init__(self, rule: PointRule, inner: int, law: MaterialLaw, data: StepData, dt: float, guess: np.ndarray,
                  state: np.ndarray, tolerance: float, reference: float) -> None:
         self.inner = inner
-        self.rule, self.law, self.dt, self.tolerance, self.reference = rule, law, dt, tolerance, reference
+        self.rule, self.law, self.dt, self.tolerance = rule, law, dt, tolerance
         self.data, self.state, self.q = data, state[:, :inner], guess
         b = guess.shape[1]
         self.active = np.arange(b)
         self.base, self.step = guess, np.zeros_like(guess)
         self.fraction, self.before = np.ones(b), np.full(b, np.inf)
+        self.scale = np.maximum(_norms(data.load), reference)
         self._prepare()
 
     def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -185,11 +188,12 @@ class _Iteration:
         forces = self.rule.forces(stress)
         self.residual = self.data.load - forces
         size = _norms(self.residual)
-        scale = np.maximum(np.maximum(_norms(forces), self.load_size), self.reference)
+        # The largest forces on the way count: where a load is taken off, none are left at its end.
+        self.scale = np.maximum(self.scale, _norms(forces))
         valid = np.isfinite(size)
         if not answer.converged.all():
             valid &= answer.converged.reshape(shape).all(axis=0)
-        done = valid & (size <= self.tolerance * scale)
+        done = valid & (size <= self.tolerance * self.scale)
         # The first residual has none before it: anything that is a number is taken.
         self.grown = ~valid | (size > _GROWTH * self.before)
         self.size = size
@@ -206,7 +210,7 @@ class _Iteration:
             return
         left = ~gone
         self.active, self.data = self.active[left], self.data.columns(left)
-        for name in ("q", "base", "step", "fraction", "before", "size", "residual", "grown"):
+        for name in ("q", "base", "step", "fraction", "before", "size", "scale", "residual", "grown"):
             setattr(self, name, getattr(self, name)[..., left])
         self.stiffness, self.state = self.stiffness[left], self.state[:, :, left]
         self._prepare()
@@ -228,7 +232,6 @@ class _Iteration:
     def _prepare(self) -> None:
         """What the law reads, in the order of its points."""
         self.start = _flat(self.state)
-        self.load_size = _norms(self.data.load)
         self.given = self.data.given_at(slice(None, self.inner))
 
 
