@@ -68,7 +68,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """The checks of one class in its role ("model", "sampler", "reductor", "exporter").
+    """The checks of one class in its role ("model", "sampler", "reductor", "exporter", "law").
 
     Examples
     --------
