@@ -18,6 +18,7 @@ from romflow.materials.tensors import mises
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.dual import DualField
 from romflow.rom.mechanics.model import MechanicsReducedModel
+from romflow.rom.mechanics.teaching import taught
 from tests.toy_reduced_mechanics import MU, TIMES, History, history, reduced
 
 
@@ -181,6 +182,29 @@ def test_a_model_comes_back_from_its_file(rom: MechanicsReducedModel, tmp_path: 
     one, two = (each.solve(MU, times=TIMES[:6]) for each in (model, again))
     for name in ("trajectory", "series", "error_series", "norm"):
         assert np.array_equal(getattr(one, name), getattr(two, name)), name
+
+
+def test_a_taught_model_corrects_its_own_errors(known: History, tmp_path: Path) -> None:
+    name = "accumulated_plastic_strain"
+    coarse = reduced(known, accuracy=1e-2, cubature=3e-2)
+    fine = reduced(known).dual[name]
+    places = np.isin(fine.rows, coarse.points)
+    coarse = replace(coarse, dual={**coarse.dual, name: replace(fine, rows=fine.rows[places])}, outputs=())
+    z = np.einsum("gq,g,gk->kq", fine.modes, coarse.volume, known.state[6])[:, :, None]
+    clever = taught(coarse, MU[None], {name: z})
+    plain, found = (model.solve(MU).dual[name] for model in (coarse, clever))
+    assert np.linalg.norm(found - z) < 0.3 * np.linalg.norm(plain - z)
+    assert np.array_equal(coarse.solve(MU).residual, clever.solve(MU).residual)
+    again = romflow.load(clever.save(tmp_path / "model.h5")).solve(MU).dual[name]
+    assert np.array_equal(again, found)
+    state = clever.advance(clever.start(MU[None]), TIMES[1])
+    assert np.allclose(clever.observe(state)[0][name], found[1], rtol=1e-6, atol=1e-9 * np.abs(z).max())
+    far = clever.solve(MU, times=np.array([0.0, 1e-3]))
+    assert np.isfinite(far.dual[name]).all() and clever.truncate(2).regressions == {}
+    with pytest.raises(InputError, match="the model has accumulated_plastic_strain, stress"):
+        taught(coarse, MU[None], {"damage": z})
+    with pytest.raises(ShapeError, match="the rule is"):
+        taught(coarse, MU[None], {name: z[1:]})
 
 
 def test_a_truncated_model_is_a_model_of_its_size(rom: MechanicsReducedModel, known: History) -> None:

@@ -20,6 +20,7 @@ from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.dual import DualField
 from romflow.rom.mechanics.loads import Drive, PointTemperature
+from romflow.rom.mechanics.meta_model import MetaModel
 from romflow.rom.mechanics.newton import PointRule
 from romflow.rom.mechanics.observing import Observer, Watch
 from romflow.rom.mechanics.outputs import ReducedOutput
@@ -75,6 +76,9 @@ class MechanicsReducedModel(BasisModel):
     outputs : tuple of ReducedOutput
     tolerance : float
         Of Newton's method, relative.
+    regressions : dict of str to MetaModel
+        What replaces the gappy fit of some dual fields near the training; see `romflow.rom.mechanics.teaching.taught`.
+        They belong to these points and modes: drop them where those change.
     """
 
     parameters: ParameterSpace
@@ -99,6 +103,7 @@ class MechanicsReducedModel(BasisModel):
     tolerance: float = 1e-6
     mesh: Mesh | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    regressions: dict[str, MetaModel] = field(default_factory=dict)
 
     @property
     def measure(self) -> str:
@@ -180,8 +185,27 @@ class MechanicsReducedModel(BasisModel):
 
     def observe(self, state: ReducedState) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Coefficients (n_q, b) of each dual field at a state, and the relative residual (b,) of the one measured."""
-        found = {name: gappy.coefficients(self.at_rows(name, state)) for name, gappy in self.gappies.items()}
-        return found, self.residual(self.at_rows(self.measure, state), found[self.measure])
+        values = {name: self.at_rows(name, state)[None] for name in self.dual}
+        found = {name: self.gappies[name].pseudo_inverse @ value for name, value in values.items()}
+        residual = self.residual(values[self.measure], found[self.measure])[0]
+        return {name: self.corrected(name, values[name], z)[0] for name, z in found.items()}, residual
+
+    def corrected(self, name: str, values: np.ndarray, gappy: np.ndarray) -> np.ndarray:
+        """Coefficients (k, n_q, b) by the regression of a field, if it has one, near its training.
+
+        Parameters
+        ----------
+        name : str
+        values : (k, m_q, b)
+            At the rows of the field.
+        gappy : (k, n_q, b)
+            Coefficients of the gappy fit, which stay far from the training.
+        """
+        if name not in self.regressions:
+            return gappy
+        k, _, b = values.shape
+        columns = [array.transpose(1, 0, 2).reshape(array.shape[1], k * b) for array in (values, gappy)]
+        return self.regressions[name].predict(*columns).reshape(-1, k, b).transpose(1, 0, 2)
 
     def residual(self, values: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """Relative residual (..., b) of values (..., m_q, b) of the measured field with coefficients (..., n_q, b).
@@ -274,7 +298,7 @@ class MechanicsReducedModel(BasisModel):
     def truncate(self, size: int) -> MechanicsReducedModel:
         """The model on the first `size` basis vectors, by slicing alone; points and dual fields stay as they are.
 
-        Its indicator is that of the larger model.
+        Its indicator is that of the larger model; regressions, which knew that one's errors, are dropped.
         """
         r = truncated_size(self, size)
         if r == self.size:
@@ -282,7 +306,7 @@ class MechanicsReducedModel(BasisModel):
         outputs = tuple(replace(output, rows=np.delete(output.rows, np.s_[r:self.size], axis=1))
                         if output.source == "displacement" else output for output in self.outputs)
         return replace(self, basis=self.basis[:, :r], strain=self.strain[:, :, :r], load=self.load[:, :r],
-                       outputs=outputs)
+                       outputs=outputs, regressions={})
 
     def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
         """Kind, arrays and JSON metadata: all that the model is."""

@@ -87,9 +87,9 @@ class Observer:
         for name, gappy in rom.gappies.items():
             values = np.stack([found[name] for found in self._waiting])
             z = gappy.pseudo_inverse @ values
-            watch.dual[name][block, :, self.part] = z
             if name == rom.measure:
                 watch.residual[block, self.part] = rom.residual(values, z)
+            watch.dual[name][block, :, self.part] = rom.corrected(name, values, z)
         load = np.concatenate(self._loads) if self._loads else None
         for i, output in enumerate(rom.outputs):
             source = watch.trajectory if output.source == "displacement" else watch.dual[output.source]

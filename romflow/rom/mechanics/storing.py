@@ -14,6 +14,7 @@ from romflow.parameters.spatial_field import SpatialField
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.dual import DualField
 from romflow.rom.mechanics.loads import PointTemperature
+from romflow.rom.mechanics.meta_model import MetaModel
 from romflow.rom.mechanics.outputs import ReducedOutput
 from romflow.rom.model import mesh_arrays, mesh_from
 
@@ -47,6 +48,10 @@ def stored(rom: MechanicsReducedModel) -> tuple[dict[str, np.ndarray], dict[str,
     if rom.calibration is not None:
         extra, metadata["calibration"] = rom.calibration.to_arrays()
         arrays |= extra
+    metadata["regressions"] = {}
+    for name, regression in rom.regressions.items():
+        extra, metadata["regressions"][name] = regression.to_arrays()
+        arrays |= {f"regressions/{name}/{key}": value for key, value in extra.items()}
     if rom.mesh is not None:
         arrays |= mesh_arrays(rom.mesh)
     return arrays, metadata
@@ -55,9 +60,7 @@ def stored(rom: MechanicsReducedModel) -> tuple[dict[str, np.ndarray], dict[str,
 def restored(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> dict[str, Any]:
     """Fields of the model of which `stored` gave these."""
     loading = Loading.from_spec(metadata["loading"])
-    numbers = {key.removeprefix("temperature/values/"): value for key, value in arrays.items()
-               if key.startswith("temperature/values/")}
-    field = SpatialField.from_arrays(metadata["temperature"], numbers)
+    field = SpatialField.from_arrays(metadata["temperature"], _group(arrays, "temperature/values/"))
     temperature = PointTemperature(field, arrays["temperature/nodes"], arrays["temperature/shape"],
                                    arrays["temperature/cells"])
     dual = {name: DualField(name, components, arrays[f"dual/{name}/modes"], arrays[f"dual/{name}/rows"])
@@ -66,6 +69,8 @@ def restored(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> dict[st
                                               arrays.get(f"outputs/{i}/load"))
                     for i, spec in enumerate(metadata["outputs"]))
     calibration = metadata.get("calibration")
+    regressions = {name: MetaModel.from_arrays(_group(arrays, f"regressions/{name}/"), about)
+                   for name, about in metadata.get("regressions", {}).items()}
     return {**{name: arrays[name] for name in _ARRAYS},
             "parameters": ParameterSpace.from_spec(metadata["parameters"]), "loading": loading,
             "law": law_from_spec(metadata["law"]),
@@ -74,4 +79,9 @@ def restored(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> dict[st
             "load_theta": Theta(metadata["load_theta"], loading.columns),
             "reference_force": float(metadata["reference_force"]), "tolerance": float(metadata["tolerance"]),
             "calibration": None if calibration is None else Calibration.from_arrays(arrays, calibration),
-            "mesh": mesh_from(arrays), "metadata": metadata["about"]}
+            "mesh": mesh_from(arrays), "metadata": metadata["about"], "regressions": regressions}
+
+
+def _group(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with the prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
