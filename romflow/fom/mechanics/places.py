@@ -162,9 +162,8 @@ class Places:
             return marks
         if not isinstance(place, str) or not _COMPARISON.search(place):
             known = [*self.names, "x = 0"]
-            raise ConfigError(f"the mesh has no place {shown(place)}{nearest(str(place), known)}; known are "
-                              f"{', '.join(self.names)}, planes such as \"x = 0\" or \"z = max\", and inequalities "
-                              "such as \"x + y > 1\"")
+            raise ConfigError(f"the mesh has no place {shown(place)}{nearest(str(place), known)} Planes such as "
+                              "\"z = max\" and inequalities such as \"x + y > 1\" are places too")
         return _holds(place, points)
 
     def _some(self, numbers: Numbers, place: Any, what: str) -> Numbers:

@@ -175,7 +175,9 @@ def _check_rigid(nodes: Array, constrained: NDArray[np.int64]) -> None:
     values, vectors = np.linalg.eigh(held)
     if values[0] > _HELD * len(constrained) / len(motions):
         return
-    worst = names[int(np.abs(vectors[:, 0]).argmax())]
+    # Turning about a held point is moving and turning about the centre: the turn comes later and is named.
+    share = np.abs(vectors[:, 0])
+    worst = names[int(np.flatnonzero(share > 0.3 * share.max())[-1])]
     raise ConfigError(f"the supports leave the body free to {worst}; hold it there, for static equilibrium has no "
                       "single solution otherwise")
 

@@ -27,6 +27,8 @@ _STACK = 0.4
 # The chord at the tip, as a share of that at the root; where it ends before its sharp edge.
 _TAPER, _END = 0.85, 0.93
 _BLOCK = (1.25, 0.7, 0.3)
+# Edges at the trailing edge, in chords; distance in edges within which they grow to their full size.
+_EDGE, _REACH = 0.08, 2.5
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class _Shape:
         return np.column_stack([size * turned[0], size * turned[1], np.full(x.shape, self.span * height)])
 
 
-def blade(size: float = 4.6, chord: float = 40.0, span: float = 80.0, twist: float = 20.0, holes: int = 3,
+def blade(size: float = 4.8, chord: float = 40.0, span: float = 80.0, twist: float = 20.0, holes: int = 3,
           order: int = 2) -> Solid:
     """A blade along z in tetrahedra: root block below z = 0, aerofoil from z = 0 to `span`, holes through both.
 
@@ -99,7 +101,7 @@ def _meshed(shape: _Shape, size: float) -> Solid:
     with _session() as gmsh:
         try:
             surfaces = _geometry(gmsh, shape)
-            _sizes(gmsh, surfaces["holes"], size)
+            _set_sizes(gmsh, shape, size)
             gmsh.model.mesh.generate(3)
             gmsh.model.mesh.optimize("Netgen")
             return _solid(gmsh, surfaces)
@@ -169,12 +171,23 @@ def _points(occ: Any, shape: _Shape, along: Array, across: Array, height: float)
 
 def _hole(occ: Any, shape: _Shape, number: int) -> int:
     """A cylinder along the line of camber from below the block to above the tip."""
-    along = 0.4 if shape.holes == 1 else 0.18 + 0.42 * number / (shape.holes - 1)
+    low, step = _axis(shape, _along(shape, number))
+    start, length = low - 0.5 * shape.chord * step, 1.5 * shape.chord + shape.span
+    return int(occ.addCylinder(*start, *(length * step), _radius(shape)))
+
+
+def _along(shape: _Shape, number: int) -> float:
+    return 0.4 if shape.holes == 1 else 0.18 + 0.42 * number / (shape.holes - 1)
+
+
+def _radius(shape: _Shape) -> float:
+    return shape.chord * (0.03 if shape.holes <= 3 else 0.02)
+
+
+def _axis(shape: _Shape, along: float) -> tuple[Array, Array]:
+    """Point (3,) at z = 0 and unit vector of the straight line that follows the camber at a share of the chord."""
     low, high = (shape.place(along, _camber(along), height)[0] for height in (0.0, 1.0))
-    step = (high - low) / shape.span
-    start, length = low - 0.5 * shape.chord * step, shape.chord + shape.span
-    radius = shape.chord * (0.03 if shape.holes <= 3 else 0.02)
-    return int(occ.addCylinder(*start, *(length * step), radius))
+    return low, (high - low) / np.linalg.norm(high - low)
 
 
 def _part(gmsh: Any, shape: _Shape, surface: int) -> str:
@@ -199,16 +212,25 @@ def _part(gmsh: Any, shape: _Shape, surface: int) -> str:
     return "pressure_side" if across < _camber(along) and along < 0.9 * _END else "suction_side"
 
 
-def _sizes(gmsh: Any, holes: list[int], size: float) -> None:
-    """Edges of `size`, a quarter of it at the holes."""
-    field = gmsh.model.mesh.field
-    distance, threshold = field.add("Distance"), field.add("Threshold")
-    field.setNumbers(distance, "SurfacesList", holes)
-    field.setNumber(distance, "Sampling", 100)
-    values = {"InField": distance, "SizeMin": 0.25 * size, "SizeMax": size, "DistMin": 0.0, "DistMax": 2.5 * size}
-    for name, value in values.items():
-        field.setNumber(threshold, name, value)
-    field.setAsBackgroundMesh(threshold)
+def _set_sizes(gmsh: Any, shape: _Shape, size: float) -> None:
+    """Edges of `size`, a quarter of it at the holes, and a few times its thickness at the trailing edge."""
+    radius = _radius(shape)
+    # A hole of fewer than four edges around would not be one.
+    fine = min(0.25 * size, 1.6 * radius)
+    lines = [(*_axis(shape, _along(shape, k)), radius, fine) for k in range(shape.holes)]
+    lines.append((*_axis(shape, _END), 0.0, min(size, _EDGE * shape.chord)))
+    flat = [(*start.tolist(), *step.tolist(), radius, least) for start, step, radius, least in lines]
+
+    # gmsh asks point by point.
+    def edge(_dim: int, _tag: int, x: float, y: float, z: float, _size: float) -> float:
+        found = size
+        for x0, y0, z0, a, b, c, radius, least in flat:
+            u, v, w = x - x0, y - y0, z - z0
+            away = math.hypot(v * c - w * b, w * a - u * c, u * b - v * a) - radius
+            found = min(found, least + (size - least) * max(away, 0.0) / (_REACH * size))
+        return found
+
+    gmsh.model.mesh.setSizeCallback(edge)
     options = {"MeshSizeExtendFromBoundary": 0, "MeshSizeFromPoints": 0, "MeshSizeFromCurvature": 0, "Algorithm": 6,
                "Algorithm3D": 1, "RandomSeed": 1, "Optimize": 1, "MaxNumThreads3D": 1}
     for name, value in options.items():

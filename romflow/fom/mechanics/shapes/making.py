@@ -51,8 +51,7 @@ def make_solid(mesh: str | Path | Mapping[str, Any], base: str | Path = ".", ele
                           "{shape = \"plate-with-hole\"}")
     name = mesh["shape"]
     if not isinstance(name, str) or name not in SHAPES:
-        raise ConfigError(f"no shape is called {shown(name)}{nearest(str(name), SHAPES)}; known are "
-                          f"{', '.join(SHAPES)}")
+        raise ConfigError(f"no shape is called {shown(name)}{nearest(str(name), SHAPES)}")
     options = {key: value for key, value in mesh.items() if key != "shape"}
     known = inspect.signature(SHAPES[name]).parameters
     for key in options:
