@@ -18,7 +18,7 @@ from romflow.fom.mechanics.calculix.frd import ResultFile, read_results
 from romflow.fom.mechanics.calculix.run import converged_time
 from romflow.store.array_file import ArrayFile
 
-__all__ = ["FieldFile", "open_fields", "placement"]
+__all__ = ["CalculixFields", "FieldFile", "muscat_reader", "open_fields", "placement"]
 
 Array = NDArray[np.float64]
 #: Names under which a displacement is looked for where the study names none.
@@ -67,7 +67,7 @@ def open_fields(path: str | Path, field: str | None = None) -> FieldFile:
     path = Path(path)
     if not path.exists():
         raise InputError(f"the file {path} does not exist; check the index of the runs")
-    makers: dict[str, Any] = {".frd": _Results, ".npz": _Arrays, ".h5": _Arrays, ".hdf5": _Arrays, ".xdmf": _Series,
+    makers: dict[str, Any] = {".frd": _of_calculix, ".npz": _Arrays, ".h5": _Arrays, ".hdf5": _Arrays, ".xdmf": _Series,
                               ".xmf": _Series, ".pvd": _Collection}
     opened: FieldFile = makers.get(path.suffix.lower(), _Muscat)(path, field)
     times = opened.times
@@ -113,19 +113,39 @@ def placement(nodes: Array, file: FieldFile, who: Path) -> NDArray[np.int64]:
     return np.asarray(rows, dtype=np.int64)
 
 
-class _Results:
-    """CalculiX; of a run that was stopped, what is there."""
+class CalculixFields:
+    """Results of CalculiX up to the last increment that converged.
 
-    def __init__(self, path: Path, field: str | None) -> None:
-        self._file: ResultFile = read_results(path)
+    Parameters
+    ----------
+    results : ResultFile
+    converged : float
+        Total time of that increment.
+    field : str, optional
+        Name of the displacement.
+    """
+
+    def __init__(self, results: ResultFile, converged: float = np.inf, field: str | None = None) -> None:
+        self._results = results
         self._name = "displacement" if field is None else field
-        status = path.with_suffix(".sta")
-        converged = converged_time(status)[0] if status.is_file() else np.inf
-        self.times = self._file.times[self._file.times <= converged * (1.0 + _NEAR)]
-        self.nodes: Array | None = self._file.nodes
+        self.times: Array = results.times[results.times <= converged * (1.0 + _NEAR)]
+        self.nodes: Array | None = results.nodes
 
     def displacement(self, k: int) -> Array:
-        return self._file.at(self._name, k)
+        """Values (N, 3) at the time of index k."""
+        return self._results.at(self._name, k)
+
+    def nodal(self, name: str, k: int) -> Array | None:
+        """A field (N, c) of a name in `romflow.fom.mechanics.calculix.frd.FIELDS`; None where it was not written."""
+        if name not in self._results.names():
+            return None
+        return self._results.near(name, float(self.times[k]))
+
+
+def _of_calculix(path: Path, field: str | None) -> CalculixFields:
+    """Of a run that was stopped, what is there; the status file says up to where it converged."""
+    status = path.with_suffix(".sta")
+    return CalculixFields(read_results(path), converged_time(status)[0] if status.is_file() else np.inf, field)
 
 
 class _Arrays:
@@ -257,9 +277,9 @@ def muscat_reader(path: Path) -> Any:
             from Muscat.IO.IOFactory import CreateReader, InitAllReaders
 
             InitAllReaders()
-    except ImportError:
-        raise InputError(f"the format of {path.name} is read by the package Muscat, which is not installed; install it "
-                         "with pip install Muscat, or convert the run to .npz, .h5, .xdmf or .pvd") from None
+    except ImportError as error:
+        raise InputError(f"the format of {path.name} is read by the package Muscat, which is not installed ({error}); "
+                         "install it with pip install Muscat, or convert the run to .npz, .h5, .xdmf or .pvd") from None
     with _readable(path):
         reader = CreateReader(path.suffix)
         reader.SetFileName(str(path))

@@ -82,6 +82,11 @@ class ResultFile:
         wanted = self.numbers if numbers is None else np.asarray(numbers, dtype=np.int64)
         return self._values(self._known(name)[k], wanted)
 
+    def near(self, name: str, time: float) -> NDArray[np.float64] | None:
+        """Values (N, c) of a field at a time, or None where it was not written then."""
+        found = [field for field in self._known(name) if field.time == time]
+        return self._values(found[0], self.numbers) if found else None
+
     def _known(self, name: str) -> list[ResultField]:
         chosen = self._all(name)
         if not chosen:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest, one_line, shown
 
-__all__ = ["ELEMENT_TYPES", "ElementBlock", "InputFile", "filled", "number_text", "placeholders", "read_input"]
+__all__ = ["ELEMENT_TYPES", "ElementBlock", "InputFile", "expanded", "filled", "number_text", "placeholders",
+           "read_input"]
 
 #: Element type in the file -> (number of its nodes, the element of this package that has the same strains, or None).
 ELEMENT_TYPES: dict[str, tuple[int, str | None]] = {
@@ -116,6 +117,29 @@ def read_input(path: str | Path) -> InputFile:
     (array([[0, 1, 2]]), array([0, 1, 2]), array([1, 2, 7]))
     """
     return _Reader(Path(path)).file()
+
+
+def expanded(path: str | Path, depth: int = 0) -> str:
+    """The text of an input file with the files that it includes in their places.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, or files include each other.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(f"the input {path} cannot be read ({error.strerror}); check the path") from error
+    if depth > _DEPTH:
+        raise InputError(f"{path} is included by itself; remove one of the *INCLUDE")
+    out: list[str] = []
+    for line in lines:
+        card = _card(line.strip(), []) if line.strip().upper().startswith("*INCLUDE") else None
+        name = "" if card is None else card.options.get("INPUT", "").strip("\"'")
+        out.append(expanded(path.parent / name, depth + 1) if name else line)
+    return "\n".join(out) + "\n"
 
 
 def placeholders(text: str) -> list[str]:
