@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import InputError
 from romflow.core.names import one_line
+from romflow.fom.mechanics.calculix.body import body_of
+from romflow.fom.mechanics.calculix.inp import read_input
 from romflow.fom.mechanics.elements import cell_facet, mirrored
 from romflow.fom.mechanics.solid import Solid
 
@@ -29,7 +31,7 @@ def read_solid(path: str | Path) -> Solid:
     """The body in a mesh file: its cells of the highest dimension, all of one type.
 
     Groups of facets become parts of the boundary, groups of cells regions, by their names and, where tagged by number,
-    as "tag 3"; sets of nodes (Abaqus and CalculiX) keep their names. Nodes of no cell are
+    as "tag 3"; sets and surfaces of input files of Abaqus and CalculiX keep their names. Nodes of no cell are
     left out; cells that are mirrored are turned.
 
     Raises
@@ -41,6 +43,8 @@ def read_solid(path: str | Path) -> Solid:
 
     if not Path(path).is_file():
         raise InputError(f"the mesh {path} does not exist; check the path")
+    if Path(path).suffix.lower() == ".inp":
+        return body_of(read_input(path))[0]
     try:
         # Some readers print what they skip, and exit the process on a file that they cannot read.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
