@@ -102,7 +102,8 @@ class StrainSpace:
         """Internal forces (n,): sum over the points of w B^T stress, for a stress (6, G)."""
         weighted = np.ascontiguousarray((stress * self.weights).T).reshape(len(self.cells), 1, -1)
         local = weighted @ self.B
-        return np.bincount(self.dofs.ravel(), weights=local.ravel(), minlength=self.n)
+        forces: Array = np.bincount(self.dofs.ravel(), weights=local.ravel(), minlength=self.n)
+        return forces
 
     def stiffness(self, tangent: Array) -> sp.csc_array:
         """Stiffness (n, n): sum over the points of w B^T C B, for a tangent C (6, 6, G), not symmetric in general.
@@ -153,7 +154,7 @@ class StrainSpace:
         columns = np.broadcast_to(np.arange(self.G).reshape(len(self.cells), -1, 1), weights.shape)
         rows = np.broadcast_to(self.cells[:, None, :], weights.shape)
         matrix = sp.csr_array((weights.ravel(), (rows.ravel(), columns.ravel())), shape=(len(self.nodes), self.G))
-        sums = np.asarray(matrix.sum(axis=1)).ravel()
+        sums: Array = np.asarray(matrix.sum(axis=1)).ravel()
         return sp.csr_array(sp.diags_array(1.0 / np.where(sums > 0.0, sums, 1.0)) @ matrix)
 
     def mass(self, components: int = 1) -> sp.csr_array:
