@@ -65,11 +65,13 @@ class Points:
     viscous: tuple[Array, Array] | None
     rows: Array
 
-    def take(self, which: Which) -> Points:
+    def take(self, which: NDArray[np.intp]) -> Points:
         """Some of the points."""
-        viscous = None if self.viscous is None else (self.viscous[0][which], self.viscous[1][which])
-        return Points(self.deviator[:, which], self.alphas[:, :, which], self.p[which], self.stiffness[which],
-                      self.moduli[:, which], self.recoveries[:, which], viscous, self.rows[:, which])
+        K, n = self.viscous or (None, None)
+        viscous = None if K is None or n is None else (K[which], n[which])
+        # ndarray.take keeps the points next to each other in memory, which an index in brackets does not.
+        return Points(self.deviator.take(which, 1), self.alphas.take(which, 2), self.p[which], self.stiffness[which],
+                      self.moduli.take(which, 1), self.recoveries.take(which, 1), viscous, self.rows.take(which, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class Trial:
     equivalent: Array
     excess: Array
     scale: Array
+
+    def take(self, which: NDArray[np.intp]) -> Trial:
+        """Some of the points."""
+        return Trial(self.xi.take(which, 1), self.equivalent[which], self.excess[which], self.scale[which])
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,58 +181,55 @@ class Viscoplastic:
                 elastic_tangent(tangent, bulk, twice_shear)
             return converged
         which: Which = slice(None) if found.size == excess.size else found
-        part = points if isinstance(which, slice) else points.take(which)
-        trial = Trial(xi[:, which], equivalent[which], excess[which], (size + equivalent)[which])
-        answer = flow(part, self._isotropic, dt, trial)
+        trial = Trial(xi, equivalent, excess, size + equivalent)
+        if found.size < excess.size:
+            points, trial = points.take(found), trial.take(found)
+        answer = flow(points, self._isotropic, dt, trial)
         converged[which] &= answer.converged
-        self._update(state, which, part.alphas, answer)
-        elastic[:, which] -= (twice_shear[which] * answer.increment) * answer.normal
+        normal = _spread(answer.normal, which, excess.size)
+        increment = _spread(answer.increment, which, excess.size)
+        step = normal * increment
+        elastic -= twice_shear * step
+        step *= _TO_ENGINEERING
+        state[:6] += step
+        state[6] += increment
+        if self._kinematics:
+            strains = state[7:].reshape(alphas.shape)
+            strains += step
+            strains *= _spread(answer.theta, which, excess.size, 1.0)[:, np.newaxis]
         np.multiply(elastic, _TO_STRESS, out=stress)
         stress[:3] += pressure
         if tangent is not None:
-            self._tangent(tangent, bulk, twice_shear, which, answer)
+            self._tangent(tangent, bulk, twice_shear, which, answer, normal * _TO_STRESS)
         return converged
 
-    def _update(self, state: Array, which: Which, alphas: Array, answer: Flow) -> None:
-        """Move the state of the points that flow."""
-        step = answer.normal * answer.increment
-        state[:6, which] += step * _TO_ENGINEERING
-        state[6, which] += answer.increment
-        if self._kinematics:
-            moved = answer.theta[:, np.newaxis] * (alphas + step) * _TO_ENGINEERING
-            state[7:].reshape(alphas.shape[:2] + state.shape[1:])[:, :, which] = moved
-
-    def _tangent(self, tangent: Array, bulk: Array, twice_shear: Array, which: Which, answer: Flow) -> None:
+    def _tangent(self, tangent: Array, bulk: Array, twice_shear: Array, which: Which, answer: Flow,
+                 right: Array) -> None:
         """Fill (6, 6, P): the elastic one, and a change of rank one and a factor of the deviator where it flows."""
-        shear, normal = twice_shear[which], answer.normal
+        shear = twice_shear[which]
         ratio = answer.increment / answer.equivalent
         front = shear / answer.slope
         if answer.turning is None:
-            left = (front - shear * ratio) * normal
+            left = (front - shear * ratio) * answer.normal
         else:
-            along = np.add.reduce(normal * answer.turning)
-            left = (front * (1.0 - ratio * along) - shear * ratio) * normal
+            along = np.add.reduce(answer.normal * answer.turning)
+            left = (front * (1.0 - ratio * along) - shear * ratio) * answer.normal
             left += (1.5 * front * ratio) * answer.turning
         left *= _TO_STRESS * -shear
-        right = normal * _TO_STRESS
-        reduced = shear * (1.0 - 1.5 * shear * ratio)
-        if isinstance(which, slice):
-            twice_shear = reduced
-        else:
-            left, right = _spread(left, which, twice_shear.size), _spread(right, which, twice_shear.size)
-            twice_shear = twice_shear.copy()
-            twice_shear[which] = reduced
+        left = _spread(left, which, twice_shear.size)
         np.multiply(left[:, np.newaxis], right, out=tangent)
-        elastic_tangent(tangent, bulk, twice_shear)
+        elastic_tangent(tangent, bulk, twice_shear * _spread(1.0 - 1.5 * shear * ratio, which, twice_shear.size, 1.0))
 
 
 _NOWHERE = np.zeros(0, dtype=np.intp)
 
 
-def _spread(values: Array, found: NDArray[np.intp], points: int) -> Array:
-    """Columns of some points among zeros."""
-    result = np.zeros((len(values), points))
-    result[:, found] = values
+def _spread(values: Array, which: Which, points: int, elsewhere: float = 0.0) -> Array:
+    """Values (..., P) at all points from those at some of them."""
+    if isinstance(which, slice):
+        return values
+    result = np.full((*values.shape[:-1], points), elsewhere)
+    result[..., which] = values
     return result
 
 
