@@ -102,8 +102,7 @@ class StrainSpace:
         """Internal forces (n,): sum over the points of w B^T stress, for a stress (6, G)."""
         weighted = np.ascontiguousarray((stress * self.weights).T).reshape(len(self.cells), 1, -1)
         local = weighted @ self.B
-        forces: Array = np.bincount(self.dofs.ravel(), weights=local.ravel(), minlength=self.n)
-        return forces
+        return np.asarray(np.bincount(self.dofs.ravel(), local.ravel(), self.n), dtype=np.float64)
 
     def stiffness(self, tangent: Array) -> sp.csc_array:
         """Stiffness (n, n): sum over the points of w B^T C B, for a tangent C (6, 6, G), not symmetric in general.

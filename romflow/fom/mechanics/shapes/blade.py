@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from romflow.fom.mechanics.solid import Solid, with_middles
 __all__ = ["blade"]
 
 Array = NDArray[np.float64]
+# gmsh has one model for all threads.
+_LOCK = threading.Lock()
 # Four-digit aerofoil: share of the chord of the thickness, camber and where the camber is largest.
 _THICKNESS, _CAMBER, _CREST = 0.2, 0.1, 0.4
 # Where the blade is held, in the chord from the nose: the twist turns about it.
@@ -98,7 +101,7 @@ def blade(size: float = 4.8, chord: float = 40.0, span: float = 80.0, twist: flo
 
 @cache
 def _meshed(shape: _Shape, size: float) -> Solid:
-    with _session() as gmsh:
+    with _LOCK, _session() as gmsh:
         try:
             surfaces = _geometry(gmsh, shape)
             _set_sizes(gmsh, shape, size)
