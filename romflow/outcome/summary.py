@@ -16,8 +16,8 @@ from romflow.store.snapshots import SnapshotStore
 __all__ = ["doubts", "error_table", "online_summary", "relative", "solver_summary", "validation_summary"]
 
 _ONLINE_BATCH = 1000
-# Seconds of a batch above which it is not timed again.
-_LONG = 1.0
+# Parameters that are timed first; seconds of a batch above which it is not timed again; seconds that it may take.
+_FIRST, _LONG, _LONGEST = 10, 1.0, 5.0
 
 
 def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str, Any]:
@@ -54,13 +54,19 @@ def relative(error: np.ndarray, norm: np.ndarray) -> np.ndarray:
 
 
 def online_summary(rom: ReducedModel, full_order_seconds: float | None, seed: int = 0) -> dict[str, Any]:
-    """The "online" part of summary.json: seconds an evaluation with error estimate, in a batch of 1000."""
+    """The "online" part of summary.json: seconds an evaluation with error estimate, in a batch of at most 1000.
+
+    Models that take long to answer are timed on fewer.
+    """
     mu = rom.parameters.sample(_ONLINE_BATCH, np.random.default_rng(seed))
+    first = _seconds_of(rom, mu[:_FIRST])
+    if first > _LONG / 10:
+        mu = mu[:max(_FIRST, min(_ONLINE_BATCH, int(_FIRST * _LONGEST / first)))]
     best = _seconds_of(rom, mu)
     if best < _LONG:
         best = min(_seconds_of(rom, mu) for _ in range(3))
-    each = best / _ONLINE_BATCH
-    return plain({"seconds_per_evaluation": each, "batch": _ONLINE_BATCH, "full_order_seconds": full_order_seconds,
+    each = best / len(mu)
+    return plain({"seconds_per_evaluation": each, "batch": len(mu), "full_order_seconds": full_order_seconds,
                   "speedup": None if full_order_seconds is None else full_order_seconds / each})
 
 
