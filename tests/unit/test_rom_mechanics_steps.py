@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from romflow.core.errors import ParameterError
 from romflow.materials.making import make_law
 from romflow.materials.protocol import LawAnswer
+from romflow.materials.reference import REFERENCE
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.mechanics.newton import PointRule, balance
 from tests.toy_reduced_mechanics import MU, TIMES, history, reduced, with_law
@@ -124,3 +126,20 @@ def test_temperatures_at_points_are_those_of_the_mesh(rom: MechanicsReducedModel
     for data in along:
         single = rom.drive.at(np.stack([MU, [2.0, 0.5]]), data.time)
         assert np.allclose(data.temperature, single.temperature) and np.allclose(data.load, single.load)
+
+
+def test_temperatures_outside_the_laws_range_are_refused(rom: MechanicsReducedModel) -> None:
+    narrow = with_law(rom, make_law({**REFERENCE, "temperature_range": [0.0, 400.0]}))
+    with pytest.raises(ParameterError, match="outside the law's temperature_range"):
+        narrow.solve(MU, times=TIMES[:8])
+    assert narrow.solve(MU, times=TIMES[:3]).converged.all()
+
+
+def test_points_of_dual_fields_alone_do_not_change_the_balance(rom: MechanicsReducedModel,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(rom.points) > len(rom.weights)
+    together = rom.solve(MU, times=TIMES[:9])
+    monkeypatch.setattr("romflow.rom.mechanics.newton._SPARED", 1)
+    apart = rom.solve(MU, times=TIMES[:9])
+    assert np.allclose(together.trajectory, apart.trajectory, rtol=1e-7, atol=1e-12)
+    assert np.allclose(together.dual["stress"], apart.dual["stress"], rtol=1e-6, atol=1e-6)

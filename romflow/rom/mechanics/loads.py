@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import ShapeError
+from romflow.materials.protocol import MaterialLaw, check_temperature
 from romflow.parameters.expressions import Theta
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
@@ -103,8 +104,8 @@ class Drive:
     load_theta, lifting_theta : Theta
         In the loading's columns.
     temperature : PointTemperature
-    reads : tuple of str
-        Columns that the law reads.
+    law : MaterialLaw
+        What it reads, and the temperatures in which it holds.
     """
 
     loading: Loading
@@ -112,10 +113,16 @@ class Drive:
     load_theta: Theta
     lifting_theta: Theta
     temperature: PointTemperature
-    reads: tuple[str, ...]
+    law: MaterialLaw
 
     def at(self, mu: np.ndarray, t: float) -> StepData:
-        """The data of a step to the time t for draws mu (b, p)."""
+        """The data of a step to the time t for draws mu (b, p).
+
+        Raises
+        ------
+        ParameterError
+            A temperature lies outside the range of the law.
+        """
         return self._pieces(self.loading.rows(mu, t), [t])[0]
 
     def along(self, mu: np.ndarray, times: np.ndarray) -> Iterator[StepData]:
@@ -130,7 +137,9 @@ class Drive:
         loads = (self.load_theta(rows) @ self.load).reshape(k, b, -1).transpose(0, 2, 1)
         lifting = (self.lifting_theta(rows) if len(self.lifting_theta) else np.zeros((k * b, 0)))
         lifting = lifting.reshape(k, b, -1).transpose(0, 2, 1)
-        temperature = np.ascontiguousarray(self.temperature.at(rows).reshape(-1, k, b).transpose(1, 0, 2))
-        given = {name: rows[:, self.loading.columns.index(name)].reshape(k, b) for name in self.reads}
+        found = self.temperature.at(rows)
+        check_temperature(self.law, found)
+        temperature = np.ascontiguousarray(found.reshape(-1, k, b).transpose(1, 0, 2))
+        given = {name: rows[:, self.loading.columns.index(name)].reshape(k, b) for name in self.law.reads}
         return [StepData(t, loads[i], lifting[i], temperature[i], {name: v[i] for name, v in given.items()})
                 for i, t in enumerate(times)]

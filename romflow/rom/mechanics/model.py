@@ -142,7 +142,7 @@ class MechanicsReducedModel(BasisModel):
         Raises
         ------
         ParameterError, ShapeError
-            mu has the wrong shape, is not finite or lies outside the space.
+            mu has the wrong shape, is not finite or lies outside the space; a temperature lies outside the law's range.
         InputError
             The times do not rise from the model's first.
         """
@@ -321,8 +321,7 @@ class MechanicsReducedModel(BasisModel):
     @cached_property
     def drive(self) -> Drive:
         """What acts at the reduced points."""
-        return Drive(self.loading, self.load, self.load_theta, self.lifting_theta, self.temperature,
-                     tuple(self.law.reads))
+        return Drive(self.loading, self.load, self.load_theta, self.lifting_theta, self.temperature, self.law)
 
     @cached_property
     def stepper(self) -> Stepper:

@@ -14,8 +14,8 @@ __all__ = ["Balance", "PointRule", "balance"]
 _ITERATIONS = 25
 _GROWTH = 2.0
 _SHORTEST = 0.1
-# From so many draws on, points of the dual fields alone are left out of the iteration.
-_MANY = 8
+# So many points that serve the dual fields alone are left out of the iteration, and evaluated once at its end.
+_SPARED = 100
 
 
 class PointRule:
@@ -106,7 +106,8 @@ def balance(rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess:
         At the beginning of the step.
     tolerance, reference : float
     """
-    inner = rule.inner if guess.shape[1] >= _MANY else rule.points
+    spared = (rule.points - rule.inner) * guess.shape[1]
+    inner = rule.inner if spared >= _SPARED else rule.points
     found = _iterated(rule, inner, law, data, dt, guess, state, tolerance, reference)
     if inner == rule.points or not found.converged.any():
         return found
