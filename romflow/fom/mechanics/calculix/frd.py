@@ -142,8 +142,7 @@ class _Scan:
 
     def file(self) -> ResultFile:
         """The whole; a field that the file ends within is left out, for the program was stopped there."""
-        while self.place < len(self.data):
-            line = self._line()
+        while (line := self._line()) is not None:
             key = line[:6].strip()
             if key == b"9999":
                 break
@@ -160,9 +159,11 @@ class _Scan:
             raise InputError(f"the results {self.path} hold no nodes; the run ended before it wrote them")
         return ResultFile(self.path, self.data, self.numbers, self.nodes, tuple(self.fields))
 
-    def _line(self) -> bytes:
+    def _line(self) -> bytes | None:
+        """The next line; None where there is no whole one."""
         end = self.data.find(b"\n", self.place)
-        end = len(self.data) if end < 0 else end
+        if end < 0:
+            return None
         line, self.place = self.data[self.place:end], end + 1
         return line
 
@@ -183,8 +184,10 @@ class _Scan:
         """Note one field; False where the file ends within it."""
         time, count, form = float(line[12:24]), int(line[24:36]), int(line[73:75])
         name, components = "", []
-        while self.place < len(self.data) and self.data[self.place:self.place + 3] in (b" -4", b" -5"):
+        while self.data[self.place:self.place + 3] in (b" -4", b" -5"):
             head = self._line()
+            if head is None:
+                return False
             if head.startswith(b" -4"):
                 name = head[5:13].strip().decode("ascii", "replace")
             elif head[33:38].strip() != b"1":
