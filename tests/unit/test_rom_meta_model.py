@@ -58,10 +58,23 @@ def test_far_from_the_training_it_grows_or_gives_way(trained):
     assert np.linalg.norm(trained.predict(3.0 * last)) > 1.5 * np.linalg.norm(trained.predict(last))
     assert trained.distance(3.0 * last)[0] > 3.0
     gappy = GappyBasis(modes, rows)
-    both = np.concatenate([last, 3.0 * last], axis=1)
-    mixed = trained.predict(both, otherwise=gappy.coefficients(both))
-    assert np.allclose(mixed[:, 0], trained.predict(last)[:, 0])
-    assert np.allclose(mixed[:, 1], gappy.coefficients(3.0 * last)[:, 0])
+    *_, z, values, groups = runs(np.linspace(0.5, 1.5, 8))
+    guessed = MetaModel.fit(values, z, groups, gappy.pseudo_inverse)
+    assert np.array_equal(guessed.predict(3.0 * last), gappy.pseudo_inverse @ (3.0 * last))
+    assert relative(z[:, -1:], guessed.predict(last)) < 0.1 * relative(z[:, -1:], gappy.coefficients(last))
+
+
+def test_a_guess_that_is_right_stays(must_fail):
+    modes, rows, z, _, groups = runs(np.linspace(0.5, 1.5, 8))
+    gappy, values = GappyBasis(modes, rows), (modes @ z)[rows]
+    noise = 1e-3 * np.random.default_rng(0).normal(size=z.shape)
+
+    def check(meta):
+        *_, new, _, _ = runs([0.63, 1.22])
+        assert relative(new, meta.predict((modes @ new)[rows])) < 1e-3
+
+    check(MetaModel.fit(values, z + noise, groups, gappy.pseudo_inverse))
+    must_fail(check, MetaModel.fit(values, z + noise, groups, 0.5 * gappy.pseudo_inverse, max_samples=5))
 
 
 def test_it_comes_back_from_arrays(trained):
@@ -86,6 +99,8 @@ def test_bad_input(trained):
         MetaModel.fit(np.ones((2, 5)), np.ones((2, 4)))
     with pytest.raises(ShapeError, match="groups"):
         MetaModel.fit(np.ones((2, 5)), np.ones((2, 5)), np.zeros(4))
+    with pytest.raises(ShapeError, match="first guess"):
+        MetaModel.fit(np.ones((2, 5)), np.ones((3, 5)), guess=np.ones((2, 3)))
     with pytest.raises(InputError, match="three or more"):
         MetaModel.fit(np.ones((2, 2)), np.ones((2, 2)))
     with pytest.raises(InputError, match="one group"):

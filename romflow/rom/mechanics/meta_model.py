@@ -1,4 +1,4 @@
-"""Coefficients of dual fields learnt from values at the reduced points, in place of a gappy fit of those values."""
+"""Coefficients of dual fields learnt from values at the reduced points: what a gappy fit of the values gets wrong."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ __all__ = ["MetaModel"]
 
 _SHARES = (0.0, 0.03, 0.3)
 _LENGTHS = (1.0, 3.0, 10.0)
-_RIDGES = tuple(10.0**exponent for exponent in range(-12, -1))
+_RIDGES = tuple(10.0**exponent for exponent in range(-12, 4))
 _FOLDS = 5
-# Largest distance, in spacings of the training, at which the prediction replaces a gappy fit.
+# Largest distance, in spacings of the training, at which a guess is corrected.
 _LIMIT = 3.0
-_ARRAYS = ("points", "weights", "feature_mean", "feature_scale", "mean")
+_ARRAYS = ("guess", "points", "weights", "feature_mean", "feature_scale", "mean")
 _NUMBERS = ("share", "length", "spacing", "error")
 
 
 @dataclass(frozen=True, eq=False)
 class MetaModel:
-    """Kernel ridge regression z(v) = mean + sum_i w_i k(v, v_i), with (1 - share) linear + share Matern-5/2 kernel.
+    """Kernel ridge regression z(v) = A v + mean + sum_i w_i k(v, v_i), A a first guess such as a gappy fit.
 
     Trained on the reduced model's own values at its points with the coefficients of the true fields, it corrects the
-    reduced model's bias, which a fit of the same values cannot (Casenave, Akkari, Bordeu, Rey and Ryckelynck 2020,
-    section 3.4, where the regression is a Gaussian process: its mean is this). Far from the training the Matern part
-    fades, and what is left is a linear regression, which goes on growing: no return to a mean.
+    reduced model's bias, which no fit of the same values can (Casenave, Akkari, Bordeu, Rey and Ryckelynck 2020,
+    section 3.4, where the regression is a Gaussian process: its mean is this). k is (1 - share) linear and share
+    Matern-5/2; far from the training the Matern part fades, and what is left goes on growing: no return to a mean.
 
     Attributes
     ----------
+    guess : (n_p, f)
+        A; zero without a first guess.
     points : (f, k)
         Standardised values of the training.
     weights : (n_p, k)
     feature_mean, feature_scale : (f,)
-        A value v enters as (v - mean) / scale.
+        A value v enters the kernel as (v - mean) / scale.
     mean : (n_p,)
     share, length : float
         Of the Matern part; its length in standardised units.
@@ -59,6 +61,7 @@ class MetaModel:
     0
     """
 
+    guess: np.ndarray
     points: np.ndarray
     weights: np.ndarray
     feature_mean: np.ndarray
@@ -71,7 +74,7 @@ class MetaModel:
 
     @classmethod
     def fit(cls, features: np.ndarray, coefficients: np.ndarray, groups: np.ndarray | None = None,
-            max_samples: int = 600) -> MetaModel:
+            guess: np.ndarray | None = None, max_samples: int = 600) -> MetaModel:
         """The model whose share, length and ridge have the smallest cross-validated error.
 
         With H = K (K + ridge)^{-1}, the error of group g by a model without it is (1 - H_gg)^{-1} (y - H y)_g: no model
@@ -85,6 +88,9 @@ class MetaModel:
             Of the true fields.
         groups : (k,) int, optional
             Samples that are left out together; the number of the training run is a good one. Else every fifth sample.
+        guess : (n_p, f), optional
+            `GappyBasis.pseudo_inverse`: the regression then learns what that gets wrong. It is damped as far as it does
+            not help, and left out far from the training, so that it is hardly ever worse than the gappy fit.
         max_samples : int
             Of more, those are kept that lie farthest apart.
 
@@ -94,13 +100,18 @@ class MetaModel:
             Shapes that do not fit, fewer than 3 samples, entries that are not finite, one group.
         """
         features, coefficients, groups = _checked(features, coefficients, groups)
+        A = np.zeros((coefficients.shape[0], features.shape[0])) if guess is None else np.asarray(guess, dtype=float)
+        if A.shape != (coefficients.shape[0], features.shape[0]):
+            raise ShapeError(f"the first guess of a regression has shape {A.shape}; the rule is (n_p, f) = "
+                             f"({coefficients.shape[0]}, {features.shape[0]})")
         mean, scale = features.mean(axis=1), features.std(axis=1)
         scale = np.where(scale > 1e-12 * np.abs(features).max(initial=0.0), scale, 1.0)
         points = (features - mean[:, None]) / scale[:, None]
         chosen = _spread_out(points, max_samples)
         if np.unique(groups[chosen]).size < 2:
             raise InputError("all samples of a regression are in one group; give samples of two runs, or no groups")
-        points, y, groups = points[:, chosen], coefficients[:, chosen], groups[chosen]
+        size = float(np.linalg.norm(coefficients[:, chosen]))
+        points, y, groups = points[:, chosen], (coefficients - A @ features)[:, chosen], groups[chosen]
         centre = y.mean(axis=1)
         blocks = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         best: tuple[Any, ...] = (np.inf,)
@@ -117,19 +128,13 @@ class MetaModel:
         gaps = cdist(points.T, points.T)
         np.fill_diagonal(gaps, np.inf)
         spacing = float(np.quantile(gaps.min(axis=1), 0.95))
-        size = float(np.linalg.norm(y))
-        return cls(points, weights, mean, scale, centre, share, length, spacing or 1.0, error / size if size else 0.0)
+        return cls(A, points, weights, mean, scale, centre, share, length, spacing or 1.0,
+                   error / size if size else 0.0)
 
-    def predict(self, features: np.ndarray, otherwise: np.ndarray | None = None) -> np.ndarray:
-        """Coefficients (n_p, b) from values (f, b); columns of `otherwise` where these lie farther than 3 spacings out.
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Coefficients (n_p, b) from values (f, b); with a first guess, that alone farther than 3 spacings out.
 
         Cost: 2 k (f + n_p) b flops.
-
-        Parameters
-        ----------
-        features : (f, b)
-        otherwise : (n_p, b), optional
-            A gappy fit of the same values, which knows no training to be far from.
 
         Raises
         ------
@@ -137,10 +142,10 @@ class MetaModel:
             Not f values a column.
         """
         z = self._standardised(features)
-        found = self.mean[:, None] + self.weights @ _kernel(self.points, z, self.share, self.length)
-        if otherwise is None:
-            return found
-        return np.where(self._distance(z) <= _LIMIT, found, otherwise)
+        learnt = self.mean[:, None] + self.weights @ _kernel(self.points, z, self.share, self.length)
+        if self.guess.any():
+            learnt = np.where(self._distance(z) <= _LIMIT, learnt, 0.0)
+        return np.asarray(self.guess @ features + learnt)
 
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Distance (b,) to the nearest training sample, in spacings of the training: far above 1 is extrapolation."""
