@@ -122,8 +122,8 @@ class _Equation:
         theta, xi = points.moduli, points.deviator
         if len(theta):
             theta = 1.0 / (points.recoveries * increment + 1.0)
-            xi = xi - np.add.reduce((self.thirds * theta)[:, np.newaxis] * points.alphas)
-        return theta, xi, np.sqrt(np.add.reduce(xi * xi) * 1.5)
+            xi = xi - np.einsum("mp,mip->ip", self.thirds * theta, points.alphas)
+        return theta, xi, np.sqrt(np.einsum("ip,ip->p", xi, xi) * 1.5)
 
     def at(self, z: Array) -> tuple[Array, Array, Array]:
         """F, -dF/dz, and -d(F + v)/d dp."""
@@ -142,7 +142,7 @@ class _Equation:
 
     def hardening(self, stiff: Array, theta: Array | float, xi: Array, equivalent: Array) -> Array:
         """sum C theta^2 - N : xi', the kinematic part of -dF/d dp."""
-        turn = self.points.recoveries * np.add.reduce(xi * self.points.alphas, axis=1) / equivalent
+        turn = self.points.recoveries * np.einsum("ip,mip->mp", xi, self.points.alphas) / equivalent
         return np.asarray(np.add.reduce((1.0 - turn) * stiff * theta))
 
     def start(self, trial: Trial) -> Array:
@@ -196,7 +196,7 @@ def flow(points: Points, law: Isotropic, dt: float, trial: Trial) -> Flow:
     turning = None
     if len(theta):
         factors = equation.thirds * points.recoveries * theta * theta
-        turning = np.add.reduce(factors[:, np.newaxis] * points.alphas)
+        turning = np.einsum("mp,mip->ip", factors, points.alphas)
     if rate is not None:
         slope = slope + 1.0 / rate
     good = converged & (increment >= 0.0) & (equivalent > 0.0) & (slope > 0.0)

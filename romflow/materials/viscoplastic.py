@@ -28,7 +28,7 @@ _FROM_ENGINEERING = np.array([[1.0], [1.0], [1.0]] + 3 * [[math.sqrt(0.5)]])
 _TO_ENGINEERING = 1.0 / _FROM_ENGINEERING
 _TO_STRESS = _FROM_ENGINEERING
 # Points that are worked on together, so that everything about them stays in the processor's cache.
-_BLOCK = 2048
+_BLOCK = 4096
 
 
 class Viscoplastic:
@@ -164,11 +164,11 @@ class Viscoplastic:
         alphas = state[7:].reshape(self._kinematics, 6, state.shape[1]) * _FROM_ENGINEERING
         points = Points(elastic, alphas, state[6], 1.5 * twice_shear, values[self._moduli], values[self._recoveries],
                         (values[4], values[5]) if self._viscous else None, values[self._rows])
-        size = equivalent = np.sqrt(1.5 * np.add.reduce(elastic * elastic))
+        size = equivalent = np.sqrt(1.5 * np.einsum("ip,ip->p", elastic, elastic))
         xi = elastic
         if self._kinematics:
-            xi = elastic - np.add.reduce(points.moduli[:, np.newaxis] * alphas) * (2.0 / 3.0)
-            equivalent = np.sqrt(1.5 * np.add.reduce(xi * xi))
+            xi = elastic - np.einsum("mp,mip->ip", points.moduli, alphas) * (2.0 / 3.0)
+            equivalent = np.sqrt(1.5 * np.einsum("ip,ip->p", xi, xi))
         excess = equivalent - self._isotropic.radius(state[6], points.rows)
         pressure = bulk * (volume - 3.0 * values[2] * (data["T"] - values[3]))
         found = np.flatnonzero(excess > 0.0) if dt > 0.0 or not self._viscous else _NOWHERE
@@ -212,7 +212,7 @@ class Viscoplastic:
         if answer.turning is None:
             left = (front - shear * ratio) * answer.normal
         else:
-            along = np.add.reduce(answer.normal * answer.turning)
+            along = np.einsum("ip,ip->p", answer.normal, answer.turning)
             left = (front * (1.0 - ratio * along) - shear * ratio) * answer.normal
             left += (1.5 * front * ratio) * answer.turning
         left *= _TO_STRESS * -shear
