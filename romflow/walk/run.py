@@ -215,8 +215,7 @@ class Walk:
                  mu: np.ndarray) -> dict[str, Any]:
         self._progress.begin("online", None)
         store, counts = self._training.store, self._progress
-        seconds = store.seconds(mu) if len(mu) else np.empty(0)
-        known = seconds[np.isfinite(seconds)]
+        known = self._full_order_seconds(mu)
         config = self.study.config
         offline = {"snapshots_solved": counts.solved, "snapshots_reused": counts.reused,
                    "snapshots_failed": counts.failed, "solver": solver_summary(store, mu)} | offline
@@ -227,6 +226,15 @@ class Walk:
             "online": online_summary(rom, float(np.median(known)) if known.size else None),
             "environment": environment() | {"seeds": {"sampling": config.sampling.seed,
                                                       "validation": config.validation.seed}}})
+
+    def _full_order_seconds(self, mu: np.ndarray) -> np.ndarray:
+        """Processor seconds of the full-order solves over the times of the reduced model, where they are known (j,)."""
+        truth = self._horizon
+        if truth is not self._training:
+            mu = self.study.validation_parameters()
+        stored = np.delete(mu, truth.store.missing(mu), axis=0)
+        seconds = truth.store.seconds(stored)
+        return np.asarray(seconds[np.isfinite(seconds)])
 
     def _export(self, rom: ReducedModel, fom: Any, exporters: list[tuple[Any, str | None]]) -> None:
         if exporters:
