@@ -96,8 +96,8 @@ class Equilibrium:
     A step solves f_int(u) = f_ext(mu, t) on the free dofs, with the law integrated from the state of the last point in
     one step: ||f_ext - f_int||_free <= tolerance max(||f_ext||, ||f_int||, ||reactions||, f_ref). f_ref is the
     problem's reference force, or what the cells' own nodal forces are where that is more: 1 % of those of the stresses,
-    0.1 % of those that the strains would make in an elastic body (a free body that is heated has no other force). All
-    are taken at the guess too, for a load may just have been removed.
+    0.1 % of those that the strains of the guess would make in an elastic body (a free body that is heated has no other
+    force). All are taken at the guess too, for a load may just have been removed.
 
     Where Newton fails the step is halved, and the loads are evaluated at the middle; the end so found is the guess with
     which the whole step is tried once more, so that the history is that of the given times. Only where that fails too,
@@ -221,7 +221,7 @@ class _Attempt:
         """
         u, residuals = guess.copy(), []
         missing = np.where(self._free, 0.0, self._given - u)
-        answer, r, first = self._at(u)
+        answer, r, first = self._at(u, guessed=True)
         scale = first
         for _ in range(self._options.iterations):
             residuals.append(float(np.linalg.norm(r)) / scale if scale > 0.0 else 0.0)
@@ -276,8 +276,11 @@ class _Attempt:
             raise _Stuck(failure.reason if failure else "no step length helps", residuals)
         return full
 
-    def _at(self, u: np.ndarray) -> tuple[Any, np.ndarray, float]:
-        """Answer of the law, residual (f,) on the free dofs, and the scale that it is measured by."""
+    def _at(self, u: np.ndarray, guessed: bool = False) -> tuple[Any, np.ndarray, float]:
+        """Answer of the law, residual (f,) on the free dofs, and the scale that it is measured by.
+
+        Strains count at the guess only: beyond the limit load those of an iterate grow without bound.
+        """
         strain = self._problem.space.strain(u)
         answer = self._law(strain)
         wrong = np.count_nonzero(~answer.converged)
@@ -285,8 +288,10 @@ class _Attempt:
             raise _Stuck(f"the law did not converge at {wrong} of {answer.converged.size} points", [])
         inner = self._problem.space.forces(answer.stress)
         imbalance = self._load - inner
-        stiff = np.abs(answer.tangent[_AXES, _AXES]).max(axis=0)
-        own = max(_SELF * _norm(answer.stress, self._size), _STRAIN * _norm(strain, self._size * stiff))
+        own = _SELF * _norm(answer.stress, self._size)
+        if guessed:
+            stiff = np.abs(answer.tangent[_AXES, _AXES]).max(axis=0)
+            own = max(own, _STRAIN * _norm(strain, self._size * stiff))
         scale = max(float(np.linalg.norm(self._load)), float(np.linalg.norm(inner)),
                     float(np.linalg.norm(imbalance[~self._free])), self._problem.reference_force, own)
         return answer, imbalance[self._free], scale

@@ -262,8 +262,10 @@ class KeptFactor:
 
     def _renew(self, tangent: np.ndarray) -> None:
         # The numbers of a checkpoint, so that a history that goes on from one has the same factor to the bit.
-        self._tangent, self._counts = (0.5 * (tangent + tangent.transpose(1, 0, 2)))[_UPPER].astype(np.float32), []
-        self._shared.factorise(_whole(self._tangent), self)
+        kept = (0.5 * (tangent + tangent.transpose(1, 0, 2)))[_UPPER].astype(np.float32)
+        self._tangent = None
+        self._shared.factorise(_whole(kept), self)
+        self._tangent, self._counts = kept, []
         self.factorisations += 1
 
     def _iterate(self, tangent: np.ndarray, r: np.ndarray, accuracy: float) -> tuple[np.ndarray | None, int]:
