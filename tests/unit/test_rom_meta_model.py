@@ -40,7 +40,7 @@ def test_the_bias_of_the_values_is_corrected(trained, must_fail):
 
     check(trained.predict(values))
     must_fail(check, GappyBasis(modes, rows).coefficients(values))
-    assert trained.error <= 0.01 and (trained.distance(values) < 3.0).all()
+    assert trained.error <= 0.01 and (trained.distance(values) < 1.5).all()
 
 
 def test_cross_validated_error_is_that_of_models_without_the_group():

@@ -18,8 +18,8 @@ _SHARES = (0.0, 0.03, 0.3)
 _LENGTHS = (1.0, 3.0, 10.0)
 _RIDGES = tuple(10.0**exponent for exponent in range(-12, 4))
 _FOLDS = 5
-# Largest distance, in spacings of the training, at which a guess is corrected.
-_LIMIT = 3.0
+# Distances, in spacings of the training, to which a guess is corrected in full and from which on not at all.
+_NEAR, _FAR = 1.5, 3.0
 _ARRAYS = ("guess", "points", "weights", "feature_mean", "feature_scale", "mean")
 _NUMBERS = ("share", "length", "spacing", "error")
 
@@ -46,7 +46,8 @@ class MetaModel:
     share, length : float
         Of the Matern part; its length in standardised units.
     spacing : float
-        Distance to the nearest other sample that 95 per cent of the training samples keep.
+        Distance to the nearest sample of another group that 95 per cent of the training samples keep: as far as the
+        cross-validation has looked.
     error : float
         Cross-validated ||z - z_true|| / ||z_true|| over all samples: for orthonormal modes, that of the fields.
 
@@ -126,13 +127,13 @@ class MetaModel:
                     best = (error, share, length, (vectors @ (turned / damped[:, None])).T)
         error, share, length, weights = best
         gaps = cdist(points.T, points.T)
-        np.fill_diagonal(gaps, np.inf)
+        gaps[groups[:, None] == groups] = np.inf
         spacing = float(np.quantile(gaps.min(axis=1), 0.95))
         return cls(A, points, weights, mean, scale, centre, share, length, spacing or 1.0,
                    error / size if size else 0.0)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Coefficients (n_p, b) from values (f, b); with a first guess, that alone farther than 3 spacings out.
+        """Coefficients (n_p, b) from values (f, b); a first guess is corrected within 1.5 spacings, less and less to 3.
 
         Cost: 2 k (f + n_p) b flops.
 
@@ -144,7 +145,7 @@ class MetaModel:
         z = self._standardised(features)
         learnt = self.mean[:, None] + self.weights @ _kernel(self.points, z, self.share, self.length)
         if self.guess.any():
-            learnt = np.where(self._distance(z) <= _LIMIT, learnt, 0.0)
+            learnt = learnt * np.clip((_FAR - self._distance(z)) / (_FAR - _NEAR), 0.0, 1.0)
         return np.asarray(self.guess @ features + learnt)
 
     def distance(self, features: np.ndarray) -> np.ndarray:
