@@ -22,7 +22,8 @@ _PRINTED = 1 << 26
 _TAIL = 4000
 # Times in the result file have six digits.
 _DIGITS = 2e-5
-_LOST = "cannot be interpreted"
+_SOLVER, _LAST = "spooles", 200
+_LOST = "Card image:"
 
 
 @dataclass(frozen=True)
@@ -153,14 +154,17 @@ def _failure(finished: Finished, printed: str, timeout: float | None) -> str | N
     if finished.timed_out and timeout is not None:
         return f"took longer than its time limit of {timeout:g} s and was ended"
     messages = _messages(printed)
-    lost = [text for text in messages if _LOST in text]
+    lost = [text.partition(_LOST)[2].strip() for text in messages if _LOST in text]
     errors = [text for text in messages if text.startswith("*ERROR")]
     if lost:
-        return f"left out a card of its input ({one_line(lost[0], 300)})"
+        return f"left out a line of its input that it does not understand, {one_line(lost[0], 100)!r}"
     if errors:
         return f"stopped: {one_line(errors[0].removeprefix('*ERROR').lstrip(': '), 300)}"
     if finished.exit_code < 0:
         return f"was ended by the signal {-finished.exit_code}"
+    if finished.exit_code and _SOLVER in printed[-_LAST:]:
+        return ("stopped while it factorised its matrix, which is singular: the load may exceed what the body can "
+                "carry, or the supports leave it free")
     return f"returned {finished.exit_code}" if finished.exit_code else None
 
 
@@ -172,7 +176,7 @@ def _messages(printed: str) -> list[str]:
         if line.startswith(("*ERROR", "*WARNING")):
             messages.append(line)
             fresh = True
-        elif fresh and line and not line.startswith("*"):
+        elif fresh and line and (not line.startswith("*") or messages[-1].endswith(_LOST)):
             messages[-1] += " " + line
         else:
             fresh = False
