@@ -15,7 +15,7 @@ __all__ = ["GappyBasis", "gappy_rows"]
 class GappyBasis:
     """c = argmin ||B c - v|| with B = modes[rows]: exact on the span of the modes; no solution is ever undefined.
 
-    Gappy POD (Everson and Sirovich 1995, eq. 12-14), by an orthogonal factorisation of B and not by B^T B. Where B has
+    Gappy POD (Everson and Sirovich 1995), by an orthogonal factorisation of B and not by B^T B. Where B has
     a smaller rank than modes (singular values below `cut` times the largest), c is the shortest of the least-squares
     solutions; without modes c is empty. Cost: 2 m_p n_p b flops for coefficients and twice that with the residual.
 

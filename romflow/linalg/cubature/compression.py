@@ -45,7 +45,7 @@ def with_volume_row(G: np.ndarray, b: np.ndarray, volume: float,
     """(G, b) with one more row, stiffness ||b|| / volume everywhere, whose integral is stiffness ||b||.
 
     A rule that integrates it has weights of the right sum, which holds states that are in equilibrium with themselves
-    (thermal stresses), whose other rows nearly vanish (Hernandez, Caicedo and Ferrer 2017, section 4.2). Give the rows
+    (thermal stresses), whose other rows nearly vanish (Hernandez, Caicedo and Ferrer 2017). Give the rows
     to `nonnegative_cubature` with a `volume_tolerance`: then its tolerance holds for the rows before.
 
     Parameters

@@ -56,8 +56,8 @@ def nonnegative_cubature(G: np.ndarray, b: np.ndarray, tolerance: float, *, cand
                          max_points: int | None = None, volume_tolerance: float | None = None) -> Cubature:
     """Points Z and weights x > 0 with ||G_Z x - b||_2 <= tolerance ||b||_2, chosen greedily; at most M points.
 
-    Nonnegative orthogonal greedy pursuit (Nguyen, Idier, Soussen and Djermoune 2019, section III; as an empirical
-    cubature: Hernandez, Caicedo and Ferrer 2017, algorithm 7): the column with the largest G_g^T r / ||(I - P_Z) G_g||
+    Nonnegative orthogonal greedy pursuit (Nguyen, Idier, Soussen and Djermoune 2019; as an empirical
+    cubature: Hernandez, Caicedo and Ferrer 2017): the column with the largest G_g^T r / ||(I - P_Z) G_g||
     joins, r = b - G_Z x and P_Z onto the chosen ones, which is the column that lowers the residual most; the weights
     are the best nonnegative ones over Z, and columns whose weight vanishes leave. The residual decreases strictly, so
     no set comes twice. At half the tolerance the points that matter least leave while the tolerance still holds: in

@@ -30,7 +30,7 @@ class MetaModel:
 
     Trained on the reduced model's own values at its points with the coefficients of the true fields, it corrects the
     reduced model's bias, which no fit of the same values can (Casenave, Akkari, Bordeu, Rey and Ryckelynck 2020,
-    section 3.4, where the regression is a Gaussian process: its mean is this). k is (1 - share) linear and share
+    where the regression may be a Gaussian process: its mean is this). k is (1 - share) linear and share
     Matern-5/2; far from the training the Matern part fades, and what is left goes on growing: no return to a mean.
 
     Attributes
