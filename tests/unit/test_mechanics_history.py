@@ -23,6 +23,7 @@ from romflow.materials.reference import REFERENCE
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.loading import Loading
 from romflow.parameters.space import Parameter, ParameterSpace
+from romflow.testing.model import check_model
 
 SPACE = ParameterSpace([Parameter("pull", Uniform(0.0, 1000.0))])
 MU = np.array([110.0])
@@ -349,3 +350,10 @@ def test_flexible_gmres_needs_no_linear_preconditioner(must_fail: Callable[..., 
 def test_newton_options_are_numbers() -> None:
     with pytest.raises(ConfigError, match="iterations"):
         NewtonOptions(iterations=True)
+
+
+def test_the_model_keeps_the_laws_of_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "_LATEST", 0.0)
+    report = check_model(lambda: plate(mesh={"shape": "plate-with-hole", "cells": [3, 4]})
+                         .evolving(TimeGrid(50.0, 5)), "mechanics")
+    assert report.passed, str(report)

@@ -136,8 +136,6 @@ class SharedFactor:
     def __init__(self, pattern: FreePattern, backend: str = "auto") -> None:
         self.pattern, self._asked = pattern, backend
         self._engine: DirectBackend | None = None
-        self._kind: Kind = "definite"
-        self._single = True
         self.owner: object = None
 
     def factorise(self, tangent: np.ndarray, owner: object) -> None:
@@ -157,8 +155,6 @@ class SharedFactor:
         self.owner = None
         failure: SolveFailed | None = None
         for single, kind in ((True, "definite"), (False, "definite"), (False, "symmetric")):
-            if single and not self._single:
-                continue
             try:
                 self._numbers(A, kind, single)
             except SolveFailed as error:
@@ -168,7 +164,6 @@ class SharedFactor:
             if self._error(A) < _SINGLE_ERROR:
                 self.owner = owner
                 return
-            self._single = self._single and not single
         raise failure or SolveFailed("the tangent is singular to working precision; check the supports")
 
     def solve(self, r: np.ndarray) -> np.ndarray:
