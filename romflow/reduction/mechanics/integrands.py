@@ -47,7 +47,12 @@ class Integrands:
     values: np.ndarray
     turn: np.ndarray | None
 
-    def at(self, some: slice) -> np.ndarray:
+    @property
+    def rows(self) -> int:
+        """Number r n_s of rows before they are combined."""
+        return int(self.strain.shape[2] * self.values.size)
+
+    def at(self, some: slice | np.ndarray) -> np.ndarray:
         """Rows (M, p) at some of the points."""
         stress = self.stress.reshape(6, self.points.size, -1)[:, some] * self.values
         rows = integrands(self.strain[:, some], stress)
@@ -62,14 +67,14 @@ class Integrands:
 
     def rule(self, tolerance: float, floor: float) -> dict[str, np.ndarray]:
         """The subdomain's own cubature, see :func:`romflow.linalg.cubature.two_level.local_selection`."""
-        parts = list(self._parts())
-        G = np.concatenate([self.at(part) for part in parts], axis=1)
+        G = np.empty((self.rows if self.turn is None else self.turn.shape[1], self.points.size))
+        for part in self._parts():
+            G[:, part] = self.at(part)
         found = local_selection(G, self.weights, tolerance, ids=self.points, floor=floor)
         return {"points": found.points, "weights": found.weights, "columns": found.columns,
                 "integrals": found.integrals, "volume": np.array(found.volume)}
 
     def _parts(self) -> Iterator[slice]:
-        rows = self.strain.shape[2] * self.values.size
-        height = max(1, _MEMORY // (8 * max(rows, 1)))
+        height = max(1, _MEMORY // (8 * max(self.rows, 1)))
         for start in range(0, self.points.size, height):
             yield slice(start, min(start + height, self.points.size))

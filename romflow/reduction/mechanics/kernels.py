@@ -16,6 +16,7 @@ from romflow.core.errors import InputError
 from romflow.fom.mechanics.replay import replay
 from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, Block, fields_of, replay_name
 from romflow.reduction.mechanics.files import WorkFiles
+from romflow.reduction.mechanics.full_step import full_order_step
 from romflow.reduction.mechanics.integrands import Integrands
 from romflow.store.snapshots import SnapshotStore
 
@@ -147,4 +148,5 @@ def _integrands(fom: Any, store_folder: str | Path, part: int, subdomains: int, 
 #: Kernels by name: ``KERNELS[name](fom, store_folder, part, **shared) -> dict of small arrays``.
 KERNELS: dict[str, Callable[..., Answer]] = {
     "mechanics-replay": replay_block, "mechanics-gram": gram, "mechanics-extend": extend,
-    "mechanics-coordinates": coordinates, "mechanics-integrals": integrals, "mechanics-select": select}
+    "mechanics-coordinates": coordinates, "mechanics-integrals": integrals, "mechanics-select": select,
+    "mechanics-step": full_order_step}
