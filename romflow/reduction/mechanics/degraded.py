@@ -19,6 +19,8 @@ __all__ = ["KnownField", "calibrated", "kept_modes", "pairs_of", "tolerance_ladd
 #: Tolerances of the degraded models, down to the model's own.
 _LADDER = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5)
 _LOOSEST_RULE = 0.1
+# Where the field is below this share of its largest norm, relative errors say nothing.
+_GUARD = 1e-2
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def calibrated(fom: Any, rom: MechanicsReducedModel, parts: Parts, cubature: For
     positive = np.count_nonzero((residuals > 0.0) & (errors > 0.0))
     if positive < 2:
         return None, 0
-    return Calibration.fit(residuals, errors, scale=scale), len(useful)
+    return Calibration.fit(residuals, errors, scale=scale, guard=_GUARD), len(useful)
 
 
 def pairs_of(rom: MechanicsReducedModel, known: KnownField, mu: np.ndarray) -> np.ndarray:
@@ -107,7 +109,7 @@ def pairs_of(rom: MechanicsReducedModel, known: KnownField, mu: np.ndarray) -> n
     z = answer.dual[rom.measure]
     coefficients = z.transpose(1, 2, 0).reshape(z.shape[1], -1)
     error, norm = known.errors(coefficients)
-    keep = (norm > 1e-3 * norm.max(initial=0.0)) & np.repeat(answer.converged, known.counts[0]) & (norm > 0.0)
+    keep = (norm > _GUARD * norm.max(initial=0.0)) & np.repeat(answer.converged, known.counts[0]) & (norm > 0.0)
     residual = answer.residual.T.ravel()
     return np.asarray(np.column_stack([residual, error / np.where(norm > 0.0, norm, 1.0)])[keep])
 
