@@ -17,7 +17,7 @@ from romflow.linalg.solvers.superlu import SuperLUBackend
 
 __all__ = ["DirectTangents", "FreePattern", "KeptFactor", "SharedFactor", "Tangents", "flexible_gmres"]
 
-_SINGLE = {"pardiso": Pardiso, "superlu": SuperLUBackend}
+_ATTEMPTS: tuple[tuple[bool, Kind], ...] = ((True, "definite"), (False, "definite"), (False, "symmetric"))
 _UPPER = np.triu_indices(6)
 # A preconditioner that misses a known solution by more is factorised in double precision.
 _SINGLE_ERROR = 1e-2
@@ -136,6 +136,7 @@ class SharedFactor:
     def __init__(self, pattern: FreePattern, backend: str = "auto") -> None:
         self.pattern, self._asked = pattern, backend
         self._engine: DirectBackend | None = None
+        self._key: tuple[str, str, bool] | None = None
         self.owner: object = None
 
     def factorise(self, tangent: np.ndarray, owner: object) -> None:
@@ -154,7 +155,7 @@ class SharedFactor:
         A.data *= np.repeat(scale, np.diff(A.indptr)) * scale[A.indices]
         self.owner = None
         failure: SolveFailed | None = None
-        for single, kind in ((True, "definite"), (False, "definite"), (False, "symmetric")):
+        for single, kind in _ATTEMPTS:
             try:
                 self._numbers(A, kind, single)
             except SolveFailed as error:
@@ -178,8 +179,7 @@ class SharedFactor:
         key = (name, kind, single)
         if self._engine is None or self._key != key:
             self._engine = None
-            engine: DirectBackend = (_SINGLE[name](kind, single=True) if single and name in _SINGLE
-                                     else BACKENDS[name](kind))
+            engine = _engine(name, kind, single)
             engine.analyse(A)
             self._engine, self._key = engine, key
         self._engine.factorise(A)
@@ -270,13 +270,21 @@ class KeptFactor:
 
         def product(z: np.ndarray) -> np.ndarray:
             whole[free] = z
-            return pattern.product(tangent, whole)[free]
+            return np.asarray(pattern.product(tangent, whole)[free])
 
         found, count = flexible_gmres(product, shared.solve, r, accuracy, _MOST)
         self.iterations += count
         if found is not None:
             self._counts.append(count)
         return found, count
+
+
+def _engine(name: str, kind: Kind, single: bool) -> DirectBackend:
+    if single and name == "pardiso":
+        return Pardiso(kind, single=True)
+    if single and name == "superlu":
+        return SuperLUBackend(kind, single=True)
+    return BACKENDS[name](kind)
 
 
 def _whole(upper: np.ndarray) -> np.ndarray:
