@@ -15,6 +15,7 @@ from romflow.core.errors import ConfigError, NotCertified, NotSupported
 from romflow.core.fingerprint import fingerprint
 from romflow.core.schema import StudyConfig, parse_study, read_study
 from romflow.core.work_sections import check_split
+from romflow.parameters.sampling.file import FromFile
 from romflow.parameters.space import ParameterSpace
 
 if TYPE_CHECKING:
@@ -191,6 +192,13 @@ class Study:
             raise NotSupported(f"{self.config.reduction.method} needs many snapshots at once, and "
                                f"{self.config.sampling.method} asks for one after the other; use a fixed design such "
                                "as [sampling] method = \"sobol\"")
+        if self.config.adaptivity is not None:
+            if not hasattr(reductor, "offline"):
+                raise NotSupported(f"[adaptivity] enriches models of mechanics, and {self.config.reduction.method} "
+                                   "makes none that can be enriched; use [reduction] method = \"empirical-cubature\"")
+            if not len(self.adaptive_parameters()):
+                raise ConfigError("[adaptivity] has no parameters to run at: name a table of them by parameters = "
+                                  "\"file.csv\", or give [validation] size")
 
     def exporters(self) -> list[tuple[Any, str | None]]:
         """The exporters and their file names (None: chosen from the study's name)."""
@@ -208,6 +216,13 @@ class Study:
         """Independent parameters (k, p) on which the truth is solved."""
         validation = self.config.validation
         return self.parameters.sample(validation.size, np.random.default_rng(validation.seed))
+
+    def adaptive_parameters(self) -> np.ndarray:
+        """Parameters (k, p) of the adaptive runs: those of the file that [adaptivity] names, or of the validation."""
+        wish = self.config.adaptivity
+        if wish is None or wish.parameters is None:
+            return self.validation_parameters()
+        return FromFile(self.parameters, path=wish.parameters, base=self.base).design()
 
     def plan(self, time_one: bool = False) -> Plan:
         """Check everything that can be checked without a run, and say what the run will do.

@@ -22,15 +22,17 @@ from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
 from romflow.outcome.validation import Validation, validate
 from romflow.reduction.distributed.runner import PartRunner, is_split
+from romflow.reduction.mechanics.adaptivity import AdaptiveSettings
 from romflow.report.data import ReportData
 from romflow.report.page import write_report
 from romflow.rom.loading import load
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.tasks.executor import Executor, make_executor, pinned_threads
+from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
 from romflow.walk.progress import Progress
 from romflow.walk.truth import Truth
-from romflow.walk.watcher import LOG, MODEL, REPORT, SUMMARY, Result, Silent, Watcher
+from romflow.walk.watcher import LOG, MODEL, OFFLINE, REPORT, SUMMARY, Result, Silent, Watcher
 
 if TYPE_CHECKING:
     from romflow.study import Study
@@ -85,11 +87,14 @@ class Walk:
             offline |= self._interpolation(rom, fom, sampler)
             validation = self._validate(rom, fom, mu)
             rom.save(self.folder / MODEL)
+            runs = self._adaptive(rom, reductor)
             history = self._history(sampler, rom, fom, validation)
             values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._training.store, mu,
                                                                             self._runner)
         rom = self._kept(rom)
         summary = self._summary(rom, offline, validation, mu)
+        if runs is not None:
+            summary["adaptive"] = plain(adaptive_summary(runs, rom.measure))  # type: ignore[attr-defined]
         self._export(rom, fom, exporters)
         write_json(self.folder / SUMMARY, summary)
         self._report(rom, mu, validation, summary, history, values)
@@ -188,6 +193,18 @@ class Walk:
         for doubt in doubts(result):
             self._progress.note(doubt)
         return result
+
+    def _adaptive(self, rom: ReducedModel, reductor: Any) -> list[AdaptiveOutcome] | None:
+        """The adaptive runs that the study asks for, and what later ones begin with."""
+        offline = getattr(reductor, "offline", None)
+        if offline is not None:
+            offline.save(self.folder / OFFLINE)
+        wish = self.study.config.adaptivity
+        if wish is None:
+            return None
+        settings = AdaptiveSettings(wish.tolerance, wish.max_share, wish.restart)
+        return adaptive_runs(self._tasks, self._horizon.fom, rom, offline, self.study.adaptive_parameters(), settings,
+                             self.folder, self._horizon.store, self._progress)
 
     def _offline_summary(self, rom: ReducedModel, sampler: Any, cpu: float, wall: float) -> dict[str, Any]:
         history, counts = getattr(sampler, "history", []), self._progress

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 from romflow.rom.model import ReducedModel
 
-__all__ = ["LOG", "MODEL", "REPORT", "STATUS", "SUMMARY", "Result", "Silent", "Watcher"]
+__all__ = ["LOG", "MODEL", "OFFLINE", "REPORT", "STATUS", "SUMMARY", "Result", "Silent", "Watcher"]
 
 MODEL, SUMMARY, STATUS, REPORT, LOG = "model.h5", "summary.json", "status.json", "report.html", "run.log"
+#: What an enrichment of the model needs beside it, where it can be enriched.
+OFFLINE = "offline.h5"
 
 
 class Watcher(Protocol):
