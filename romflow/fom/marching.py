@@ -18,6 +18,8 @@ __all__ = ["checked_march"]
 def checked_march(fom: SupportsTime, mu: np.ndarray, resume: Resume | None = None) -> Iterator[Piece]:
     """The pieces of a march, each of finite float64 numbers and the next in order, with its processor seconds.
 
+    These are this process's and, where a program was run for it, those that the model says itself.
+
     Parameters
     ----------
     fom : SupportsTime
@@ -55,7 +57,7 @@ def checked_march(fom: SupportsTime, mu: np.ndarray, resume: Resume | None = Non
     for piece in pieces:
         checked = check.piece(piece)
         now = time.process_time()
-        yield dataclasses.replace(checked, seconds=now - begun)
+        yield dataclasses.replace(checked, seconds=checked.seconds + now - begun)
         begun = time.process_time()
     check.end()
 
@@ -107,7 +109,7 @@ class _Check:
                 raise self._failed(f"gave a checkpoint whose {name!r} has type {values.dtype}; the rule is numbers",
                                    float(times[-1]))
         self.n, self.o, self.fresh, self.next = len(states), o, False, start + count
-        return Piece(piece.start, times, states, series, checkpoint)
+        return Piece(piece.start, times, states, series, checkpoint, max(0.0, float(piece.seconds)))
 
     def end(self) -> None:
         """Raise unless the last time was given."""

@@ -125,7 +125,8 @@ class Piece:
         Numbers, of any shapes: with them the march goes on bit by bit as if it had not been interrupted. Empty: it
         cannot go on from here.
     seconds : float
-        Processor seconds that these times took; :func:`romflow.fom.marching.checked_march` fills it in.
+        Processor seconds that these times took in other programs; :func:`romflow.fom.marching.checked_march` adds those
+        of this process.
     """
 
     start: int

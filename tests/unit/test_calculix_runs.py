@@ -134,6 +134,7 @@ def test_users_input_with_its_parameters(tmp_path):
     check_json(model.spec)
     found = model.compared(np.array([250.0]))
     assert found.balance.max() < 1e-3 and found.stress is None
+    assert sum(piece.seconds for piece in model.march(np.array([250.0]))) > 0.0
     last = model.solve(np.array([250.0]))
     assert last.state.shape == (24,) and np.array_equal(last.state.reshape(8, 3)[:4], np.zeros((4, 3)))
     twice = [{**CUBE["loads"][0], "amplitude": "2 * pull * a"}]

@@ -85,8 +85,10 @@ def test_own_stresses_come_back(folder, solved, must_fail):
 
 def test_a_step_of_the_own_solver_goes_on_from_an_imported_time(folder, solved):
     fom = imported(folder)
-    last = list(fom._walk(np.array([200.0])))[-2][1]
-    point, _ = fom.step_from(last, 2.0, np.array([200.0]))
+    mu = np.array([200.0])
+    fields, _ = fom.model.fields(mu, TIMES)
+    last = list(fom._points(mu, fields, None, 1.0))[-2][1]
+    point, _ = fom.step_from(last, 2.0, mu)
     assert np.allclose(point.displacement, solved[1][1][0][:, -1], rtol=1e-5, atol=1e-9)
 
 

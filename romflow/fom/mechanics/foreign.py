@@ -69,6 +69,8 @@ class MeshFields:
         The file, for messages.
     scale : float
         What displacements are multiplied with, to bring them to the mesh's unit of length.
+    seconds : float
+        Processor seconds that the program took, where it was run for them.
 
     Raises
     ------
@@ -76,7 +78,9 @@ class MeshFields:
         The file was made on another mesh.
     """
 
-    def __init__(self, file: FieldFile, nodes: Array, who: Path, scale: float = 1.0) -> None:
+    def __init__(self, file: FieldFile, nodes: Array, who: Path, scale: float = 1.0,
+                 seconds: float = 0.0) -> None:
+        self.seconds = seconds
         self._file, self._who, self._d, self._scale = file, who, nodes.shape[1], scale
         self._rows = placement(nodes, file, who)
 
@@ -191,7 +195,8 @@ class ForeignHistory(QuasiStatic):
         states: list[Array] = []
         series: list[Array] = []
         failure: RomflowError | None = None
-        walk = self._walk(row)
+        fields, failed = self.model.fields(row, self.times)
+        walk, seconds = self._points(row, fields, failed, self.model.balance), fields.seconds
         while failure is None:
             try:
                 k, point, outputs, _ = next(walk)
@@ -205,10 +210,10 @@ class ForeignHistory(QuasiStatic):
             states.append(point.displacement)
             series.append(outputs)
             if 8 * self.n * len(states) >= _PIECE:
-                yield self._piece(start, states, series)
-                start, states, series = k + 1, [], []
+                yield self._piece(start, states, series, seconds)
+                start, states, series, seconds = k + 1, [], [], 0.0
         if states:
-            yield self._piece(start, states, series)
+            yield self._piece(start, states, series, seconds)
         if failure is not None:
             raise failure
 
@@ -227,10 +232,6 @@ class ForeignHistory(QuasiStatic):
         columns = [np.array(column, dtype=np.float64) for column in zip(*found, strict=True)]
         stress, plastic = (_shares(columns[j], columns[j + 1]) for j in (1, 3))
         return Comparison(self.times, columns[0], stress, plastic)
-
-    def _walk(self, row: Array) -> Iterator[tuple[int, Point, Array, float]]:
-        fields, failure = self.model.fields(row, self.times)
-        yield from self._points(row, fields, failure, self.model.balance)
 
     def _points(self, row: Array, fields: MeshFields, failure: SolveFailed | None, limit: float
                 ) -> Iterator[tuple[int, Point, Array, float]]:
@@ -259,9 +260,9 @@ class ForeignHistory(QuasiStatic):
             point = Point(t, last[0], state, stress)
             yield k, point, evaluate(problem, point, rows) if problem.outputs else np.empty(0), share
 
-    def _piece(self, start: int, states: list[Array], series: list[Array]) -> Piece:
+    def _piece(self, start: int, states: list[Array], series: list[Array], seconds: float) -> Piece:
         values = np.stack(series, axis=1) if self.mechanics.outputs else None
-        return Piece(start, self.times[start:start + len(states)], np.stack(states, axis=1), values, {})
+        return Piece(start, self.times[start:start + len(states)], np.stack(states, axis=1), values, {}, seconds)
 
     def _differences(self, fields: MeshFields, point: Point) -> tuple[float, float, float, float]:
         """Largest difference and largest value of the stress and of the plastic strain at the nodes."""

@@ -108,7 +108,9 @@ class Calculix(Foreign):
         if found.results is None or not times.size:
             raise found.error(mu, None) if failure is None else failure
         who = Path(f"{_JOB}.frd") if self._input is None else self._input.with_suffix(".frd")
-        return MeshFields(CalculixFields(found.results, found.converged), self.mechanics.space.nodes, who), failure
+        fields = MeshFields(CalculixFields(found.results, found.converged), self.mechanics.space.nodes, who,
+                            seconds=found.facts["seconds"])
+        return fields, failure
 
 
 def _checked_text(path: Path, parameters: ParameterSpace) -> str:
