@@ -6,6 +6,7 @@ it are names of work files. Answers are to be summed over the subdomains, unless
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import numpy as np
 
 from romflow.core.errors import InputError
 from romflow.fom.mechanics.replay import replay
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, Block, fields_of, replay_name
+from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, Block, components_of, fields_of, replay_name
 from romflow.reduction.mechanics.files import WorkFiles
-from romflow.reduction.mechanics.full_step import full_order_step
+from romflow.reduction.mechanics.full_step import full_order_step, replayed_plastic
 from romflow.reduction.mechanics.integrands import Integrands
 from romflow.store.snapshots import SnapshotStore
 
@@ -45,19 +46,17 @@ def replay_block(fom: Any, store_folder: str | Path, part: int, mu: Sequence[Seq
         return {"made": np.array(0)}
     block, trajectory = Block(problem, files, number, subdomains), store.trajectory(row)
     K, G = len(trajectory), block.points.size
-    largest = 0.0
-    with files.growing(f"{name}-{STRESS}", number, (K, 6, G)) as stresses:
-        plastic = np.zeros((K, G))
+    with contextlib.ExitStack() as stack:
+        arrays = {field: stack.enter_context(files.growing(f"{name}-{field}", number, (K, components_of(field), G)))
+                  for field in fields}
         for k, stress, state in replay(problem, row, trajectory.times, _states(trajectory), cells=block.cells):
-            stresses[k] = stress
-            largest = max(largest, float(np.abs(stress).max()))
-            if PLASTIC in fields:
-                plastic[k] = state[block.plastic_rows()][0]
-        if not (np.isfinite(largest) and np.isfinite(plastic).all()):
-            raise InputError(f"the law gives numbers that are not finite along the displacements at mu = {row.tolist()}"
-                             "; check their unit and that no time is missing")
-    if PLASTIC in fields:
-        files.write(f"{name}-{PLASTIC}", number, plastic)
+            values = {STRESS: stress, PLASTIC: state[block.plastic_rows()]} if PLASTIC in fields else {STRESS: stress}
+            for field, value in values.items():
+                if not np.isfinite(value).all():
+                    raise InputError(f"the law gives a {field.replace('_', ' ')} that is not finite along the "
+                                     f"displacements at mu = {row.tolist()}, t = {trajectory.times[k]:g}; check their "
+                                     "unit, and that no time is missing")
+                arrays[field][k] = value
     return {"made": np.array(1)}
 
 
@@ -149,4 +148,4 @@ def _integrands(fom: Any, store_folder: str | Path, part: int, subdomains: int, 
 KERNELS: dict[str, Callable[..., Answer]] = {
     "mechanics-replay": replay_block, "mechanics-gram": gram, "mechanics-extend": extend,
     "mechanics-coordinates": coordinates, "mechanics-integrals": integrals, "mechanics-select": select,
-    "mechanics-step": full_order_step}
+    "mechanics-step": full_order_step, "mechanics-plastic": replayed_plastic}
