@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.core.errors import ShapeError, StoreError
+from romflow.core.errors import StoreError
 from romflow.core.files import plain, read_json
+from romflow.report.checked import float_array
+from romflow.report.mechanics_data import AdaptiveRuns, BodyComparison, MechanicsHistory, ReducedPoints
 
 if TYPE_CHECKING:
     from romflow.rom.model import ReducedModel
@@ -21,17 +23,6 @@ Array = NDArray[np.float64]
 
 ARTEFACT_NAME = "report-data.h5"
 ARTEFACT_KIND = "report"
-
-
-def _float_array(name: str, value: Any, ndim: int, length: int | None = None) -> Array:
-    array = np.asarray(value, dtype=np.float64)
-    if array.ndim != ndim:
-        raise ShapeError(f"{name} has shape {array.shape}; it needs {ndim} dimension(s).")
-    if length is not None and array.shape[-1] != length:
-        raise ShapeError(
-            f"{name} has shape {array.shape}; its last axis must have {length} entries, one a parameter row or time."
-        )
-    return array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +63,13 @@ class ErrorTable:
     output_estimate: Array | None = None
 
     def __post_init__(self) -> None:
-        mu = _float_array("mu", self.mu, 2)
+        mu = float_array("mu", self.mu, 2)
         object.__setattr__(self, "mu", mu)
         for name in ("true_error", "estimate", "norm", "outputs_true", "outputs_reduced", "output_estimate"):
             value = getattr(self, name)
             if value is not None:
                 ndim = 2 if name.startswith("output") else 1
-                object.__setattr__(self, name, _float_array(name, value, ndim, len(mu)))
+                object.__setattr__(self, name, float_array(name, value, ndim, len(mu)))
 
     @property
     def relative_error(self) -> Array:
@@ -118,10 +109,10 @@ class FieldComparison:
     reduced: Array
 
     def __post_init__(self) -> None:
-        truth = _float_array("truth", self.truth, 1)
-        object.__setattr__(self, "mu", _float_array("mu", self.mu, 1))
+        truth = float_array("truth", self.truth, 1)
+        object.__setattr__(self, "mu", float_array("mu", self.mu, 1))
         object.__setattr__(self, "truth", truth)
-        object.__setattr__(self, "reduced", _float_array("reduced", self.reduced, 1, len(truth)))
+        object.__setattr__(self, "reduced", float_array("reduced", self.reduced, 1, len(truth)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,14 +163,14 @@ class EvolutionComparison:
     step_dissipation: Array | None = None
 
     def __post_init__(self) -> None:
-        times = _float_array("times", self.times, 1)
-        object.__setattr__(self, "mu", _float_array("mu", self.mu, 1))
+        times = float_array("times", self.times, 1)
+        object.__setattr__(self, "mu", float_array("mu", self.mu, 1))
         object.__setattr__(self, "times", times)
         for part in dataclasses.fields(self)[2:]:
             value = getattr(self, part.name)
             if value is not None:
                 ndim = 2 if part.name.startswith("output") else 1
-                object.__setattr__(self, part.name, _float_array(part.name, value, ndim, len(times)))
+                object.__setattr__(self, part.name, float_array(part.name, value, ndim, len(times)))
 
     @property
     def scale(self) -> float | None:
@@ -225,6 +216,10 @@ class ReportData:
         A truth and its reduced solution for a picture.
     evolution : EvolutionComparison, optional
         Of a model that moves in time: the trajectory with the largest error.
+    body, points, run : BodyComparison, ReducedPoints, MechanicsHistory, optional
+        Of a model of mechanics: the body at the end of the worst trajectory, where the law is evaluated, that run.
+    adaptive : AdaptiveRuns, optional
+        Runs that took full-order steps.
     stages : dict
         Wall seconds of each stage of the run, in order.
     solve_seconds : (k,) array, optional
@@ -253,6 +248,10 @@ class ReportData:
     rom: ReducedModel | None = None
     field: FieldComparison | None = None
     evolution: EvolutionComparison | None = None
+    body: BodyComparison | None = None
+    points: ReducedPoints | None = None
+    run: MechanicsHistory | None = None
+    adaptive: AdaptiveRuns | None = None
     stages: dict[str, float] = dataclasses.field(default_factory=dict)
     solve_seconds: Array | None = None
     failures: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -350,4 +349,8 @@ _TABLES: dict[str, type] = {
     "training": ErrorTable,
     "field": FieldComparison,
     "evolution": EvolutionComparison,
+    "body": BodyComparison,
+    "points": ReducedPoints,
+    "run": MechanicsHistory,
+    "adaptive": AdaptiveRuns,
 }
