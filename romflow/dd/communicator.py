@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from romflow.core import errors
 from romflow.core.errors import InputError, RomflowError, SolveFailed
 
-__all__ = ["Single", "agree", "agreed", "check_size", "gathered", "swapped", "world"]
+__all__ = ["Single", "agree", "agreed", "check_size", "collected", "gathered", "spread", "swapped", "world"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,54 @@ def gathered(comm: Any, rows: np.ndarray) -> list[np.ndarray]:
     starts = np.concatenate([[0], np.cumsum(counts)])
     comm.Allgatherv(rows.ravel(), [result, counts, starts[:-1], _type(rows.dtype)])
     return [result[starts[k]:starts[k + 1]].reshape(-1, *rows.shape[1:]) for k in range(comm.size)]
+
+
+def collected(comm: Any, rows: np.ndarray) -> list[np.ndarray] | None:
+    """The arrays of all ranks on rank 0, in their order, and None on the others; see `gathered`.
+
+    Parameters
+    ----------
+    comm : communicator
+    rows : (k, ...)
+
+    Returns
+    -------
+    list of (k_rank, ...), or None
+    """
+    rows = np.ascontiguousarray(rows)
+    if comm.size == 1:
+        return [rows]
+    lengths = np.concatenate(gathered(comm, np.array([rows.shape[0]], dtype=np.int64)))
+    counts = lengths * int(np.prod(rows.shape[1:], dtype=np.int64))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    kind = _type(rows.dtype)
+    if comm.rank:
+        comm.Gatherv([rows.ravel(), rows.size, kind], None, root=0)
+        return None
+    result = np.empty(int(starts[-1]), dtype=rows.dtype)
+    comm.Gatherv([rows.ravel(), rows.size, kind], [result, counts, starts[:-1], kind], root=0)
+    return [result[starts[k]:starts[k + 1]].reshape(-1, *rows.shape[1:]) for k in range(comm.size)]
+
+
+def spread(comm: Any, arrays: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    """The arrays that rank 0 has, on every rank; what the others give is not looked at.
+
+    Examples
+    --------
+    >>> spread(Single(), {"a": np.array([1.0])})
+    {'a': array([1.])}
+    """
+    mine = {name: np.ascontiguousarray(values) for name, values in (arrays or {}).items()}
+    if comm.size == 1:
+        return mine
+    about = [[name, values.dtype.str, list(values.shape)] for name, values in mine.items()]
+    told = json.loads(_told(comm, json.dumps(about), 0))
+    found: dict[str, np.ndarray] = {}
+    for name, kind, shape in told:
+        values = mine[name] if comm.rank == 0 else np.empty(shape, dtype=kind)
+        comm.Bcast([values.ravel() if comm.rank == 0 else values.reshape(-1), values.size, _type(values.dtype)], root=0)
+        found[name] = values
+    return found
 
 
 def swapped(comm: Any, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:

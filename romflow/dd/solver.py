@@ -150,6 +150,20 @@ class SchwarzSolver:
         else:
             self._keep(A, neumann)
 
+    def precondition(self, R: np.ndarray) -> np.ndarray:
+        """About A^{-1} R (owned, j) for R (owned, j), with the matrix of the last `setup` or `update`; collective.
+
+        For iterations of one's own on another matrix.
+
+        Raises
+        ------
+        InputError
+            `setup` was not called.
+        """
+        if self._matrix is None:
+            raise InputError("precondition was called before setup; call setup with the matrix first")
+        return TwoLevel(self._matrix, self._one, self._space)(R)
+
     def solve(self, B: np.ndarray, guess: np.ndarray | None = None) -> np.ndarray:
         """X (owned, j) of A X = B.
 

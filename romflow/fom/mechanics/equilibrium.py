@@ -11,6 +11,7 @@ from romflow.core.errors import ConfigError, SolveFailed
 from romflow.core.names import shown
 from romflow.fom.mechanics.linear import Tangents
 from romflow.fom.mechanics.problem import MechanicsProblem, Point
+from romflow.fom.mechanics.sums import Sums, WholeSums
 
 __all__ = ["Equilibrium", "NewtonOptions", "StepReport"]
 
@@ -109,14 +110,18 @@ class Equilibrium:
     tangents : Tangents
         What solves with the tangents.
     options : NewtonOptions
+    sums : Sums, optional
+        Of a body that is split; then all its processes take the same steps.
 
     Notes
     -----
     An object belongs to one history: its factorisations are kept from step to step.
     """
 
-    def __init__(self, problem: MechanicsProblem, tangents: Tangents, options: NewtonOptions | None = None) -> None:
+    def __init__(self, problem: MechanicsProblem, tangents: Tangents, options: NewtonOptions | None = None,
+                 sums: Sums | None = None) -> None:
         self.problem, self.tangents = problem, tangents
+        self.sums: Sums = WholeSums() if sums is None else sums
         self.options = NewtonOptions() if options is None else options
         self._free = np.asarray(problem.supports.free, dtype=bool)
         # Force of a cell's node by a unit of stress.
@@ -148,10 +153,11 @@ class Equilibrium:
 
     def _guess(self, previous: Point, t: float, mu: np.ndarray) -> np.ndarray:
         """The last displacement, moved on at the last rate as far as the loads go on in their direction."""
-        if not self.options.extrapolate or previous.rate is None or not previous.rate.any():
+        rate = previous.rate
+        if not self.options.extrapolate or rate is None or self.sums.dot(rate, rate) == 0.0:
             return previous.displacement
         dt = t - previous.time
-        return previous.displacement + self._share(previous.time, dt, mu) * dt * previous.rate
+        return previous.displacement + self._share(previous.time, dt, mu) * dt * rate
 
     def _share(self, t: float, dt: float, mu: np.ndarray) -> float:
         """a in [0, 2] with d1 ~ a d0 for the change d1 of what acts over the next step, and d0 over one before it."""
@@ -163,9 +169,9 @@ class Equilibrium:
         shares = []
         for values in acting:
             before, after = values[1] - values[0], values[2] - values[1]
-            size = float(before @ before)
+            size = self.sums.dot(before, before)
             if size > 0.0:
-                shares.append(float(before @ after) / size)
+                shares.append(self.sums.dot(before, after) / size)
         return min(max(min(shares, default=1.0), 0.0), 2.0)
 
     def _halved(self, previous: Point, t: float, mu: np.ndarray, depth: int, report: StepReport) -> list[Point]:
@@ -206,10 +212,11 @@ class _Attempt:
     def __init__(self, owner: Equilibrium, previous: Point, t: float, mu: np.ndarray, report: StepReport) -> None:
         problem = owner.problem
         self._problem, self._tangents, self._options = problem, owner.tangents, owner.options
-        self._free, self._size, self._report = owner._free, owner._size, report
+        self._free, self._size, self._report, self._sums = owner._free, owner._size, report, owner.sums
         self._previous, self._dt, self._t = previous, t - previous.time, t
         rows = problem.rows(mu, t)
-        self._data, self._load, self._given = problem.data(rows), problem.external(rows), problem.prescribed(rows)
+        with self._sums.together("reading temperature and loads"):
+            self._data, self._load, self._given = problem.data(rows), problem.external(rows), problem.prescribed(rows)
 
     def newton(self, guess: np.ndarray) -> Point:
         """The point at the end.
@@ -224,12 +231,13 @@ class _Attempt:
         answer, r, first = self._at(u, guessed=True)
         scale = first
         for _ in range(self._options.iterations):
-            residuals.append(float(np.linalg.norm(r)) / scale if scale > 0.0 else 0.0)
-            if residuals[-1] <= self._options.tolerance and not missing.any():
+            residuals.append(self._sums.free(r) / scale if scale > 0.0 else 0.0)
+            held = self._sums.dot(missing, missing) == 0.0
+            if residuals[-1] <= self._options.tolerance and held:
                 self._report.residual = residuals[-1]
                 return Point(self._t, u, answer.state, answer.stress)
             self._patience(residuals)
-            du = self._increment(answer.tangent, r, missing, residuals)
+            du = self._increment(answer.tangent, r, None if held else missing, residuals)
             u, answer, r, now = self._advanced(u, du, r, residuals)
             scale = max(first, now)
             missing = np.zeros_like(u)
@@ -243,17 +251,17 @@ class _Attempt:
         if len(residuals) > 2 * _PATIENCE and min(residuals[-_PATIENCE:]) > 0.5 * min(residuals[:-_PATIENCE]):
             raise _Stuck(f"the residual stays at {min(residuals):.2e} of the forces", residuals)
 
-    def _increment(self, tangent: np.ndarray, r: np.ndarray, missing: np.ndarray,
+    def _increment(self, tangent: np.ndarray, r: np.ndarray, missing: np.ndarray | None,
                    residuals: list[float]) -> np.ndarray:
         """du (n,); what is missing at the supports is part of it."""
         free = self._free
-        if missing.any():
+        if missing is not None:
             r = r - self._tangents.product(tangent, missing)[free]
         # No more digits than Newton's next iteration can use, nor than the step needs.
         accuracy = max(_ACCURACY, min(0.3 * self._options.tolerance / residuals[-1], 0.1)) if residuals[-1] else 0.1
-        du = missing.copy()
+        du = np.zeros(free.size) if missing is None else missing.copy()
         try:
-            if r.any():
+            if self._sums.free(r) > 0.0:
                 du[free] = self._tangents.solve(tangent, r, accuracy)
         except SolveFailed as error:
             raise _Stuck(str(error), residuals) from None
@@ -261,7 +269,7 @@ class _Attempt:
 
     def _advanced(self, u: np.ndarray, du: np.ndarray, r: np.ndarray, residuals: list[float]) -> Any:
         """u + a du with a = 1, or the first smaller a whose residual is not much larger than the last."""
-        start = float(np.linalg.norm(r))
+        start = self._sums.free(r)
         full, failure = None, None
         for a in (1.0, *(_CUTS if len(residuals) > 1 else _CUTS[:1])):
             try:
@@ -269,7 +277,7 @@ class _Attempt:
             except _Stuck as stuck:
                 failure = stuck
                 continue
-            if len(residuals) == 1 or float(np.linalg.norm(found[1])) <= 2.0 * start:
+            if len(residuals) == 1 or self._sums.free(found[1]) <= 2.0 * start:
                 return u + a * du, *found
             full = (u + a * du, *found) if full is None else full
         if full is None:
@@ -283,25 +291,25 @@ class _Attempt:
         """
         strain = self._problem.space.strain(u)
         answer = self._law(strain)
-        wrong = np.count_nonzero(~answer.converged)
+        wrong = self._sums.points(~answer.converged)
         if wrong:
-            raise _Stuck(f"the law did not converge at {wrong} of {answer.converged.size} points", [])
+            count = self._sums.points(np.ones(answer.converged.size))
+            raise _Stuck(f"the law did not converge at {wrong:.0f} of {count:.0f} points", [])
         inner = self._problem.space.forces(answer.stress)
         imbalance = self._load - inner
-        own = _SELF * _norm(answer.stress, self._size)
+        own = _SELF * self._norm(answer.stress, self._size)
         if guessed:
             stiff = np.abs(answer.tangent[_AXES, _AXES]).max(axis=0)
-            own = max(own, _STRAIN * _norm(strain, self._size * stiff))
-        scale = max(float(np.linalg.norm(self._load)), float(np.linalg.norm(inner)),
-                    float(np.linalg.norm(imbalance[~self._free])), self._problem.reference_force, own)
-        return answer, imbalance[self._free], scale
+            own = max(own, _STRAIN * self._norm(strain, self._size * stiff))
+        forces = (self._load, inner, np.where(self._free, 0.0, imbalance))
+        sizes = [float(np.sqrt(self._sums.dot(force, force))) for force in forces]
+        return answer, imbalance[self._free], max(*sizes, self._problem.reference_force, own)
 
     def _law(self, strain: np.ndarray) -> Any:
         self._report.law_calls += 1
-        with np.errstate(all="ignore"):
+        with self._sums.together("integrating the law"), np.errstate(all="ignore"):
             return self._problem.law.integrate(strain, self._data, self._dt, self._previous.state, True)
 
-
-def _norm(field: np.ndarray, size: np.ndarray) -> float:
-    """Norm of a field (6, G) times the sizes (G,)."""
-    return float(np.sqrt(np.einsum("ig,ig->g", field, field) @ size**2))
+    def _norm(self, field: np.ndarray, size: np.ndarray) -> float:
+        """Norm of a field (6, G) times the sizes (G,)."""
+        return float(np.sqrt(self._sums.points(np.einsum("ig,ig->g", field, field) * size**2)))

@@ -15,7 +15,7 @@ from romflow.linalg.solvers.pardiso import Pardiso
 from romflow.linalg.solvers.protocol import DirectBackend, Kind
 from romflow.linalg.solvers.superlu import SuperLUBackend
 
-__all__ = ["DirectTangents", "FreePattern", "KeptFactor", "SharedFactor", "Tangents", "flexible_gmres"]
+__all__ = ["DirectTangents", "Factor", "FreePattern", "KeptFactor", "SharedFactor", "Tangents", "flexible_gmres"]
 
 _ATTEMPTS: tuple[tuple[bool, Kind], ...] = ((True, "definite"), (False, "definite"), (False, "symmetric"))
 _UPPER = np.triu_indices(6)
@@ -44,6 +44,21 @@ class Tangents(Protocol):
 
     def restore(self, numbers: Mapping[str, np.ndarray]) -> None:
         """Go on from the numbers of `checkpoint`."""
+        ...
+
+
+class Factor(Protocol):
+    """One factorisation, which several histories may use in turn, and the iterations that it preconditions."""
+
+    pattern: Any
+    owner: object
+
+    def factorise(self, tangent: np.ndarray, owner: object) -> None:
+        """Factorise the symmetric tangent (6, 6, G) for `owner`; SolveFailed where it is singular."""
+        ...
+
+    def iterate(self, tangent: np.ndarray, r: np.ndarray, accuracy: float) -> tuple[np.ndarray | None, int]:
+        """du (f,) with ||r - K du|| <= accuracy ||r|| for the tangent (6, 6, G), or None; and the iterations."""
         ...
 
 
@@ -174,6 +189,16 @@ class SharedFactor:
             raise SolveFailed("the preconditioner was used before a factorisation")
         return np.asarray(self._scale * np.ravel(engine.solve((self._scale * r)[:, None])))
 
+    def iterate(self, tangent: np.ndarray, r: np.ndarray, accuracy: float) -> tuple[np.ndarray | None, int]:
+        """du (f,) with ||r - K du|| <= accuracy ||r|| for the tangent (6, 6, G), or None; and the iterations."""
+        free, whole = self.pattern.free, np.zeros(self.pattern.free.size)
+
+        def product(z: np.ndarray) -> np.ndarray:
+            whole[free] = z
+            return self.pattern.product(tangent, whole)[free]
+
+        return flexible_gmres(product, self.solve, r, accuracy, _MOST)
+
     def _numbers(self, A: sp.csr_array, kind: Kind, single: bool) -> None:
         name = default_backend(A.shape[0], A.nnz, kind == "definite") if self._asked == "auto" else self._asked
         key = (name, kind, single)
@@ -202,12 +227,12 @@ class KeptFactor:
 
     Parameters
     ----------
-    shared : SharedFactor
+    shared : Factor
     limit : float
         R.
     """
 
-    def __init__(self, shared: SharedFactor, limit: float) -> None:
+    def __init__(self, shared: Factor, limit: float) -> None:
         self._shared, self.limit = shared, limit
         self._tangent: np.ndarray | None = None
         self._counts: list[int] = []
@@ -265,14 +290,7 @@ class KeptFactor:
 
     def _iterate(self, tangent: np.ndarray, r: np.ndarray, accuracy: float) -> tuple[np.ndarray | None, int]:
         """du or None, and the iterations."""
-        pattern, shared = self._shared.pattern, self._shared
-        free, whole = pattern.free, np.zeros(pattern.free.size)
-
-        def product(z: np.ndarray) -> np.ndarray:
-            whole[free] = z
-            return np.asarray(pattern.product(tangent, whole)[free])
-
-        found, count = flexible_gmres(product, shared.solve, r, accuracy, _MOST)
+        found, count = self._shared.iterate(tangent, r, accuracy)
         self.iterations += count
         if found is not None:
             self._counts.append(count)

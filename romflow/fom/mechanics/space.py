@@ -73,11 +73,16 @@ class StrainSpace:
         self.d = self.element.d
         self.n = self.nodes.size
         self.dofs = (self.cells[:, :, None] * self.d + np.arange(self.d)).reshape(len(self.cells), -1)
-        points, gradients, weights = _geometry(self.nodes, self.cells, self.element.rule)
+        points, _, weights = _geometry(self.nodes, self.cells, self.element.rule)
         self.points = np.ascontiguousarray(points.reshape(-1, self.d).T)
         self.weights = weights.ravel()
         self.G = self.weights.size
-        self.B = _strain_rows(gradients, weights, self.element.mean_dilatation)
+
+    @cached_property
+    def B(self) -> Array:
+        """Strain rows (C, 6 q, v d), made when they are first asked for."""
+        _, gradients, weights = _geometry(self.nodes, self.cells, self.element.rule)
+        return _strain_rows(gradients, weights, self.element.mean_dilatation)
 
     @property
     def shape(self) -> Array:
@@ -114,11 +119,16 @@ class StrainSpace:
         local = np.empty((len(self.cells), v, v, d, d))
         for start in range(0, len(self.cells), _BLOCK):
             part = slice(start, start + _BLOCK)
-            rows = self.B[part]
-            stress = moduli[start * q:(start + _BLOCK) * q] @ rows.reshape(-1, 6, v * d)
-            blocks = rows.transpose(0, 2, 1) @ stress.reshape(rows.shape)
+            blocks = _cell_matrices(self.B[part], moduli[start * q:(start + _BLOCK) * q])
             local[part] = blocks.reshape(-1, v, d, v, d).transpose(0, 3, 1, 4, 2)
         return self._pattern.matrix(local.reshape(-1, d, d))
+
+    def cell_stiffness(self, tangent: Array, cells: NDArray[np.int64]) -> Array:
+        """Stiffness (k, v d, v d) of some cells (k,) on their `dofs`, for a tangent (6, 6, G) of all points."""
+        q = self.element.q
+        points = (q * np.asarray(cells)[:, None] + np.arange(q)).ravel()
+        moduli = np.ascontiguousarray(np.moveaxis(tangent[:, :, points], 2, 0)) * self.weights[points, None, None]
+        return _cell_matrices(self.B[cells], moduli)
 
     @cached_property
     def _pattern(self) -> BlockPattern:
@@ -211,6 +221,12 @@ def _geometry(nodes: Array, cells: NDArray[np.int64], rule: Rule) -> tuple[Array
                          "check the quality of the mesh.")
     gradients = np.matmul(rule.gradients, np.linalg.inv(jacobians))
     return points, gradients, determinants * rule.weights
+
+
+def _cell_matrices(rows: Array, moduli: Array) -> Array:
+    """B^T C B (k, v d, v d) of the strain rows (k, 6 q, v d) of cells and the moduli (k q, 6, 6) at their points."""
+    stress = moduli @ rows.reshape(-1, 6, rows.shape[2])
+    return np.asarray(rows.transpose(0, 2, 1) @ stress.reshape(rows.shape))
 
 
 def _strain_rows(gradients: Array, weights: Array, mean_dilatation: bool) -> Array:
