@@ -13,7 +13,8 @@ from romflow.core.errors import ConfigError, NotSupported, SolveFailed
 from romflow.core.fingerprint import fingerprint
 from romflow.reduction.mechanics.adaptive_log import AdaptiveLog, LogRow
 from romflow.reduction.mechanics.adaptive_state import Place, load_place, save_place
-from romflow.reduction.mechanics.enrichment import enrich, observed_error, transferred
+from romflow.reduction.mechanics.blocks import PLASTIC
+from romflow.reduction.mechanics.enrichment import enrich, observed_error, transferred, with_plastic_modes
 from romflow.reduction.mechanics.full_step import FullSteps
 from romflow.reduction.mechanics.offline import OfflineData
 from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
@@ -21,6 +22,10 @@ from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.mechanics.observing import Watch
 
 __all__ = ["AdaptiveResult", "AdaptiveSettings", "adaptive_run"]
+
+
+# Replayed fields enter the modes where they are outside of them by this share of the tolerance.
+_FINE = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class AdaptiveSettings:
     restart : bool
         Once the end is reached the enriched model goes through it again from the start, for plastic strain that came
         in wrong cannot be repaired later; full-order steps that are left may be taken then.
+    replay : bool
+        In the end the law is replayed on the whole mesh along the run, and what of the plastic strain its modes cannot
+        show enters them. That solves no system; the indicator stays that of the run.
     every : int
         Steps between checkpoints; there is one after each enrichment as well.
 
@@ -49,6 +57,7 @@ class AdaptiveSettings:
     tolerance: float = 0.05
     max_share: float = 0.15
     restart: bool = True
+    replay: bool = True
     every: int = 20
 
     def __post_init__(self) -> None:
@@ -150,7 +159,8 @@ class _Run:
             if not self.settings.restart or place.turn > 0 or not place.taken:
                 break
             self._again()
-        save_place(self.folder, self.key, place)
+        if self.settings.replay and place.taken and PLASTIC in place.rom.dual:
+            self._replayed()
         AdaptiveLog(place.log).write(self.folder / "log.csv")
         return AdaptiveResult(place.rom, place.offline, self._answer(), tuple(place.log), place.taken)
 
@@ -209,6 +219,15 @@ class _Run:
         place.adopt(new, offline)
         place.anchor, place.start, place.taken = place.k + 1, name, place.taken + 1
         return transferred(self.fom, new, self.mu, step, before), error
+
+    def _replayed(self) -> None:
+        """Plastic strain as the law gives it on the whole mesh along the run."""
+        place, rom = self.place, self.place.rom
+        new, sizes, coefficients = self.steps.plastic(
+            self.mu, self.times, np.hstack([rom.basis, rom.lifting]), np.array(place.path),
+            place.offline.plastic_modes, _FINE * self.settings.tolerance)
+        place.adopt(*with_plastic_modes(self.fom, rom, place.offline, new, sizes))
+        place.dual[PLASTIC] = list(coefficients)
 
     def _keep(self, place: Place, k: int, state: ReducedState, dual: dict[str, np.ndarray],
               residual: np.ndarray) -> None:

@@ -24,7 +24,7 @@ from romflow.reduction.mechanics.offline import OfflineData
 from romflow.rom.mechanics.answer import ReducedState
 from romflow.rom.mechanics.model import MechanicsReducedModel
 
-__all__ = ["FullStep", "enrich", "observed_error", "transferred"]
+__all__ = ["FullStep", "enrich", "observed_error", "transferred", "with_plastic_modes"]
 
 # Combinations of rows below this share of the rule's tolerance are left out at first; then tenths of it.
 _SHARE, _NOISE = 1e-2, 1e-9
@@ -103,6 +103,28 @@ def enrich(fom: Any, rom: MechanicsReducedModel, offline: OfflineData, mu: np.nd
     made = assembled(fom, Parts(basis, rom.lifting, {name: dual[name] for name in rom.dual}, rule, size), about)
     about |= {"points": len(made.points), "cubature_points": len(made.weights)}
     return replace(made, times=rom.times, tolerance=rom.tolerance, calibration=rom.calibration, metadata=about), new
+
+
+def with_plastic_modes(fom: Any, rom: MechanicsReducedModel, offline: OfflineData, modes: np.ndarray,
+                       values: np.ndarray) -> tuple[MechanicsReducedModel, OfflineData]:
+    """The model with all plastic modes of its offline data, and further ones behind them; its rule stays.
+
+    Parameters
+    ----------
+    modes : (G, j)
+        Orthonormal among themselves and to those there are.
+    values : (j,)
+        Their sizes, like singular values.
+    """
+    plastic = np.hstack([offline.plastic_modes, modes])
+    dual = {name: plastic if name == PLASTIC else field.modes for name, field in rom.dual.items()}
+    new = replace(offline, plastic_modes=plastic, plastic_values=np.append(offline.plastic_values, values))
+    points = rom.points[:len(rom.weights)]
+    rule = Cubature(points, rom.weights, np.empty(0), "tolerance")
+    made = assembled(fom, Parts(rom.basis, rom.lifting, dual, rule, np.zeros(rom.size)), rom.metadata)
+    about = rom.metadata | {"points": len(made.points)}
+    return replace(made, times=rom.times, tolerance=rom.tolerance, reference_force=rom.reference_force,
+                   calibration=rom.calibration, metadata=about), new
 
 
 def transferred(fom: Any, rom: MechanicsReducedModel, mu: np.ndarray, step: FullStep,

@@ -1,4 +1,4 @@
-"""One full-order step from a state of a reduced run, as a task: its inputs and its result are files."""
+"""What an adaptive run asks of the whole mesh, as tasks: a full-order step, or the plastic strain along a history."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from romflow.core.errors import NotSupported
 from romflow.core.fingerprint import fingerprint
 from romflow.fom.mechanics.problem import Point
 from romflow.fom.mechanics.replay import replay
+from romflow.materials.protocol import rows_of
+from romflow.reduction.mechanics.blocks import PLASTIC
 from romflow.reduction.mechanics.enrichment import FullStep
 from romflow.reduction.mechanics.files import WorkFiles
 
-__all__ = ["FullSteps", "full_order_step"]
+__all__ = ["FullSteps", "full_order_step", "replayed_plastic"]
 
 _NAMES = ("displacement", "stress", "state")
+_FOUND = ("modes", "sizes", "coefficients")
 
 
 def full_order_step(fom: Any, store_folder: str | Path, part: int, folder: str, mu: Sequence[float],
@@ -72,13 +75,58 @@ def full_order_step(fom: Any, store_folder: str | Path, part: int, folder: str, 
     return {"made": np.array(1)}
 
 
+def replayed_plastic(fom: Any, store_folder: str | Path, part: int, folder: str, mu: Sequence[float],
+                     times: Sequence[float], basis: str, coefficients: str, modes: str, tolerance: float,
+                     out: str) -> dict[str, Any]:
+    """Accumulated plastic strain that the law gives on the whole mesh along a reduced history: no system is solved.
+
+    Modes are added, one after the other, for whatever is more than `tolerance` of a field outside of those there are;
+    files: the new modes (G, j), the largest remainders (j,) and the coefficients (K + 1, n_p + j).
+
+    Parameters
+    ----------
+    fom : model with `mechanics`
+    store_folder, part
+        Not read.
+    folder, mu, basis, coefficients, out
+        As for :func:`full_order_step`.
+    times : (K + 1,)
+    modes : str
+        File with (G, n_p), orthonormal with the quadrature weights.
+    tolerance : float
+    """
+    files = WorkFiles(folder)
+    if all(files.has(f"{out}-{name}") for name in _FOUND):
+        return {"made": np.array(0)}
+    problem, V, M = fom.mechanics, files.read(basis), np.array(files.read(modes))
+    w, rows, known = problem.space.weights, rows_of(problem.law, PLASTIC), M.shape[1]
+    found, sizes = [], []
+    way = replay(problem, np.array(mu, dtype=np.float64), np.array(times), (V @ q for q in files.read(coefficients)))
+    for _, _, state in way:
+        p = state[rows][0]
+        z = M.T @ (w * p)
+        left = p - M @ z
+        left -= M @ (M.T @ (w * left))
+        size = float(np.sqrt(w @ left**2))
+        if size > tolerance * float(np.sqrt(w @ p**2)):
+            M, z = np.column_stack([M, left / size]), np.append(z, size)
+            sizes.append(size)
+        found.append(z)
+    padded = np.zeros((len(found), M.shape[1]))
+    for k, z in enumerate(found):
+        padded[k, :z.size] = z
+    for name, values in zip(_FOUND, (M[:, known:], np.array(sizes), padded), strict=True):
+        files.write(f"{out}-{name}", 0, values)
+    return {"made": np.array(1)}
+
+
 class FullSteps:
-    """Asks for full-order steps, each known by its content: the same step is never taken twice.
+    """Asks for full-order steps and replays, each known by its content: the same one is never made twice.
 
     Parameters
     ----------
     tasks : callable
-        tasks("mechanics-step", shared, [0]) runs :func:`full_order_step`.
+        tasks("mechanics-step", shared, [0]) runs :func:`full_order_step`, "mechanics-plastic" the other one.
     folder : path
         Of the work files.
     identity : JSON value
@@ -92,10 +140,23 @@ class FullSteps:
     def take(self, mu: np.ndarray, times: np.ndarray, basis: np.ndarray, path: np.ndarray,
              start: str) -> tuple[FullStep, str]:
         """The step to times[-1] after the history basis @ path[j] at the times before; and the name of its state."""
-        told = {"folder": str(self.folder), "mu": mu.tolist(), "times": times.tolist(),
-                "basis": self.files.put(basis), "coefficients": self.files.put(path), "start": start}
-        known = {name: value for name, value in told.items() if name != "folder"}
-        out = "s-" + fingerprint({"model": self.identity, **known})[:32]
-        self.tasks("mechanics-step", told | {"out": out}, [0])
+        out = self._asked("mechanics-step", mu, times, basis, path, start=start)
         u, stress, state = (np.array(self.files.read(f"{out}-{name}")) for name in _NAMES)
         return FullStep(float(times[-1]), u, stress, state), f"{out}-state"
+
+    def plastic(self, mu: np.ndarray, times: np.ndarray, basis: np.ndarray, path: np.ndarray, modes: np.ndarray,
+                tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """New modes (G, j), their sizes (j,) and coefficients (K + 1, n_p + j) of :func:`replayed_plastic`."""
+        out = self._asked("mechanics-plastic", mu, times, basis, path, modes=self.files.put(modes),
+                          tolerance=float(tolerance))
+        new, sizes, coefficients = (np.array(self.files.read(f"{out}-{name}")) for name in _FOUND)
+        return new, sizes, coefficients
+
+    def _asked(self, kernel: str, mu: np.ndarray, times: np.ndarray, basis: np.ndarray, path: np.ndarray,
+               **more: Any) -> str:
+        """Have the kernel's files made; their name."""
+        told = {"mu": mu.tolist(), "times": times.tolist(), "basis": self.files.put(basis),
+                "coefficients": self.files.put(path), **more}
+        out = "s-" + fingerprint({"model": self.identity, "kernel": kernel, **told})[:32]
+        self.tasks(kernel, {"folder": str(self.folder), "out": out, **told}, [0])
+        return out
