@@ -15,7 +15,7 @@ from romflow.materials.tensors import mises
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.snapshots import SnapshotStore
 
-__all__ = ["FieldErrors", "TrueFields", "field_errors", "fields_at", "plastic_field"]
+__all__ = ["FieldErrors", "TrueFields", "field_errors", "fields_at", "measured_field", "plastic_field"]
 
 PLASTIC = "accumulated_plastic_strain"
 
@@ -29,11 +29,16 @@ class FieldErrors:
     times : (K + 1,)
     norm, error : dict of str to (K + 1, k)
         Of "displacement", "mises" and, where the law has it, "accumulated_plastic_strain".
+    worst : int
+        The parameter with the largest error of the measured field, relative, at the last time; `body` is the truth
+        there at that time.
     """
 
     times: np.ndarray
     norm: dict[str, np.ndarray]
     error: dict[str, np.ndarray]
+    worst: int = 0
+    body: TrueFields | None = None
 
     def relative(self, name: str, whole: bool = False) -> np.ndarray:
         """Errors (K + 1, k) relative to the true field of the same time, or to its largest norm over the `whole` run.
@@ -104,6 +109,8 @@ def field_errors(rom: MechanicsReducedModel, fom: Any, store: SnapshotStore, mu:
     norm = {name: np.zeros((len(answer.times), len(mu))) for name in names}
     error = {name: np.zeros((len(answer.times), len(mu))) for name in names}
     mass = fom.mechanics.space.mass(fom.mechanics.space.nodes.shape[1])
+    measured = measured_field(rom)
+    largest, worst, body = -1.0, 0, None
     for j, row in enumerate(mu):
         if not np.array_equal(store.trajectory(row).times, answer.times):
             raise StoreError(f"the trajectory at mu = {row.tolist()} is stored at other times than the reduced "
@@ -118,7 +125,15 @@ def field_errors(rom: MechanicsReducedModel, fom: Any, store: SnapshotStore, mu:
             for name, (truth, reduced) in pairs.items():
                 weighted = mass if name == "displacement" else rom.volume
                 norm[name][k, j], error[name][k, j] = _norm(truth, weighted), _norm(truth - reduced, weighted)
-    return FieldErrors(answer.times, norm, error)
+        last = error[measured][-1, j] / (norm[measured][-1, j] or 1.0)
+        if last > largest:
+            largest, worst, body = last, j, true
+    return FieldErrors(answer.times, norm, error, worst, body)
+
+
+def measured_field(rom: MechanicsReducedModel) -> str:
+    """The field whose error at the last time is that of the model: "mises" stands for the stress."""
+    return PLASTIC if PLASTIC in rom.dual else "mises"
 
 
 def _norm(values: np.ndarray, weights: Any) -> float:

@@ -11,6 +11,7 @@ from romflow.linalg.diagnosis import phase_amplitude
 from romflow.outcome.summary import relative
 from romflow.outcome.validation import Validation, moves, product_of
 from romflow.report.data import EvolutionComparison
+from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.store.snapshots import SnapshotStore
 
@@ -22,8 +23,12 @@ _PATIENCE = 20.0
 
 def worst_trajectory(rom: ReducedModel, fom: Any, store: SnapshotStore,
                      validation: Validation | None) -> EvolutionComparison | None:
-    """The truth beside the reduced model over time where the relative error is largest; None for models at rest."""
-    if validation is None or not moves(rom):
+    """The truth beside the reduced model over time where the relative error is largest.
+
+    None for models at rest, and for mechanics, whose errors are those of fields: see
+    `romflow.outcome.mechanics_pictures`.
+    """
+    if validation is None or not moves(rom) or isinstance(rom, MechanicsReducedModel):
         return None
     j = int(np.argmax(relative(validation.true_error, validation.norm)))
     answer: Any = validation.answer

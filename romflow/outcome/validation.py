@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from romflow.linalg.inner_product import InnerProduct
-from romflow.outcome.mechanics import FieldErrors, field_errors
+from romflow.outcome.mechanics import FieldErrors, field_errors, measured_field
 from romflow.reduction.distributed.measures import runner_for, true_errors, truth_errors
 from romflow.reduction.distributed.runner import PartRunner
 from romflow.reduction.residual_columns import Sketch
@@ -114,7 +114,7 @@ def _validate_trajectories(rom: Any, fom: Any, store: SnapshotStore, mu: np.ndar
 def _validate_fields(rom: Any, fom: Any, store: SnapshotStore, mu: np.ndarray, answer: Answer) -> Validation:
     """Errors of the field that the indicator is of, at the last time."""
     found = field_errors(rom, fom, store, mu, answer)
-    name = rom.measure if rom.measure in found.norm else "mises"
+    name = measured_field(rom)
     return Validation(mu, found.error[name][-1], np.zeros(len(mu)), found.norm[name][-1], answer, store.outputs(mu),
                       fields=found)
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from romflow.report.data import EvolutionComparison
-from romflow.report.style import ESTIMATE, SKY, TRUTH, Picture, label_decades, plot, vector
+from romflow.report.style import ESTIMATE, LIMIT, SKY, TRUTH, Picture, label_decades, plot, vector
 from romflow.report.tables import Table
 from romflow.report.words import MISSING, estimate_noun, number, plural
 
@@ -63,8 +63,12 @@ def error_over_time(found: EvolutionComparison, kind: str | None) -> Picture | N
     return vector(figure, "Error over time", text + ".", text + ". Both are norms over space and the time so far.")
 
 
-def outputs_over_time(found: EvolutionComparison, names: Sequence[str], kind: str | None) -> Picture | None:
-    """The outputs of the truth and of the reduced model over time, with the band that the estimate leaves to them."""
+def outputs_over_time(found: EvolutionComparison, names: Sequence[str], kind: str | None,
+                      trained_until: float | None = None) -> Picture | None:
+    """The outputs of the truth and of the reduced model over time, with the band that the estimate leaves to them.
+
+    Where snapshots end before the run does, a line marks the time.
+    """
     reduced = found.outputs_reduced
     if reduced is None or not len(reduced):
         return None
@@ -74,6 +78,8 @@ def outputs_over_time(found: EvolutionComparison, names: Sequence[str], kind: st
     for axes, i in zip(grid, chosen, strict=True):
         _draw_output(axes, found, i, estimate_noun(kind))
         axes.set_ylabel(labels[i])
+        if trained_until is not None:
+            axes.axvline(trained_until, color=LIMIT, linewidth=1.0, linestyle="-.", label="end of training")
     grid[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
     grid[-1].set_xlabel("time t")
     caption = f"{len(chosen)} of {plural(len(reduced), 'output')}, those that are furthest off." \
@@ -119,7 +125,7 @@ def _draw_output(axes: Axes, found: EvolutionComparison, i: int, noun: str) -> N
         axes.plot(found.times, found.outputs_true[i], "-", color=TRUTH, label="full-order model")
     axes.plot(found.times, reduced, "--", color=ESTIMATE, label="reduced model")
     low, high = axes.get_ylim()
-    if found.output_estimate is None:
+    if found.output_estimate is None or not np.isfinite(found.output_estimate[i]).any():
         return
     half = np.where(np.isfinite(found.output_estimate[i]), found.output_estimate[i], np.nan)
     axes.fill_between(found.times, reduced - half, reduced + half, color=SKY, alpha=0.3, linewidth=0, label=noun)

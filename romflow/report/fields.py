@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from romflow.core.mesh import Mesh
 from romflow.report.data import FieldComparison
+from romflow.report.frames import WIDTH, add_bar, body_words, draw, frames_of, mappable_of, maps_of, spread
 from romflow.report.scene import Scene
 from romflow.report.style import ESTIMATE, FIELD_MAP, SIGNED_MAP, TRUTH, Picture, canvas, raster, vector
 from romflow.report.words import number
@@ -21,7 +20,6 @@ Array = NDArray[np.float64]
 
 MAX_MODES = 6
 _CURVE_LIMIT = 800  # blocks of a curve, each drawn by its least and largest value
-_WIDTH, _GAP, _TITLE, _BAR = 10.6, 0.3, 0.36, 0.52  # inches
 
 
 def basis_modes(basis: Array, mesh: Mesh | None, scene: Scene | None) -> Picture | None:
@@ -40,14 +38,14 @@ def basis_modes(basis: Array, mesh: Mesh | None, scene: Scene | None) -> Picture
     signed = mesh.components == 1
     norm = Normalize(-1.0, 1.0) if signed else Normalize(0.0, 1.0)
     across = min(count, 3 if count != 4 else 4)
-    figure, frames = _frames(scene, count, across)
-    for i, (frame, mappable) in enumerate(zip(frames, [_mappable(norm, signed)] * count, strict=True)):
-        _draw(figure, frame, scene, values[:, i], mappable, f"mode {i + 1}")
-        _bar(figure, frame, mappable)
+    figure, frames = frames_of(scene, count, across)
+    for i, (frame, mappable) in enumerate(zip(frames, [mappable_of(norm, signed)] * count, strict=True)):
+        draw(figure, frame, scene, values[:, i], mappable, f"mode {i + 1}")
+        add_bar(figure, frame, mappable)
     what = "value" if signed else f"magnitude of the {mesh.components} components"
     alt = f"The first {count} of {basis.shape[1]} basis modes over the mesh, coloured by {what}."
-    maps = _maps(scene, SIGNED_MAP if signed else FIELD_MAP)
-    return raster(figure, title, alt, f"Coloured by {what}, each scaled to 1.{_view(scene)}", maps)
+    maps = maps_of(scene, SIGNED_MAP if signed else FIELD_MAP)
+    return raster(figure, title, alt, f"Coloured by {what}, each scaled to 1.{body_words(scene)}", maps)
 
 
 def field_comparison(field: FieldComparison, columns: Sequence[str], mesh: Mesh | None, scene: Scene | None) -> Picture:
@@ -64,91 +62,23 @@ def field_comparison(field: FieldComparison, columns: Sequence[str], mesh: Mesh 
     values = nodal[:, 0] if single else np.linalg.norm(nodal, axis=1)
     both, apart = values[:, :2], values[:, 2]
     reach = float(np.abs(apart).max(initial=0.0)) or 1.0
-    state = _mappable(_spread(float(both.min()), float(both.max())), signed=False)
-    error = _mappable(Normalize(-reach, reach) if single else Normalize(0.0, reach), signed=single)
-    figure, frames = _frames(scene, 3, 3)
+    state = mappable_of(spread(float(both.min()), float(both.max())), signed=False)
+    error = mappable_of(Normalize(-reach, reach) if single else Normalize(0.0, reach), signed=single)
+    figure, frames = frames_of(scene, 3, 3)
     names = ("full-order solution", "reduced solution", "difference" if single else "magnitude of the difference")
     for frame, column, mappable, name in zip(frames, values.T, (state, state, error), names, strict=True):
-        _draw(figure, frame, scene, column, mappable, name)
-        _bar(figure, frame, mappable)
+        draw(figure, frame, scene, column, mappable, name)
+        add_bar(figure, frame, mappable)
     what = "" if single else f" Coloured by the magnitude of the {mesh.components} components."
     alt = f"Full-order solution, reduced solution and their difference. {caption}"
-    maps = _maps(scene, *sorted({FIELD_MAP, SIGNED_MAP if single else FIELD_MAP}))
-    return raster(figure, title, alt, caption + what + _view(scene), maps)
-
-
-def _view(scene: Scene) -> str:
-    return " The boundary of the body is shown." if scene.body else ""
-
-
-def _maps(scene: Scene, *names: str) -> tuple[str, ...]:
-    """Colour maps that hold all the colours of a picture; none for bodies, which are shaded."""
-    return names if scene.shade is None else ()
-
-
-def _spread(low: float, high: float) -> Normalize:
-    return Normalize(low, high if high > low else low + (abs(low) or 1.0))
-
-
-def _mappable(norm: Normalize, signed: bool) -> ScalarMappable:
-    return ScalarMappable(norm, SIGNED_MAP if signed else FIELD_MAP)
-
-
-def _frames(scene: Scene, count: int, across: int) -> tuple[Figure, list[tuple[float, float, float, float]]]:
-    """A figure and the frames (left, bottom, width, height in inches) of its pictures, apart from bars and titles."""
-    width = (_WIDTH - _GAP * (across - 1)) / across
-    drawn = min(width, 4.2)
-    height = drawn * scene.aspect
-    down = -(-count // across)
-    total = down * (_TITLE + height + _BAR)
-    figure = canvas(_WIDTH, total)
-    figure.set_layout_engine("none")
-    frames = []
-    for i in range(count):
-        row, column = divmod(i, across)
-        left = column * (width + _GAP) + (width - drawn) / 2
-        frames.append((left, total - (row + 1) * (_TITLE + height + _BAR) + _BAR, drawn, height))
-    return figure, frames
-
-
-def _relative(
-    figure: Figure, left: float, bottom: float, width: float, height: float
-) -> tuple[float, float, float, float]:
-    across, down = figure.get_size_inches()
-    return left / across, bottom / down, width / across, height / down
-
-
-def _draw(
-    figure: Figure,
-    frame: tuple[float, float, float, float],
-    scene: Scene,
-    values: Array,
-    mappable: ScalarMappable,
-    title: str,
-) -> None:
-    left, bottom, width, height = frame
-    figure.text(
-        *_relative(figure, left + width / 2, bottom + height + 0.12, 0, 0)[:2], title, ha="center", fontsize=9.5
-    )
-    scene.draw(figure.add_axes(_relative(figure, *frame)), values, mappable)
-
-
-def _bar(figure: Figure, frame: tuple[float, float, float, float], mappable: ScalarMappable) -> None:
-    left, bottom, width, _ = frame
-    axes = figure.add_axes(_relative(figure, left + 0.14 * width, bottom - 0.2, 0.72 * width, 0.09))
-    ends = mappable.get_clim()
-    low, high = float(ends[0] or 0.0), float(ends[1] or 0.0)
-    ticks = [low, (low + high) / 2, high]
-    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal", ticks=ticks)
-    bar.set_ticklabels([number(tick) for tick in ticks])
-    bar.ax.tick_params(labelsize=8, length=2, pad=1.5)
-    bar.outline.set_visible(False)
+    maps = maps_of(scene, *sorted({FIELD_MAP, SIGNED_MAP if single else FIELD_MAP}))
+    return raster(figure, title, alt, caption + what + body_words(scene), maps)
 
 
 def _curves(title: str, mesh: Mesh | None, states: Array, names: list[str], count: int) -> Picture:
     across = min(count, 3)
     down = -(-count // across)
-    figure = canvas(_WIDTH, 0.4 + 1.9 * down)
+    figure = canvas(WIDTH, 0.4 + 1.9 * down)
     panels = figure.subplots(down, across, squeeze=False, sharex=True)
     for axes, state, name in zip(panels.flat, states.T, names, strict=False):
         _plot_state(axes, mesh, state, TRUTH, "-", None)
@@ -163,7 +93,7 @@ def _curves(title: str, mesh: Mesh | None, states: Array, names: list[str], coun
 def _comparison_curves(title: str, field: FieldComparison, mesh: Mesh | None, caption: str) -> Picture:
     if mesh is not None and mesh.n != len(field.truth):
         mesh = None
-    figure = canvas(_WIDTH, 4.6)
+    figure = canvas(WIDTH, 4.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     _plot_state(above, mesh, field.truth, TRUTH, "-", "full-order solution")
     _plot_state(above, mesh, field.reduced, ESTIMATE, "--", "reduced solution")

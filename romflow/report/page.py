@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from romflow.core.files import write_atomic
-from romflow.report import accuracy, convergence, evolution, fields, tables, times
+from romflow.report import accuracy, convergence, evolution, fields, mechanics, tables, times
 from romflow.report.data import ReportData
 from romflow.report.headline import Facts, facts_of, section, sentence, tiles
 from romflow.report.scene import scene_of
@@ -109,8 +109,10 @@ def _sections(data: ReportData, facts: Facts) -> Iterable[Section]:
         tables=_present(tables.parameter_table(data), tables.choices_table(data), tables.facts_table(plan, data.plan)),
     )
     yield _basis(data, facts)
+    yield _online(data)
     yield _accuracy(data, facts)
     yield _evolution(data, facts)
+    yield _adaptive(data)
     yield _fields(data)
     yield _times(data)
     yield _failures(data)
@@ -139,6 +141,11 @@ def _basis(data: ReportData, facts: Facts) -> Section:
     )
 
 
+def _online(data: ReportData) -> Section:
+    pictures, shown = mechanics.cubature_parts(data)
+    return Section("online", "What is evaluated online", pictures=pictures, tables=shown)
+
+
 def _accuracy(data: ReportData, facts: Facts) -> Section:
     noun = estimate_noun(facts.kind)
     names = data.rom.output_names if data.rom is not None else ()
@@ -150,8 +157,9 @@ def _accuracy(data: ReportData, facts: Facts) -> Section:
             f" {plural(facts.estimated, 'parameter')}."
         )
     lead += _sketch_promise(data, facts)
-    pictures = _error_pictures(data, facts)
-    return Section("accuracy", "How accurate it is", lead.strip(), _warning(data, facts), pictures, shown)
+    calibration, of_fields = mechanics.accuracy_parts(data)
+    pictures = _error_pictures(data, facts) + calibration
+    return Section("accuracy", "How accurate it is", lead.strip(), _warning(data, facts), pictures, shown + of_fields)
 
 
 def _sketch_promise(data: ReportData, facts: Facts) -> str:
@@ -223,6 +231,9 @@ def _taken(data: ReportData) -> Array | None:
 
 def _evolution(data: ReportData, facts: Facts) -> Section:
     found = data.evolution
+    if data.run is not None:
+        lead, pictures = mechanics.history_parts(data, _columns(data, len(data.run.mu)))
+        return Section("evolution", "How it follows the time", lead, pictures=pictures)
     if found is None:
         return Section("evolution", "How it follows the time")
     names = data.rom.output_names if data.rom is not None else ()
@@ -235,6 +246,13 @@ def _evolution(data: ReportData, facts: Facts) -> Section:
         ),
         tables=evolution.diagnosis_tables(found),
     )
+
+
+def _adaptive(data: ReportData) -> Section:
+    if data.adaptive is None:
+        return Section("adaptive", "Full-order steps on the way")
+    pictures, shown = mechanics.adaptive_parts(data, _columns(data, data.adaptive.mu.shape[1]))
+    return Section("adaptive", "Full-order steps on the way", pictures=pictures, tables=shown)
 
 
 def _fields(data: ReportData) -> Section:
@@ -251,7 +269,9 @@ def _fields(data: ReportData) -> Section:
     comparison = None
     if data.field is not None:
         comparison = fields.field_comparison(data.field, _columns(data, len(data.field.mu)), mesh, scene)
-    return Section("fields", "Fields", pictures=_present(comparison, fields.basis_modes(data.rom.basis, mesh, scene)))
+    deformed = mechanics.fields_parts(data, _columns(data, len(data.body.mu))) if data.body is not None else []
+    pictures = _present(*deformed, comparison, fields.basis_modes(data.rom.basis, mesh, scene))
+    return Section("fields", "Fields", pictures=pictures)
 
 
 def _times(data: ReportData) -> Section:

@@ -89,6 +89,14 @@ def scene_of(mesh: Mesh | None) -> Scene | None:
     return _spatial(points, triangles(faces), body=not flat)
 
 
+def on_paper(points: Array) -> Array:
+    """Where points (P, 2 or 3) are drawn, (P, 2): as they are, or seen as a spatial mesh is."""
+    if points.shape[1] == 2:
+        return points
+    right, up, _ = _view()
+    return np.stack([points @ right, points @ up], axis=1)
+
+
 def _limited(points: Array, faces: Integers, limit: int) -> tuple[Integers, Integers, Integers, Array]:
     kept, faces = used(points, faces)
     coarse, faces, label = coarsened(points[kept], faces, limit)
@@ -99,7 +107,7 @@ def _spatial(points: Array, faces: Integers, body: bool) -> Scene:
     """Orthographic view; faces from back to front, those of a solid that look away left out, small ones halved."""
     whole = len(faces) <= _SOLID_LIMIT
     kept, faces, label, points = _limited(points, faces, _SOLID_LIMIT)
-    right, up, eye = _view()
+    eye = _view()[2]
     if body and whole:
         faces = faces[normals(points, faces) @ eye > 0]
     faces, steps = refined(faces, len(points), _SMOOTH)
@@ -107,8 +115,7 @@ def _spatial(points: Array, faces: Integers, body: bool) -> Scene:
     faces = faces[np.argsort(points[faces].mean(axis=1) @ eye, kind="stable")]
     normal = normals(points, faces)
     facing = np.abs(normal @ _light(eye)) / np.maximum(np.linalg.norm(normal, axis=1), 1e-300)
-    place = np.stack([points @ right, points @ up], axis=1)
-    return Scene(place, faces, kept, label, steps, _DARKEST + (1 - _DARKEST) * facing, body)
+    return Scene(on_paper(points), faces, kept, label, steps, _DARKEST + (1 - _DARKEST) * facing, body)
 
 
 def _view() -> tuple[Array, Array, Array]:

@@ -48,6 +48,20 @@ def boundary_faces(points: Array, cells: Integers, cell_type: str) -> Integers:
     return oriented
 
 
+def outline(cells: Integers) -> Integers:
+    """Edges (E, 2) of plane cells that belong to one cell only: the rim of the mesh.
+
+    Examples
+    --------
+    >>> outline(np.array([[0, 1, 2], [0, 2, 3]])).tolist()
+    [[0, 1], [0, 3], [1, 2], [2, 3]]
+    """
+    edges = np.sort(np.stack([cells, np.roll(cells, -1, axis=1)], axis=2).reshape(-1, 2), axis=1)
+    found, count = np.unique(edges, axis=0, return_counts=True)
+    rim: Integers = found[count == 1]
+    return rim
+
+
 def normals(points: Array, faces: Integers) -> Array:
     """Normals (F, 3) of triangles or quadrilaterals; their length is twice the area."""
     corner = points[faces]

@@ -100,3 +100,14 @@ def estimate_claim(kind: str | None) -> str:
         "bound": "Every answer carries an error bound: the true error is guaranteed to be no larger, up to round-off.",
         "indicator": "Every answer carries an error indicator. It is not a bound: the true error may be larger.",
     }.get(kind or "", "This model carries no error estimate: its accuracy is known only where it was validated.")
+
+
+def field_words(name: str) -> str:
+    """What a field of mechanics is called in a sentence; an unknown one by its name without underscores.
+
+    Examples
+    --------
+    >>> field_words("mises"), field_words("plastic_strain")
+    ('von Mises stress', 'plastic strain')
+    """
+    return {"mises": "von Mises stress", "plastic": "accumulated plastic strain"}.get(name, name.replace("_", " "))

@@ -18,6 +18,7 @@ from romflow.core.log import logging_to
 from romflow.core.provenance import environment
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
 from romflow.outcome.interpolation import interpolation_hint, interpolation_summary
+from romflow.outcome.mechanics_pictures import mechanics_pictures
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
 from romflow.outcome.validation import Validation, validate
@@ -279,11 +280,14 @@ class Walk:
                 history: list[dict[str, Any]], values: Any) -> None:
         self._progress.begin("report", None)
         truth, store = self._horizon, self._training.store
+        trained = None if truth is self._training else float(self._training.fom.times[-1])
+        shown = mechanics_pictures(rom, truth.fom, truth.store, validation, trained)
         data = ReportData(
             summary=summary, study_text=self.study.text, history=history,
             singular_values=None if values is None else np.asarray(values),
             validation=error_table(validation), rom=rom, field=worst_field(rom, truth.store, validation),
             evolution=worst_trajectory(rom, truth.fom, truth.store, validation),
+            body=shown.body, points=shown.points, run=shown.run,
             stages=self._progress.stages, solve_seconds=store.seconds(mu) if len(mu) else None,
             failures=store.failures(), provenance=summary["environment"],
             snapshot_mu=mu if len(mu) else None)

@@ -1,0 +1,67 @@
+"""What the page says of a model of mechanics: pictures and tables of its sections, empty for other models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from romflow.report import mechanics_fields as bodies
+from romflow.report import mechanics_tables as tables
+from romflow.report import mechanics_time as curves
+from romflow.report.data import ReportData
+from romflow.report.style import Picture
+from romflow.report.tables import Table
+from romflow.rom.mechanics.model import MechanicsReducedModel
+
+__all__ = ["accuracy_parts", "adaptive_parts", "cubature_parts", "fields_parts", "history_parts"]
+
+Parts = tuple[list[Picture], list[Table]]
+
+
+def cubature_parts(data: ReportData) -> Parts:
+    """Where the law is evaluated, and how many points and modes there are."""
+    rom = data.rom
+    if not isinstance(rom, MechanicsReducedModel):
+        return [], []
+    picture = None
+    if data.points is not None and rom.mesh is not None:
+        picture = bodies.points_picture(data.points, rom.mesh)
+    return [picture] if picture is not None else [], [tables.cubature_table(rom)]
+
+
+def accuracy_parts(data: ReportData) -> Parts:
+    """Errors of the fields, and what the indicator was calibrated with."""
+    table = tables.field_error_table(data)
+    rom = data.rom
+    pictures = []
+    if isinstance(rom, MechanicsReducedModel) and rom.calibration is not None:
+        pictures.append(curves.calibration_picture(rom.calibration, rom.measure))
+    return pictures, [table] if table is not None else []
+
+
+def history_parts(data: ReportData, columns: Sequence[str]) -> tuple[str, list[Picture]]:
+    """The lead and the curves of the worst run."""
+    run = data.run
+    if run is None:
+        return "", []
+    rom = data.rom
+    measured = rom.measure if isinstance(rom, MechanicsReducedModel) else "accumulated_plastic_strain"
+    names = rom.output_names if rom is not None else ()
+    shown = [curves.errors_over_time(run), curves.indicator_over_time(run, measured),
+             curves.outputs_in_time(run, names)]
+    return curves.history_lead(run, columns), [picture for picture in shown if picture is not None]
+
+
+def fields_parts(data: ReportData, columns: Sequence[str]) -> list[Picture]:
+    """Fields on the deformed mesh."""
+    if data.body is None or data.rom is None or data.rom.mesh is None:
+        return []
+    return bodies.body_pictures(data.body, columns, data.rom.mesh)
+
+
+def adaptive_parts(data: ReportData, columns: Sequence[str]) -> Parts:
+    """Runs that took full-order steps."""
+    if data.adaptive is None:
+        return [], []
+    picture = curves.adaptive_picture(data.adaptive, columns)
+    table = tables.adaptive_table(data.adaptive, columns)
+    return [picture] if picture is not None else [], [table] if table is not None else []
