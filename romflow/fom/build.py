@@ -35,7 +35,8 @@ def build_model(request: Mapping[str, Any]) -> FullOrderModel:
         JSON: "kind" (a built-in name or "path/file.py:Class"), "options" (the model's own keys), "parameters"
         (`ParameterSpace.to_spec`), "base" (folder of the study); "solver" where the study has [solver]; "time" where it
         has [time]; "ranks" where MPI ranks solve it: the model is then a
-        `romflow.fom.distributed.model.DistributedModel`.
+        `romflow.fom.distributed.model.DistributedModel`, or itself where ranks march its histories and store them as
+        one process does.
 
     Returns
     -------
@@ -71,13 +72,17 @@ def distributed_model(request: Mapping[str, Any]) -> Any:
         As for `build_model`.
     """
     _check_request(request)
+    kind, base, ranks = request["kind"], Path(request["base"]), request["ranks"]
+    if getattr(registry.load("model", kind, base), "needs_time", False):
+        raise ConfigError(f"model {shown(kind)} with [cluster] ranks = {ranks}: of the models that move in time by "
+                          "themselves only kind = \"mechanics\" marches on MPI ranks; remove ranks, and let several "
+                          "[cluster] workers take a parameter each")
     if request.get("time") is not None:
-        raise ConfigError("[time] and [cluster] ranks are both given; models on MPI ranks are stationary: remove one")
+        raise ConfigError("[time] and [cluster] ranks are both given; models that are split by their cells are "
+                          "stationary: remove one")
     from romflow.fom.distributed.model import DistributedModel
 
-    kind, base, ranks = request["kind"], Path(request["base"]), request["ranks"]
-    if isinstance(ranks, bool) or not isinstance(ranks, int) or ranks < 1:
-        raise ConfigError(f"ranks = {shown(ranks)} is not a whole number from 1; give the MPI ranks of a solve")
+    check_rank_count(ranks)
     parameters = ParameterSpace.from_spec(request["parameters"])
     cls = registry.check_options("model", kind, base, request["options"], {"parameters": parameters, "base": base})
     make = getattr(cls, "cell_problem", None)
@@ -98,6 +103,24 @@ def distributed_model(request: Mapping[str, Any]) -> Any:
     return fom
 
 
+def marches_on_ranks(request: Mapping[str, Any]) -> bool:
+    """Whether the ranks of a request march whole histories, whose displacements one of them stores: `on_ranks`.
+
+    Raises
+    ------
+    ConfigError
+        No model has this name.
+    """
+    _check_request(request)
+    return getattr(registry.load("model", request["kind"], Path(request["base"])), "on_ranks", None) == "history"
+
+
+def check_rank_count(ranks: Any) -> None:
+    """Raise ConfigError unless this is a number of MPI ranks."""
+    if isinstance(ranks, bool) or not isinstance(ranks, int) or ranks < 1:
+        raise ConfigError(f"ranks = {shown(ranks)} is not a whole number from 1; give the MPI ranks of a solve")
+
+
 def model_identity(request: Mapping[str, Any], fom: FullOrderModel) -> dict[str, Any]:
     """JSON identity of the model's snapshots: its code, its `spec` and the columns of its parameters.
 
@@ -111,14 +134,20 @@ def model_identity(request: Mapping[str, Any], fom: FullOrderModel) -> dict[str,
 
 def _built(request: Mapping[str, Any]) -> FullOrderModel:
     kind, base = request["kind"], Path(request["base"])
-    if request.get("ranks") is not None:
+    whole = request.get("ranks") is None or marches_on_ranks(request)
+    if not whole:
         split: FullOrderModel = distributed_model(request)
         return split
     fom = registry.build("model", kind, base, request["options"], base=base,
                          parameters=ParameterSpace.from_spec(request["parameters"]))
     fom = in_time(kind, fom, request.get("time"))
     check_model(fom, kind)
-    if request.get("solver") is not None:
+    if request.get("ranks") is not None:
+        from romflow.fom.mechanics.ranks.history import check_ranks
+
+        check_rank_count(request["ranks"])
+        check_ranks(request.get("solver"))
+    elif request.get("solver") is not None:
         if not hasattr(fom, "use_solver"):
             raise ConfigError(f"[solver] is for models that are known as matrices; model {kind!r} solves by itself: "
                               "remove [solver]")

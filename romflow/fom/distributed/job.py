@@ -8,6 +8,8 @@ solve
 riesz
     "columns" and "out" (folders of part files), "array" (name in them), "tolerance".
 
+A model whose histories march on ranks has modes of its own: `romflow.fom.mechanics.ranks.job`.
+
 The last line is {"end": true}, with "report" for riesz. Lines are JSON and flushed. What is no failed solve ends the
 job with an exception on all ranks.
 """
@@ -24,13 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import InputError, RomflowError, SolveFailed, StoreError
+from romflow.core.errors import InputError, RomflowError, StoreError
 from romflow.core.files import plain, read_json
-from romflow.core.names import nearest, one_line
+from romflow.core.names import nearest
 from romflow.dd.communicator import agreed, check_size, gathered, world
-from romflow.fom.build import distributed_model
+from romflow.fom.build import distributed_model, marches_on_ranks
 from romflow.fom.distributed.folder import PartPiece
 from romflow.fom.distributed.rank import RankModel
+from romflow.fom.distributed.telling import failed, say, total
 from romflow.store.part_arrays import read_part_arrays, write_part_arrays
 from romflow.store.snapshots import SnapshotStore
 
@@ -41,15 +44,22 @@ def main(file: str) -> None:
     with agreed(comm, "reading the job"):
         job = read_json(file)
         check_size(comm, int(job["ranks"]))
-        mode = _MODES.get(job.get("mode"))
-        if mode is None:
-            raise InputError(f"no mode of the job is called {job.get('mode')!r}{nearest(str(job.get('mode')), _MODES)}")
     run(comm, job)
 
 
 def run(comm: Any, job: Mapping[str, Any]) -> None:
     """Do a job on the ranks of a communicator; rank 0 prints its lines."""
+    with agreed(comm, "looking at the model"):
+        marches = marches_on_ranks(job["request"])
+    if marches:
+        from romflow.fom.mechanics.ranks.job import run_history
+
+        run_history(comm, job)
+        return
     with agreed(comm, "making the model"):
+        mode = _MODES.get(job.get("mode"))
+        if mode is None:
+            raise InputError(f"no mode of the job is called {job.get('mode')!r}{nearest(str(job.get('mode')), _MODES)}")
         model = distributed_model(job["request"])
     # One rank writes what all need, where no driver has done it.
     with agreed(comm, "decomposing the mesh"):
@@ -58,8 +68,8 @@ def run(comm: Any, job: Mapping[str, Any]) -> None:
     with agreed(comm, "reading the decomposition"):
         index = model.index(job["store"])
     rank = RankModel.from_folder(comm, model.problem, model.options, index, job["store"])
-    report = _MODES[job["mode"]](rank, job)
-    _say(comm, {"end": True, **({} if report is None else {"report": report})})
+    report = mode(rank, job)
+    say(comm, {"end": True, **({} if report is None else {"report": report})})
 
 
 def _solve(rank: RankModel, job: Mapping[str, Any]) -> None:
@@ -70,8 +80,8 @@ def _solve(rank: RankModel, job: Mapping[str, Any]) -> None:
                              f"{', '.join(store.columns)}; the rule is the same ones: run the study again")
         rows = np.array(job["mu"], dtype=np.float64).reshape(len(job["mu"]), len(store.columns))
     for index, row in enumerate(rows):
-        _say(rank.comm, {"begin": index})
-        _say(rank.comm, {"index": index, **_record(rank, store, row)})
+        say(rank.comm, {"begin": index})
+        say(rank.comm, {"index": index, **_record(rank, store, row)})
 
 
 def _record(rank: RankModel, store: SnapshotStore, row: np.ndarray) -> dict[str, Any]:
@@ -82,15 +92,13 @@ def _record(rank: RankModel, store: SnapshotStore, row: np.ndarray) -> dict[str,
         return {**known, "status": "stored", "seconds": 0.0}
     try:
         local, outputs, facts = rank.solve(row)
-        seconds = _total(comm, time.process_time() - start)
+        seconds = total(comm, time.process_time() - start)
         info = {**facts, "seconds": seconds, "decomposition": rank.index.fingerprint, "ranks": comm.size}
         put(rank, store, row, local, outputs, info)
     except StoreError:
         raise
     except RomflowError as error:
-        report = {"error": type(error).__name__, **(plain(error.report) if isinstance(error, SolveFailed) else {})}
-        return {**known, "status": "failed", "seconds": _total(comm, time.process_time() - start),
-                "message": one_line(str(error)), "report": report}
+        return {**known, **failed(error), "seconds": total(comm, time.process_time() - start)}
     return {**known, "status": "solved", "seconds": seconds, "report": plain(facts["solver"])}
 
 
@@ -133,24 +141,15 @@ def _riesz(rank: RankModel, job: Mapping[str, Any]) -> dict[str, Any]:
     with agreed(rank.comm, "writing representatives"):
         for number, values in rank.closures(Z).items():
             write_part_arrays(job["out"], number, {name: values})
-    return {**plain(report), "seconds": _total(rank.comm, time.process_time() - start)}
+    return {**plain(report), "seconds": total(rank.comm, time.process_time() - start)}
 
 
 _MODES = {"solve": _solve, "riesz": _riesz}
 
 
-def _total(comm: Any, seconds: float) -> float:
-    return float(np.sum(np.concatenate(gathered(comm, np.array([seconds])))))
-
-
 def _shared(comm: Any, text: str) -> list[str]:
     """The texts of all ranks."""
     return [piece.tobytes().decode() for piece in gathered(comm, np.frombuffer(text.encode(), dtype=np.uint8))]
-
-
-def _say(comm: Any, line: Mapping[str, Any]) -> None:
-    if comm.rank == 0:
-        print(json.dumps(plain(line)), flush=True)
 
 
 if __name__ == "__main__":

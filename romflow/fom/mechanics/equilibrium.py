@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from romflow.core.errors import ConfigError, SolveFailed
-from romflow.core.names import shown
+from romflow.core.names import nearest, shown
 from romflow.fom.mechanics.linear import Tangents
 from romflow.fom.mechanics.problem import MechanicsProblem, Point
 from romflow.fom.mechanics.sums import Sums, WholeSums
@@ -54,6 +55,15 @@ class NewtonOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"newton {name} = {shown(value)}; the rule is a whole number from {least}")
+
+    @classmethod
+    def from_table(cls, given: Mapping[str, Any] | None) -> NewtonOptions:
+        """From the table newton of a study; ConfigError for keys that are none."""
+        known = list(cls.__dataclass_fields__)
+        for key in given or {}:
+            if key not in known:
+                raise ConfigError(f"newton has no key {shown(key)}{nearest(str(key), known)}")
+        return cls(**(given or {}))
 
 
 @dataclass

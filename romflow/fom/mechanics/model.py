@@ -79,6 +79,8 @@ class Mechanics:
     """
 
     needs_time = True
+    #: `romflow.fom.mechanics.ranks` marches the histories of this kind where a study gives ranks.
+    on_ranks = "history"
 
     def __init__(self, parameters: ParameterSpace, law: Mapping[str, Any], mesh: str | Mapping[str, Any] | None = None,
                  element: str | None = None, supports: Tables = (), loads: Tables = (), temperature: Any = None,
@@ -87,7 +89,7 @@ class Mechanics:
         about = Description(law, mesh, element, supports, loads, temperature, amplitudes, outputs, reference_force)
         if norm not in _NORMS:
             raise ConfigError(f"norm = {shown(norm)}{nearest(str(norm), _NORMS)}; the rule is \"L2\" or \"H1\"")
-        self.newton = _newton(newton)
+        self.newton = NewtonOptions.from_table(newton)
         self.parameters, self.norm, self.files = parameters, norm, about.files(base)
         self.mechanics: MechanicsProblem = about.problem(parameters, about.solid(base), base)
         self.n, self.mesh, self.outputs = self.mechanics.n, self.mechanics.space.mesh, None
@@ -206,7 +208,7 @@ class QuasiStatic:
         equilibrium = self._equilibrium()
         point = self.mechanics.virgin(self.times[0])
         if resume is None:
-            self._check_start(row)
+            self.mechanics.check_start(row, float(self.times[0]))
         else:
             point = Point(float(self.times[start - 1]), *(np.asarray(resume[1][name]) for name in _POINT))
             equilibrium.tangents.restore(resume[1])
@@ -229,12 +231,6 @@ class QuasiStatic:
         if rows.shape[0] != 1:
             raise ShapeError(f"mu has {rows.shape[0]} rows; one history takes one parameter (p,)")
         return np.asarray(rows[0])
-
-    def _check_start(self, row: np.ndarray) -> None:
-        first = float(np.abs(self.mechanics.prescribed(self.mechanics.rows(row, self.times[0]))).max(initial=0.0))
-        if first > 0.0:
-            raise InputError(f"a support prescribes displacements up to {first:.6g} at the first time "
-                             f"{self.times[0]:g}, when the body is undeformed; let their value begin at zero")
 
     def _equilibrium(self) -> Equilibrium:
         return Equilibrium(self.mechanics, self._tangents(), self.newton)
@@ -308,11 +304,3 @@ class _Basket:
     def _checkpoint(self) -> dict[str, np.ndarray]:
         point = {} if self._last is None else {name: getattr(self._last, name) for name in _POINT}
         return {**point, **self._tangents.checkpoint()}
-
-
-def _newton(given: Mapping[str, Any] | None) -> NewtonOptions:
-    known = list(NewtonOptions.__dataclass_fields__)
-    for key in given or {}:
-        if key not in known:
-            raise ConfigError(f"newton has no key {shown(key)}{nearest(str(key), known)}")
-    return NewtonOptions(**(given or {}))

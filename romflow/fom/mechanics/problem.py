@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from romflow.core.errors import InputError
 from romflow.materials.protocol import check_temperature
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
@@ -158,6 +159,13 @@ class MechanicsProblem:
     def prescribed(self, rows: np.ndarray) -> np.ndarray:
         """Displacements (n,) for rows (1, c) where the supports prescribe them, zero elsewhere."""
         return np.asarray(self.supports.values(rows))
+
+    def check_start(self, mu: np.ndarray, t: float) -> None:
+        """Raise InputError where a support prescribes a displacement at the first time t."""
+        first = float(np.abs(self.prescribed(self.rows(mu, t))).max(initial=0.0))
+        if first > 0.0:
+            raise InputError(f"a support prescribes displacements up to {first:.6g} at the first time {t:g}, when the "
+                             "body is undeformed; let their value begin at zero")
 
     def points_of(self, cells: slice | Sequence[int] | np.ndarray | None) -> np.ndarray:
         """Numbers (k,) of the Gauss points of cells, cell by cell."""
