@@ -77,8 +77,11 @@ class Place:
         self.rom, self.offline = rom, offline
 
 
-def save_place(folder: Path, key: str, place: Place) -> None:
-    """Write a checkpoint: models first, where they are new, then the file that names them.
+def save_place(folder: Path, key: str, place: Place) -> Place:
+    """Write a checkpoint, models first, where they are new; the place as it is read again.
+
+    A run that goes on from what is answered is the same to the last bit whether it was killed or not: sums over arrays
+    that lie in memory in another order are rounded in another way.
 
     Raises
     ------
@@ -88,7 +91,8 @@ def save_place(folder: Path, key: str, place: Place) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model, offline = (folder / f"{word}-{place.taken:04d}.h5" for word in ("model", "offline"))
     known = _known(folder / "checkpoint.h5")
-    if known is None or known.get("key") != key or known.get("taken") != place.taken:
+    renewed = known is None or known.get("key") != key or known.get("taken") != place.taken
+    if renewed:
         place.rom.save(model)
         place.offline.save(offline)
     arrays = {f"state/{name}": values for name, values in place.state.to_arrays().items()}
@@ -100,6 +104,12 @@ def save_place(folder: Path, key: str, place: Place) -> None:
     for old in (*folder.glob("model-*.h5"), *folder.glob("offline-*.h5")):
         if old not in (model, offline):
             old.unlink(missing_ok=True)
+    found = load_place(folder, key) if renewed else None
+    if found is not None:
+        return found
+    place.state = ReducedState.from_arrays({name: np.array(values, order="C")
+                                            for name, values in place.state.to_arrays().items()})
+    return place
 
 
 def load_place(folder: Path, key: str) -> Place | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from romflow.reduction.mechanics.adaptive_log import AdaptiveLog, LogRow
 from romflow.reduction.mechanics.adaptive_state import Place, load_place, save_place
 from romflow.reduction.mechanics.blocks import PLASTIC
 from romflow.reduction.mechanics.enrichment import enrich, observed_error, transferred, with_plastic_modes
-from romflow.reduction.mechanics.full_step import FullSteps
+from romflow.reduction.mechanics.full_step import STEP_KERNELS, FullSteps
 from romflow.reduction.mechanics.offline import OfflineData
 from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.mechanics.observing import Watch
+from romflow.store.artefact import read_artefact
 
-__all__ = ["AdaptiveResult", "AdaptiveSettings", "adaptive_run"]
+__all__ = ["AdaptiveResult", "AdaptiveSettings", "adaptive_parameter", "adaptive_run"]
 
 
 # Replayed fields enter the modes where they are outside of them by this share of the tolerance.
@@ -130,6 +131,46 @@ def adaptive_run(tasks: Callable[..., Any], fom: Any, rom: MechanicsReducedModel
     return run.whole()
 
 
+def adaptive_parameter(fom: Any, store_folder: str | Path, part: int, folder: str, mu: Sequence[Sequence[float]],
+                       model: str, offline: str, settings: Mapping[str, Any],
+                       times: Sequence[float] | None = None) -> dict[str, np.ndarray]:
+    """The adaptive run of parameter number `part` as one task, its full-order steps in it, in a folder of its own.
+
+    Parameters
+    ----------
+    folder : str
+        Runs lie in its folders 0000, 0001, ...
+    mu : (k, p)
+    model, offline : str
+        Files of the reduced model and of its offline data.
+    settings : mapping
+        Of :class:`AdaptiveSettings`.
+
+    Returns
+    -------
+    dict
+        What :func:`answer_arrays` says, and "full_order_steps".
+    """
+    _, arrays, about = read_artefact(Path(model))
+    place = Path(folder) / f"{part:04d}"
+
+    def here(kernel: str, shared: dict[str, Any], parts: Sequence[int]) -> list[dict[str, Any]]:
+        return [STEP_KERNELS[kernel](fom, store_folder, number, **shared) for number in parts]
+
+    found = adaptive_run(here, fom, MechanicsReducedModel.from_arrays(arrays, about), OfflineData.load(offline),
+                         np.array(mu[part]), AdaptiveSettings(**settings), place,
+                         None if times is None else np.array(times))
+    found.rom.save(place / "enriched.h5")
+    return answer_arrays(found.answer) | {"full_order_steps": np.array(found.full_order_steps)}
+
+
+def answer_arrays(answer: MechanicsAnswer) -> dict[str, np.ndarray]:
+    """Times (K + 1,), trajectory (K + 1, r + L), series (o, K + 1), indicator, residual, "dual/NAME" (K + 1, n_q)."""
+    return {"times": answer.times, "trajectory": answer.trajectory[:, :, 0], "series": answer.series[:, :, 0],
+            "indicator": answer.error_series[:, 0], "residual": answer.residual[:, 0],
+            **{f"dual/{name}": z[:, :, 0] for name, z in answer.dual.items()}}
+
+
 class _Run:
     """An adaptive run: where it is, and what takes it on."""
 
@@ -146,19 +187,23 @@ class _Run:
                  "points": rom.points.tolist(), "weights": rom.weights.tolist()}
         self.key = fingerprint(about)
         found = load_place(self.folder, self.key)
-        self.place = self._first(rom, offline) if found is None else found
+        if found is None:
+            self.place = self._first(rom, offline)
+            self._checkpoint()
+        else:
+            self.place = found
 
     def whole(self) -> AdaptiveResult:
         """All passes to the end."""
-        place = self.place
         while True:
-            while place.k < len(self.times) - 1:
+            while self.place.k < len(self.times) - 1:
                 self._step()
-                if place.k % self.settings.every == 0 and place.k < len(self.times) - 1:
-                    save_place(self.folder, self.key, place)
-            if not self.settings.restart or place.turn > 0 or not place.taken:
+                if self.place.k % self.settings.every == 0:
+                    self._checkpoint()
+            if not self.settings.restart or self.place.turn > 0 or not self.place.taken:
                 break
             self._again()
+        place = self.place
         if self.settings.replay and place.taken and PLASTIC in place.rom.dual:
             self._replayed()
         AdaptiveLog(place.log).write(self.folder / "log.csv")
@@ -176,7 +221,10 @@ class _Run:
         place.forget()
         place.state = place.rom.start(self.mu[None])
         self._keep(place, 0, place.state, *place.rom.observe(place.state))
-        save_place(self.folder, self.key, place)
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        self.place = save_place(self.folder, self.key, self.place)
 
     def _step(self) -> None:
         place, t = self.place, float(self.times[self.place.k + 1])
@@ -202,7 +250,7 @@ class _Run:
         place.log.append(LogRow(place.turn, t, float(residual[0]), indicator, error is not None, error, rom.size,
                                 len(rom.points), len(rom.weights)))
         if error is not None:
-            save_place(self.folder, self.key, place)
+            self._checkpoint()
             AdaptiveLog(place.log).write(self.folder / "log.csv")
 
     def _enriched(self, t: float, before: ReducedState, z: np.ndarray,

@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from romflow.core.errors import InputError, ShapeError
 from romflow.linalg.compression.incremental import update
 from romflow.linalg.compression.result import Pod
-from romflow.linalg.cubature.compression import compressed_rows
 from romflow.linalg.cubature.nonnegative import Cubature
 from romflow.linalg.cubature.two_level import LocalSelection, local_selection, two_level
 from romflow.linalg.inner_product import InnerProduct
@@ -27,7 +26,7 @@ from romflow.rom.mechanics.model import MechanicsReducedModel
 __all__ = ["FullStep", "enrich", "observed_error", "transferred", "with_plastic_modes"]
 
 # Combinations of rows below this share of the rule's tolerance are left out at first; then tenths of it.
-_SHARE, _NOISE = 1e-2, 1e-9
+_SHARE, _NOISE = 1e-2, 1e-7
 # Points of a block in which rules are selected apart from the others, on large meshes.
 _BLOCK = 12_000
 # What is this close to being in a basis already brings nothing but rounding.
@@ -231,15 +230,16 @@ def _kept(modes: np.ndarray, values: np.ndarray, field: np.ndarray, weights: np.
 
 def _rule(rows: Integrands, tolerance: float, start: tuple[np.ndarray, np.ndarray]) -> tuple[Cubature, np.ndarray]:
     """The rule for all integrands, warm started, and the typical sizes of reduced forces."""
-    sums, cut = rows.sums(), max(_SHARE * tolerance, _NOISE)
-    b = sums["integrals"]
+    gram, b, sizes = rows.products()
+    values, vectors = np.linalg.eigh(gram)
+    singular = np.sqrt(np.maximum(values, 0.0))
+    cut = max(_SHARE * tolerance, _NOISE)
     while True:
-        turn = compressed_rows(sums["factor"], cut).modes
-        few = replace(rows, turn=turn)
-        rule = _selected(few, turn.T @ b, tolerance * (1.0 - _SHARE), start)
+        turn = vectors[:, singular > cut * singular[-1]]
+        rule = _selected(replace(rows, turn=turn), turn.T @ b, tolerance * (1.0 - _SHARE), start)
         residual = float(np.linalg.norm(rows.at(rule.points) @ rule.weights - b))
         if residual <= tolerance * float(np.linalg.norm(b)) or cut <= _NOISE:
-            return rule, sums["sizes"]
+            return rule, sizes
         cut = max(0.1 * cut, _NOISE)
 
 

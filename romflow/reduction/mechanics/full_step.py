@@ -18,7 +18,7 @@ from romflow.reduction.mechanics.blocks import PLASTIC
 from romflow.reduction.mechanics.enrichment import FullStep
 from romflow.reduction.mechanics.files import WorkFiles
 
-__all__ = ["FullSteps", "full_order_step", "replayed_plastic"]
+__all__ = ["STEP_KERNELS", "FullSteps", "full_order_step", "replayed_plastic"]
 
 _NAMES = ("displacement", "stress", "state")
 _FOUND = ("modes", "sizes", "coefficients")
@@ -118,6 +118,10 @@ def replayed_plastic(fom: Any, store_folder: str | Path, part: int, folder: str,
     for name, values in zip(_FOUND, (M[:, known:], np.array(sizes), padded), strict=True):
         files.write(f"{out}-{name}", 0, values)
     return {"made": np.array(1)}
+
+
+STEP_KERNELS: dict[str, Callable[..., dict[str, Any]]] = {
+    "mechanics-step": full_order_step, "mechanics-plastic": replayed_plastic}
 
 
 class FullSteps:

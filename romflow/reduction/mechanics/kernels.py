@@ -15,9 +15,10 @@ import numpy as np
 
 from romflow.core.errors import InputError
 from romflow.fom.mechanics.replay import replay
+from romflow.reduction.mechanics.adaptivity import adaptive_parameter
 from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, Block, components_of, fields_of, replay_name
 from romflow.reduction.mechanics.files import WorkFiles
-from romflow.reduction.mechanics.full_step import full_order_step, replayed_plastic
+from romflow.reduction.mechanics.full_step import STEP_KERNELS
 from romflow.reduction.mechanics.integrands import Integrands
 from romflow.store.snapshots import SnapshotStore
 
@@ -148,4 +149,4 @@ def _integrands(fom: Any, store_folder: str | Path, part: int, subdomains: int, 
 KERNELS: dict[str, Callable[..., Answer]] = {
     "mechanics-replay": replay_block, "mechanics-gram": gram, "mechanics-extend": extend,
     "mechanics-coordinates": coordinates, "mechanics-integrals": integrals, "mechanics-select": select,
-    "mechanics-step": full_order_step, "mechanics-plastic": replayed_plastic}
+    "mechanics-adaptive": adaptive_parameter, **STEP_KERNELS}
