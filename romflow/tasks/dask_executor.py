@@ -20,7 +20,7 @@ from romflow.parameters.ordering import neighbour_groups
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.batches import Batches, Pace, checked_rows, first_of_equal
 from romflow.tasks.mpi import Launch
-from romflow.tasks.parts import PartResult, checked_parts, part_call
+from romflow.tasks.parts import PartResult, checked_parts, part_call, rank_job
 from romflow.tasks.records import OnDone, SolveRecord
 from romflow.tasks.solving import DEATHS, reuses, solve_task
 
@@ -161,6 +161,9 @@ class DaskExecutor:
         """What a kernel finds on each part, a task a part; see `romflow.tasks.records.Executor`."""
         from romflow.tasks.dask_ranks import parts_on
 
+        job = rank_job(kernel, request, shared)
+        if job is not None:
+            self.mpi(request, store_folder, job)
         calls = [part_call(kernel, request, store_folder, shared, part) for part in checked_parts(parts)]
         return parts_on(self._running(), calls) if calls else []
 

@@ -18,7 +18,7 @@ from romflow.core.names import nearest, one_line
 from romflow.fom.build import build_model
 from romflow.tasks.solving import one_at_a_time, pinned_threads
 
-__all__ = ["PartResult", "part_call", "part_task"]
+__all__ = ["PartResult", "checked_parts", "part_call", "part_task", "rank_job"]
 
 PartResult = dict[str, NDArray[Any]]
 
@@ -83,6 +83,15 @@ def checked_parts(parts: Sequence[int]) -> list[int]:
     if len(set(numbers)) < len(numbers) or min(numbers, default=0) < 0:
         raise InputError(f"parts = {numbers}; parts count from 0, each once.")
     return numbers
+
+
+def rank_job(kernel: str, request: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The MPI job that a kernel wants done before its task, where the request has ranks; else None."""
+    if request.get("ranks") is None or not kernel.startswith(_MECHANICS):
+        return None
+    from romflow.reduction.mechanics.rank_step import RANK_JOBS
+
+    return RANK_JOBS[kernel](shared) if kernel in RANK_JOBS else None
 
 
 def _kernel(name: str) -> Any:

@@ -103,8 +103,11 @@ class SerialExecutor:
         parts: Sequence[int],
     ) -> list[PartResult]:
         """What a kernel finds on each part; see `romflow.tasks.records.Executor`."""
-        from romflow.tasks.parts import checked_parts, part_call, part_task
+        from romflow.tasks.parts import checked_parts, part_call, part_task, rank_job
 
+        job = rank_job(kernel, request, shared)
+        if job is not None:
+            self.mpi(request, store_folder, job)
         calls = [part_call(kernel, request, store_folder, shared, part) for part in checked_parts(parts)]
         return [part_task(call, self.threads) for call in calls]
 

@@ -17,7 +17,9 @@ from romflow.fom.mechanics.problem import MechanicsProblem
 from romflow.fom.mechanics.space import StrainSpace
 from romflow.fom.mechanics.supports import Supports, rigid_motions
 
-__all__ = ["RankBody", "RankSums"]
+__all__ = ["RankBody", "RankSums", "counts"]
+
+_FEWEST, _PARTS, _PART_DOFS, _LARGEST, _SUBDOMAIN_DOFS = 4, 16, 7500, 150_000, 15_000
 
 
 class RankBody:
@@ -162,15 +164,34 @@ class RankSums:
         return agreed(self._comm, doing)
 
 
+def counts(n: int, cells: int, parts: int | None = None, subdomains: int | None = None) -> tuple[int, int]:
+    """Parts and subdomains of a body with n free dofs, which do not depend on the number of ranks.
+
+    One part to 7,500 dofs, but 4 at least and 16 at most (more beyond 2.4 million), and subdomains of about 15,000:
+    their factors serve many solves, and overlaps of quadratic cells are costly.
+
+    Examples
+    --------
+    >>> counts(24_000, 5_000), counts(500_000, 100_000), counts(500_000, 100_000, parts=2)
+    ((4, 4), (16, 32), (2, 34))
+    """
+    if parts is None:
+        parts = max(min(_PARTS, max(_FEWEST, n // _PART_DOFS)), -(-n // _LARGEST))
+        parts = min(parts, cells, parts if subdomains is None else subdomains)
+    if subdomains is None:
+        subdomains = parts * max(1, min(round(n / (_SUBDOMAIN_DOFS * parts)), cells // parts))
+    return parts, subdomains
+
+
 def _decomposed(comm: Any, cell_dofs: np.ndarray, space: StrainSpace, options: Mapping[str, Any]) -> Decomposition:
     """The decomposition of the free dofs, cut by rank 0 and the same on all."""
     corners = np.ascontiguousarray(space.cells[:, :space.element.corners])
     found: Decomposition | None = None
     with agreed(comm, "decomposing the mesh"):
         if comm.rank == 0:
-            found = decompose(cell_dofs, corners, space.nodes[corners].mean(axis=1), parts=options["parts"],
-                              subdomains=options["subdomains"], overlap=options["overlap"],
-                              method=options["partition"])
+            parts, subdomains = counts(int(cell_dofs.max()) + 1, len(corners), options["parts"], options["subdomains"])
+            found = decompose(cell_dofs, corners, space.nodes[corners].mean(axis=1), parts=parts,
+                              subdomains=subdomains, overlap=options["overlap"], method=options["partition"])
     told = spread(comm, None if found is None else {
         "labels": found.cell_subdomain, "counts": np.array([found.parts, found.subdomains, found.overlap])})
     return Decomposition(cell_dofs, corners, told["labels"], *(int(count) for count in told["counts"]))
