@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,8 +59,9 @@ def mechanics_pictures(rom: ReducedModel, fom: Any, store: SnapshotStore, valida
         found, answer = validation.fields, _one(validation.answer, validation.fields.worst)
         mu, truth = validation.mu[found.worst], found.body
         series = store.trajectory(mu).series
-        outputs = series if len(rom.outputs) and np.shape(series) == answer.series.shape[:2] else None
-        run = replace(_history(mu, answer, trained_until), outputs_true=outputs, **_errors(found))
+        known = series is not None and len(rom.outputs) > 0 and series.shape == answer.series.shape[:2]
+        run = replace(_history(mu, answer, trained_until), outputs_true=series if known else None,
+                      **_errors(found))
     return MechanicsPictures(_body(rom, space, mu, answer, truth), points, run)
 
 
@@ -80,9 +81,9 @@ def adaptive_runs(mu: np.ndarray, logs: Sequence[Sequence[LogRow]], tolerance: f
     return AdaptiveRuns(mu, np.array([tolerance]), unknown if true_error is None else true_error, *rows.T)
 
 
-def _one(answer: Any, j: int) -> MechanicsAnswer:
+def _one(answers: Any, j: int) -> MechanicsAnswer:
     """What the pictures need of the answer for one draw."""
-    part = slice(j, j + 1)
+    part, answer = slice(j, j + 1), cast(MechanicsAnswer, answers)
     return replace(answer, trajectory=answer.trajectory[:, :, part], series=answer.series[:, :, part],
                    error_series=answer.error_series[:, part], residual=answer.residual[:, part],
                    dual={name: z[:, :, part] for name, z in answer.dual.items()})

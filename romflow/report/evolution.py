@@ -17,7 +17,7 @@ from romflow.report.words import MISSING, estimate_noun, number, plural
 Array = NDArray[np.float64]
 
 MAX_OUTPUTS, MAX_ROWS = 4, 6
-_ROUNDING = 1e-8
+_ROUNDING, _LONG_LABEL = 1e-8, 16
 
 
 def lead(found: EvolutionComparison, columns: Sequence[str], kind: str | None) -> str:
@@ -77,7 +77,7 @@ def outputs_over_time(found: EvolutionComparison, names: Sequence[str], kind: st
     labels = names if len(names) == len(reduced) else [f"output {i}" for i in range(len(reduced))]
     for axes, i in zip(grid, chosen, strict=True):
         _draw_output(axes, found, i, estimate_noun(kind))
-        axes.set_ylabel(labels[i])
+        axes.set_ylabel(_broken(labels[i]))
         if trained_until is not None:
             axes.axvline(trained_until, color=LIMIT, linewidth=1.0, linestyle="-.", label="end of training")
     grid[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3)
@@ -166,6 +166,15 @@ def _largest_gap(found: EvolutionComparison, labels: Sequence[str]) -> str:
     i, k = np.unravel_index(int(np.nanargmax(gaps)), gaps.shape)
     return (f"The outputs differ by at most {number(float(gaps[i, k]))}, which {labels[int(i)]} does at "
             f"t = {number(found.times[k])}.")
+
+
+def _broken(label: str) -> str:
+    """A long name on two lines, broken at the underscore or space that is nearest to its middle."""
+    breaks = [k for k, letter in enumerate(label) if letter in "_ "]
+    if len(label) <= _LONG_LABEL or not breaks:
+        return label
+    at = min(breaks, key=lambda k: abs(k - len(label) // 2))
+    return f"{label[:at + 1]}\n{label[at + 1:]}"
 
 
 def _percent(part: float, whole: float) -> str:

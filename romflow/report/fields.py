@@ -48,9 +48,9 @@ def basis_modes(basis: Array, mesh: Mesh | None, scene: Scene | None) -> Picture
     return raster(figure, title, alt, f"Coloured by {what}, each scaled to 1.{body_words(scene)}", maps)
 
 
-def field_comparison(field: FieldComparison, columns: Sequence[str], mesh: Mesh | None, scene: Scene | None) -> Picture:
+def field_comparison(field: FieldComparison, columns: Sequence[str], mesh: Mesh | None, scene: Scene | None,
+                     title: str = "Full-order and reduced solution") -> Picture:
     """Truth, reduced solution and their difference at one parameter."""
-    title = "Full-order and reduced solution"
     largest = float(np.abs(field.truth - field.reduced).max(initial=0.0))
     scale = float(np.abs(field.truth).max(initial=0.0))
     where = ", ".join(f"{name} = {number(value)}" for name, value in zip(columns, field.mu, strict=False))

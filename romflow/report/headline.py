@@ -9,6 +9,7 @@ import numpy as np
 
 from romflow.report.data import ReportData
 from romflow.report.words import MISSING, estimate_noun, number, plural, seconds
+from romflow.rom.mechanics.model import MechanicsReducedModel
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,11 @@ class Tile:
 
 @dataclass(frozen=True)
 class Facts:
-    """The figures that several parts of the page share; None where a figure was not measured."""
+    """The figures that several parts of the page share; None where a figure was not measured.
+
+    `comparable` says whether the tolerance is one of the error that the validation measures: that of a cubature is one
+    of displacements, and plastic strain has another error.
+    """
 
     name: str
     size: int | None
@@ -37,6 +42,7 @@ class Facts:
     validated: int
     underestimated: int
     estimated: int
+    comparable: bool = True
 
 
 def section(data: ReportData, name: str) -> dict[str, Any]:
@@ -75,6 +81,7 @@ def facts_of(data: ReportData) -> Facts:
         validated=int(_first(validation.get("size"), len(table.mu) if table is not None else None) or 0),
         underestimated=int(np.sum(effectivity < 1.0)),
         estimated=len(effectivity),
+        comparable=not isinstance(data.rom, MechanicsReducedModel),
     )
 
 
@@ -83,9 +90,12 @@ def _first(*values: Any) -> Any:
 
 
 def in_norm(facts: Facts) -> str:
-    """`` in the X norm``, or nothing if the norm is unknown."""
+    """`` in the X norm``, or nothing if the norm is unknown; of a field, as in ``L2 of stress``, its norm."""
     if not facts.norm:
         return ""
+    if " of " in facts.norm:
+        norm, field = facts.norm.split(" of ", 1)
+        return f" in the {norm} norm of the {field}"
     return f" in the {facts.norm}" if "norm" in facts.norm.lower() else f" in the {facts.norm} norm"
 
 
@@ -133,7 +143,7 @@ def _error(facts: Facts) -> Tile | None:
         return Tile(
             "Largest validation error", MISSING, "not validated" + (f"; {training}" if training else ""), "warning"
         )
-    if facts.tolerance is None or facts.tolerance <= 0:
+    if facts.tolerance is None or facts.tolerance <= 0 or not facts.comparable:
         return Tile("Largest validation error", number(facts.max_error), f"relative{in_norm(facts)}")
     met = facts.max_error <= facts.tolerance
     relation = "within" if met else "above"

@@ -12,7 +12,7 @@ from romflow.report.style import Picture
 from romflow.report.tables import Table
 from romflow.rom.mechanics.model import MechanicsReducedModel
 
-__all__ = ["accuracy_parts", "adaptive_parts", "cubature_parts", "fields_parts", "history_parts"]
+__all__ = ["adaptive_parts", "cubature_parts", "fields_parts", "history_parts"]
 
 Parts = tuple[list[Picture], list[Table]]
 
@@ -28,27 +28,20 @@ def cubature_parts(data: ReportData) -> Parts:
     return [picture] if picture is not None else [], [tables.cubature_table(rom)]
 
 
-def accuracy_parts(data: ReportData) -> Parts:
-    """Errors of the fields, and what the indicator was calibrated with."""
-    table = tables.field_error_table(data)
-    rom = data.rom
-    pictures = []
-    if isinstance(rom, MechanicsReducedModel) and rom.calibration is not None:
-        pictures.append(curves.calibration_picture(rom.calibration, rom.measure))
-    return pictures, [table] if table is not None else []
-
-
 def history_parts(data: ReportData, columns: Sequence[str]) -> tuple[str, list[Picture]]:
-    """The lead and the curves of the worst run."""
-    run = data.run
-    if run is None:
-        return "", []
-    rom = data.rom
-    measured = rom.measure if isinstance(rom, MechanicsReducedModel) else "accumulated_plastic_strain"
-    names = rom.output_names if rom is not None else ()
-    shown = [curves.errors_over_time(run), curves.indicator_over_time(run, measured),
-             curves.outputs_in_time(run, names)]
-    return curves.history_lead(run, columns), [picture for picture in shown if picture is not None]
+    """The lead and the curves of the worst run, and what the indicator was calibrated with."""
+    rom, run = data.rom, data.run
+    lead, measured = "", "accumulated_plastic_strain"
+    shown: list[Picture | None] = []
+    if isinstance(rom, MechanicsReducedModel):
+        measured = rom.measure
+    if run is not None:
+        lead = curves.history_lead(run, columns)
+        shown = [curves.errors_over_time(run), curves.indicator_over_time(run, measured),
+                 curves.outputs_in_time(run, rom.output_names if rom is not None else ())]
+    if isinstance(rom, MechanicsReducedModel) and rom.calibration is not None:
+        shown.append(curves.calibration_picture(rom.calibration, measured))
+    return lead, [picture for picture in shown if picture is not None]
 
 
 def fields_parts(data: ReportData, columns: Sequence[str]) -> list[Picture]:

@@ -63,10 +63,10 @@ class BodyComparison:
     @property
     def fields(self) -> dict[str, tuple[Array | None, Array]]:
         """The truth, if it is known, and the reduced model of each field that there is."""
-        found = {"mises": (self.mises_true, self.mises_reduced)}
+        found: dict[str, tuple[Array | None, Array]] = {}
         if self.plastic_reduced is not None:
-            found = {"accumulated_plastic_strain": (self.plastic_true, self.plastic_reduced)} | found
-        return found  # type: ignore[return-value]
+            found["accumulated_plastic_strain"] = self.plastic_true, self.plastic_reduced
+        return found | {"mises": (self.mises_true, self.mises_reduced)}
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from romflow.core.mesh import Mesh
 from romflow.report.frames import add_bar, body_words, draw, frames_of, mappable_of, maps_of, spread
 from romflow.report.mechanics_data import BodyComparison, ReducedPoints
 from romflow.report.scene import Scene, on_paper, scene_of
-from romflow.report.style import BLUE, FIELD_MAP, GREY, INK, SIGNED_MAP, VERMILLION, Picture, canvas, raster
+from romflow.report.style import BLUE, GREY, INK, VERMILLION, Picture, canvas, raster
 from romflow.report.surface import outline
 from romflow.report.words import field_words, number, plural
 
@@ -28,6 +29,8 @@ _PALE = "#eef1f4"
 
 def body_pictures(body: BodyComparison, columns: Sequence[str], mesh: Mesh) -> list[Picture]:
     """A picture a field, on the mesh deformed by the displacements; none of a mesh that is not the body's.
+
+    Without a truth one picture shows all fields.
 
     Parameters
     ----------
@@ -44,6 +47,8 @@ def body_pictures(body: BodyComparison, columns: Sequence[str], mesh: Mesh) -> l
     truth = reduced if body.displacement_true is None else _deformed(mesh, body.displacement_true, factor)
     if truth is None or reduced is None:
         return []
+    if body.displacement_true is None:
+        return [_alone(body, columns, mesh, factor, reduced)]
     return [_field_picture(name, body, columns, mesh, factor, truth, reduced) for name in body.fields]
 
 
@@ -101,39 +106,62 @@ def _deformed(mesh: Mesh, displacement: Array, factor: float) -> Scene | None:
 
 def _field_picture(name: str, body: BodyComparison, columns: Sequence[str], mesh: Mesh, factor: float, truth: Scene,
                    reduced: Scene) -> Picture:
+    """Truth, reduced model and difference; the reduced model alone where the truth of this field is not known."""
     words = field_words(name)
     true, found = body.fields[name]
     both = np.stack([found if true is None else true, found])
     state = mappable_of(spread(float(both.min()), float(both.max())), signed=False)
-    shown = [(reduced, found, state, "reduced model")]
+    panels = [_Panel(reduced, found, state, "reduced model")]
+    size = f"Largest value {number(float(both[0].max()))}"
     if true is not None:
         apart = true - found
-        reach = float(np.abs(apart).max(initial=0.0)) or 1.0
-        shown = [(truth, true, state, "full-order model"), *shown,
-                 (truth, apart, mappable_of(Normalize(-reach, reach), signed=True), "difference")]
-    figure, frames = frames_of(truth, len(shown), max(2, len(shown)))
+        reach = float(np.abs(apart).max(initial=0.0))
+        signed = mappable_of(Normalize(-(reach or 1.0), reach or 1.0), signed=True)
+        panels = [_Panel(truth, true, state, "full-order model"), *panels, _Panel(truth, apart, signed, "difference")]
+        size += f", largest difference {number(reach)}; values are averaged to the nodes"
+    return _row(f"{words[:1].upper()}{words[1:]}", panels, mesh, f"{_place(body, columns)} {size}.", factor)
+
+
+def _alone(body: BodyComparison, columns: Sequence[str], mesh: Mesh, factor: float, reduced: Scene) -> Picture:
+    """All fields of the reduced model, side by side."""
+    panels = []
+    for name, (_, values) in body.fields.items():
+        colours = mappable_of(spread(float(values.min()), float(values.max())), signed=False)
+        panels.append(_Panel(reduced, values, colours, field_words(name)))
+    words = f"{_place(body, columns)} There is no truth to compare with."
+    return _row("Fields of the reduced model", panels, mesh, words, factor)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One body: nodal values of the mesh and their colours."""
+
+    scene: Scene
+    nodal: Array
+    colours: ScalarMappable
+    title: str
+
+
+def _row(title: str, panels: Sequence[_Panel], mesh: Mesh, words: str, factor: float) -> Picture:
+    """Panels side by side, with the same part of the paper in each."""
+    scene = panels[0].scene
+    figure, frames = frames_of(scene, len(panels), max(2, len(panels)))
     drawn = []
-    for frame, (scene, values, mappable, title) in zip(frames, shown, strict=True):
-        drawn.append(draw(figure, frame, scene, scene.values(values), mappable, title))
-        add_bar(figure, frame, mappable)
+    for frame, panel in zip(frames, panels, strict=True):
+        drawn.append(draw(figure, frame, panel.scene, panel.scene.values(panel.nodal), panel.colours, panel.title))
+        add_bar(figure, frame, panel.colours)
     _alike(drawn, mesh)
-    maps = maps_of(truth, FIELD_MAP) if true is None else maps_of(truth, FIELD_MAP, SIGNED_MAP)
-    caption = _caption(name, body, columns, factor, mesh)
-    return raster(figure, f"{words[:1].upper()}{words[1:]}", f"The {words} on the deformed mesh. {caption}",
-                  caption + body_words(truth), maps)
+    words += " Displacements as they are." if factor == 1.0 else f" Displacements times {number(factor)}."
+    if mesh.points.shape[1] == 2:
+        words += " Grey: the undeformed rim."
+    maps = maps_of(scene, *sorted({panel.colours.get_cmap().name for panel in panels}))
+    return raster(figure, title, f"{title} on the deformed mesh. {words}", words + body_words(scene), maps)
 
 
-def _caption(name: str, body: BodyComparison, columns: Sequence[str], factor: float, mesh: Mesh) -> str:
-    true, found = body.fields[name]
-    where = ", ".join(f"{column} = {number(value)}" for column, value in zip(columns, body.mu, strict=False))
-    parts = [f"At t = {number(float(body.time[0]))}" + (f", {where}." if where else ".")]
-    if true is None:
-        parts.append(f"Largest value {number(float(found.max()))}. There is no truth to compare with.")
-    else:
-        parts.append(f"Largest value {number(float(true.max()))}, largest difference "
-                     f"{number(float(np.abs(true - found).max()))}; values are averaged to the nodes.")
-    parts.append("Displacements as they are." if factor == 1.0 else f"Displacements times {number(factor)}.")
-    return " ".join(parts) + (" Grey: the undeformed rim." if mesh.points.shape[1] == 2 else "")
+def _place(body: BodyComparison, columns: Sequence[str]) -> str:
+    where = [f"t = {number(float(body.time[0]))}"]
+    where += [f"{column} = {number(value)}" for column, value in zip(columns, body.mu, strict=False)]
+    return f"At {', '.join(where)}."
 
 
 def _alike(drawn: Sequence[Axes], mesh: Mesh) -> None:

@@ -22,9 +22,9 @@ def cubature_table(rom: MechanicsReducedModel) -> Table:
     total, volume = len(rom.volume), float(rom.volume.sum())
     error = abs(float(rom.weights.sum()) - volume) / volume
     about = rom.metadata.get("cubature") or {}
-    rows: list[list[str | Block]] = [
-        ["modes of displacement", number(rom.size)],
-        *([f"modes of {field_words(name)}", number(dual.size)] for name, dual in rom.dual.items()),
+    rows: list[list[str | Block]] = [["modes of displacement", number(rom.size)]]
+    rows += [[f"modes of {field_words(name)}", number(dual.size)] for name, dual in rom.dual.items()]
+    rows += [
         ["cubature points", f"{number(len(rom.weights))} of {number(total)} Gauss points "
                             f"({number(100 * len(rom.weights) / total)} %)"],
         ["points of the gappy fields alone", number(len(rom.points) - len(rom.weights))],

@@ -73,7 +73,8 @@ def errors_over_time(run: MechanicsHistory) -> Picture | None:
 def indicator_over_time(run: MechanicsHistory, measured: str) -> Picture | None:
     """Indicator, residual and the true error that the indicator is of, each relative to its own time."""
     residual = _positive(run.residual)
-    indicator = None if run.indicator is None else _positive(run.indicator)
+    # Where there is no residual the indicator is but its floor.
+    indicator = None if run.indicator is None else np.where(np.isfinite(residual), _positive(run.indicator), np.nan)
     truth = run.relative("plastic" if measured == "accumulated_plastic_strain" else "mises")
     truth = None if truth is None else _positive(truth)
     if not np.isfinite(residual).any() and (indicator is None or not np.isfinite(indicator).any()):
@@ -116,13 +117,13 @@ def calibration_picture(calibration: Calibration, measured: str) -> Picture:
     a, c, s = calibration.line
     axes.loglog(r, 10**a * r**c, "-", color=TRUTH, linewidth=1.2, label="line")
     axes.loglog(r, calibration.indicator(r), "--", color=ESTIMATE,
-                label=f"indicator: {number(calibration.margin)} standard deviations above")
+                label=f"indicator: {plural(calibration.margin, 'standard deviation')} above")
     axes.set(xlabel="residual of the gappy fit", ylabel=f"relative error, {field_words(measured)}")
     label_decades(axes.xaxis)
     label_decades(axes.yaxis)
     axes.legend(loc="best")
     above = float(np.mean(calibration.pairs[:, 1] <= calibration.indicator(calibration.pairs[:, 0])))
-    text = (f"Error about {number(10**a)} × residual^{number(c)}, with a standard deviation of a factor "
+    text = (f"The line is {number(10**a)} r^{number(c)} for a residual r, with a standard deviation of a factor "
             f"{number(10**s)}; {number(100 * above)} % of {plural(len(calibration.pairs), 'pair')} lie below the "
             "indicator.")
     return vector(figure, "Calibration of the indicator", text, text)
@@ -196,6 +197,8 @@ def _indicated(indicator: Array | None, truth: Array | None) -> str:
 
 
 def _end_of_training(axes: Axes, run: MechanicsHistory) -> None:
+    apart = 0.03 * float(np.ptp(run.times))
+    axes.set_xlim(float(run.times[0]) - apart, float(run.times[-1]) + apart)
     if run.trained_until is not None:
         axes.axvline(float(run.trained_until[0]), color=LIMIT, linewidth=1.0, linestyle="-.", label="end of training")
 

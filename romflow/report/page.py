@@ -16,6 +16,7 @@ from romflow.core.files import write_atomic
 from romflow.report import accuracy, convergence, evolution, fields, mechanics, tables, times
 from romflow.report.data import ReportData
 from romflow.report.headline import Facts, facts_of, section, sentence, tiles
+from romflow.report.mechanics_tables import field_error_table
 from romflow.report.scene import scene_of
 from romflow.report.style import Picture, styled
 from romflow.report.tables import Block, Table
@@ -149,7 +150,8 @@ def _online(data: ReportData) -> Section:
 def _accuracy(data: ReportData, facts: Facts) -> Section:
     noun = estimate_noun(facts.kind)
     names = data.rom.output_names if data.rom is not None else ()
-    shown = _present(tables.error_table(data, facts), tables.output_table(data.validation, names, facts.kind))
+    shown = _present(tables.error_table(data, facts), field_error_table(data),
+                     tables.output_table(data.validation, names, facts.kind))
     lead = "Validation parameters were drawn independently and never used for the basis." if facts.validated else ""
     if facts.kind == "indicator" and facts.estimated:
         lead += (
@@ -157,9 +159,8 @@ def _accuracy(data: ReportData, facts: Facts) -> Section:
             f" {plural(facts.estimated, 'parameter')}."
         )
     lead += _sketch_promise(data, facts)
-    calibration, of_fields = mechanics.accuracy_parts(data)
-    pictures = _error_pictures(data, facts) + calibration
-    return Section("accuracy", "How accurate it is", lead.strip(), _warning(data, facts), pictures, shown + of_fields)
+    pictures = _error_pictures(data, facts)
+    return Section("accuracy", "How accurate it is", lead.strip(), _warning(data, facts), pictures, shown)
 
 
 def _sketch_promise(data: ReportData, facts: Facts) -> str:
@@ -231,8 +232,8 @@ def _taken(data: ReportData) -> Array | None:
 
 def _evolution(data: ReportData, facts: Facts) -> Section:
     found = data.evolution
-    if data.run is not None:
-        lead, pictures = mechanics.history_parts(data, _columns(data, len(data.run.mu)))
+    lead, pictures = mechanics.history_parts(data, _columns(data, len(data.run.mu)) if data.run is not None else ())
+    if pictures:
         return Section("evolution", "How it follows the time", lead, pictures=pictures)
     if found is None:
         return Section("evolution", "How it follows the time")
@@ -268,7 +269,8 @@ def _fields(data: ReportData) -> Section:
     scene = scene_of(mesh)
     comparison = None
     if data.field is not None:
-        comparison = fields.field_comparison(data.field, _columns(data, len(data.field.mu)), mesh, scene)
+        title = "Full-order and reduced solution" if data.body is None else "Displacement at the last time"
+        comparison = fields.field_comparison(data.field, _columns(data, len(data.field.mu)), mesh, scene, title)
     deformed = mechanics.fields_parts(data, _columns(data, len(data.body.mu))) if data.body is not None else []
     pictures = _present(*deformed, comparison, fields.basis_modes(data.rom.basis, mesh, scene))
     return Section("fields", "Fields", pictures=pictures)

@@ -144,17 +144,22 @@ def vector(figure: Figure, title: str, alt: str, caption: str = "", wide: bool =
 def raster(figure: Figure, title: str, alt: str, caption: str = "", maps: Sequence[str] = ()) -> Picture:
     """The figure as PNG: for fields on a mesh, so that the size does not depend on the mesh.
 
-    `maps` names the colour maps if all colours but greys come from them: 256 colours are then enough.
+    `maps` names the colour maps if all colours but greys come from them: 256 colours are then enough. Without them
+    each of red, green and blue has 64 levels, which the eye does not tell from 256 and which take half the bytes.
     """
     figure.set_dpi(160)
     drawing: Any = FigureCanvasAgg(figure)
     drawing.draw()
-    image = Image.fromarray(np.ascontiguousarray(np.asarray(drawing.buffer_rgba())[:, :, :3]))
+    pixels = np.ascontiguousarray(np.asarray(drawing.buffer_rgba())[:, :, :3])
+    image = Image.fromarray(pixels if maps else _LEVELS[pixels])
     if maps:
         image = image.quantize(palette=_palette(maps), dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
     return Picture(title, alt, caption, _data_uri("image/png", buffer.getvalue()), wide=True)
+
+
+_LEVELS = np.minimum(4 * np.round(np.arange(256) / 4), 255).astype(np.uint8)
 
 
 def _palette(maps: Sequence[str]) -> Image.Image:

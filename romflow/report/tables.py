@@ -18,6 +18,7 @@ from romflow.report.words import MISSING, estimate_noun, number, plural, seconds
 Array = NDArray[np.float64]
 
 MAX_FAILURES, MAX_LINES, MAX_LINE = 50, 14, 400
+_LONG_CHOICE = 500
 _FIXED_KEYS = ("name", "distribution", "low", "high", "size", "unit")
 
 
@@ -102,15 +103,25 @@ def choices_table(data: ReportData) -> Table | None:
     for name, options in study_of(data).items():
         entries = options if isinstance(options, list) else [options]
         if name not in ("parameters", "study"):
-            rows.extend(
-                [name, ", ".join(_option(*item) for item in _flat(entry))]
-                for entry in entries
-                if isinstance(entry, dict)
-            )
-    return Table(rows, title="Choices of the study", wide=False) if rows else None
+            rows.extend([name, _options(entry)] for entry in entries if isinstance(entry, dict))
+    long = any(len(str(cell)) > _LONG_CHOICE for row in rows for cell in row)
+    return Table(rows, title="Choices of the study", wide=long) if rows else None
+
+
+def _options(entry: Mapping[str, Any]) -> str:
+    """Options, and after them the lists of tables, each in a sentence of its own."""
+    flat = list(_flat(entry))
+    plain = ", ".join(_option(*item) for item in flat if not _tables(item[1]))
+    return ". ".join(part for part in (plain, *(_option(*item) for item in flat if _tables(item[1]))) if part)
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _option(key: str, value: Any) -> str:
+    if _tables(value):
+        return f"{key}: " + "; ".join(", ".join(_option(*part) for part in _flat(item)) for item in value)
     return f"{key} = {value}" if isinstance(value, str) else f"{key} = {text(value)}"
 
 
