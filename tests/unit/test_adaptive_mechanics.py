@@ -50,7 +50,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     writer = store.writer(TRAINED)
     writer.append(0, fom.times, np.array([point.displacement for point in history(fom, TRAINED)]).T)
     writer.finish()
-    method = EmpiricalCubature(1e-3, cubature_tolerance=1e-3)
+    method = EmpiricalCubature(1e-4, cubature_tolerance=1e-3)
     rom = method.reduce(fom, store, TRAINED[None])
     assert method.offline is not None
     return fom, rom, method.offline
