@@ -2,12 +2,12 @@
 
     python benchmarks/mechanics_blade.py [--quick] [--json FILE]
 
-The blade of pipelines/blade.toml (more than 100,000 unknowns) at the centre of its parameters: two cycles of 20 steps by
-the full-order solver, of which the first trains the reduced model. rom_speedup is the processor time of the full-order
-steps by that of the reduced run over the same two cycles, its indicator included. Errors are L2 norms over the blade:
-of the accumulated plastic strain, largest of all times to the norm at the end; of the von Mises stress, largest of all
-times to the largest norm. hundred_cycles counts the training cycle, the offline stage and a reduced run of a hundred
-cycles against a hundred times the mean cycle.
+The blade of pipelines/blade.toml (more than 100,000 unknowns) at the centre of its parameters: two cycles of 20 steps
+by the full-order solver, of which the first trains the reduced model. rom_speedup is the processor time of the
+full-order steps by that of the reduced run over the same two cycles, its indicator included. Errors are L2 norms over
+the blade: of the accumulated plastic strain, the largest at the ends of the cycles, relative to the norm there; of the
+von Mises stress, the largest of all times, relative to the largest norm. hundred_cycles counts the training cycle, the
+offline stage and a reduced run of a hundred cycles against a hundred times the mean cycle.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from romflow.store.snapshots import SnapshotStore  # noqa: E402
 
 CYCLES, STEPS, MANY = 2, 20, 100
 FULL, QUICK = 4.8, 14.0
-TOLERANCES = {"tolerance": 1e-4, "dual_tolerance": 1e-3, "cubature_tolerance": 3e-3}
+TOLERANCES = {"tolerance": 1e-5, "dual_tolerance": 1e-4, "cubature_tolerance": 1e-3}
 
 
 def errors(rom: Any, answer: Any, truth: History) -> tuple[float, float]:
@@ -40,7 +40,7 @@ def errors(rom: Any, answer: Any, truth: History) -> tuple[float, float]:
         for i, (name, true) in enumerate(((PLASTIC, truth.p[:, k]), ("mises", truth.mises[:, k]))):
             found = rom.field(answer, name, k)[0, :, 0]
             gap[i, k], size[i, k] = np.sqrt(w @ (found - true) ** 2), np.sqrt(w @ true**2)
-    return gap[0].max() / size[0, -1], gap[1].max() / size[1].max()
+    return (gap[0, STEPS::STEPS] / size[0, STEPS::STEPS]).max(), gap[1].max() / size[1].max()
 
 
 def seconds_of(rom: Any, mu: np.ndarray, times: np.ndarray, repeats: int = 3) -> tuple[float, Any]:
@@ -76,7 +76,7 @@ def measure(size: float) -> dict[str, Figure]:
     batch = rom.parameters.sample(100, np.random.default_rng(1))
     many, _ = seconds_of(rom, batch, first.times, 1)
     say(f"{rom.size} modes, {len(rom.weights)} + {len(rom.points) - len(rom.weights)} points: offline {offline:.1f} s, "
-        f"online {1e3 * online / (CYCLES * STEPS):.2f} ms a step, in a batch of 100 {1e3 * many / (100 * STEPS):.2f} ms; "
+        f"online {1e3 * online / (CYCLES * STEPS):.2f} ms a step, in a batch of 100 {1e3 * many / (100 * STEPS):.2f}; "
         f"indicator at the end {answer.error_series[-1, 0]:.1e}")
     return {"rom_speedup": Figure(speedup, 600, True, "1", "own full-order solver"),
             "rom_plastic_strain_error": Figure(plastic, 2e-2, False, "1"),
