@@ -1,4 +1,4 @@
-"""Histories of mechanics on 1, 2 and 4 ranks: those of one process, also after a kill, from step to step, and failing."""
+"""Histories of mechanics on 1, 2 and 4 ranks: those of one process, also after a kill; single steps; failures."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from romflow.materials.reference import REFERENCE
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.reduction.distributed.runner import is_split
-from romflow.reduction.mechanics.full_step import full_order_step
 from romflow.reduction.mechanics.files import WorkFiles
+from romflow.reduction.mechanics.full_step import full_order_step
 from romflow.reduction.mechanics.rank_step import step_job
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.serial import SerialExecutor
