@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,13 @@ import numpy as np
 from romflow.core.errors import NotSupported, SolveFailed
 from romflow.outcome.mechanics import FieldErrors, field_errors
 from romflow.reduction.mechanics.adaptive_log import LogRow
-from romflow.reduction.mechanics.adaptivity import AdaptiveResult, AdaptiveSettings, adaptive_run
-from romflow.store.snapshots import SnapshotStore
-from romflow.walk.progress import Progress
+from romflow.tasks.adaptive import AdaptiveResult, AdaptiveSettings, Tasks, run_adaptive, run_many_adaptive
+from romflow.walk.truth import Truth
 
 __all__ = ["FOLDER", "AdaptiveOutcome", "adaptive_runs", "adaptive_summary"]
 
 #: Folder of the runs within that of the study, one folder a run.
 FOLDER = "adaptive"
-_NAME = 16
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,8 @@ class AdaptiveOutcome:
         Of all steps.
     indicator : float
         Of the whole run at its end.
+    measure : str
+        Field that the indicator is of.
     errors : FieldErrors or None
         Where the truth is stored.
     """
@@ -45,15 +45,23 @@ class AdaptiveOutcome:
     full_order_steps: int
     share: float
     indicator: float
+    measure: str
     errors: FieldErrors | None
 
+    @property
+    def last_error(self) -> float:
+        """Relative error of the measured field at the last time; not a number where it is not known."""
+        if self.errors is None or self.measure not in self.errors.norm:
+            return float("nan")
+        return float(self.errors.relative(self.measure)[-1, 0])
 
-def adaptive_runs(tasks: Callable[..., Any], fom: Any, rom: Any, offline: Any, mu: np.ndarray,
-                  settings: AdaptiveSettings, folder: Path, truth: SnapshotStore,
-                  progress: Progress) -> list[AdaptiveOutcome]:
+
+def adaptive_runs(tasks: Tasks, truth: Truth, rom: Any, offline: Any, mu: np.ndarray, settings: AdaptiveSettings,
+                  folder: Path) -> list[AdaptiveOutcome]:
     """Run the reduced model adaptively at each row of mu (k, p); each run begins with the same model.
 
-    A run that fails is told and left out; the others go on.
+    The runs are tasks; where MPI ranks take the full-order steps, these are the tasks, and the runs stay here. A run
+    that fails is told and left out; the others go on.
 
     Raises
     ------
@@ -63,27 +71,30 @@ def adaptive_runs(tasks: Callable[..., Any], fom: Any, rom: Any, offline: Any, m
     if offline is None:
         raise NotSupported("[adaptivity] needs a reduced model that can be enriched; use [reduction] method = "
                            "\"empirical-cubature\"")
-    found = []
+    progress, place, found = truth.progress, folder / FOLDER, []
     progress.begin("adaptive runs", len(mu))
-    for row in mu:
-        where = folder / FOLDER / truth.key(row)[:_NAME]
+    if truth.request.get("ranks") is None:
+        # One that fails ends the others' waiting; what they did is found below.
+        with progress.timed("adaptive runs"), contextlib.suppress(SolveFailed):
+            run_many_adaptive(tasks, rom, offline, mu, settings, place)
+    for number, row in enumerate(mu):
+        where = place / f"{number:04d}"
         with progress.timed("adaptive runs"):
             try:
-                result = adaptive_run(tasks, fom, rom, offline, row, settings, where)
+                result = run_adaptive(tasks, truth.fom, rom, offline, row, settings, where)
             except SolveFailed as error:
                 progress.note(f"an adaptive run failed: {error}")
                 progress.tick(0)
                 continue
-            result.rom.save(where / "model.h5")
-            found.append(_outcome(result, fom, row, truth))
+            result.rom.save(where / "enriched.h5")
+            found.append(_outcome(result, truth, row))
         progress.tick(1)
     return found
 
 
-def adaptive_summary(runs: list[AdaptiveOutcome], measure: str) -> dict[str, Any]:
+def adaptive_summary(runs: list[AdaptiveOutcome]) -> dict[str, Any]:
     """The "adaptive" part of summary.json."""
-    known = [run.errors for run in runs if run.errors is not None]
-    last = [float(errors.relative(measure)[-1, 0]) for errors in known if measure in errors.norm]
+    last = [run.last_error for run in runs if np.isfinite(run.last_error)]
     return {"runs": len(runs), "full_order_steps": sum(run.full_order_steps for run in runs),
             "max_full_order_share": max((run.share for run in runs), default=None),
             "max_relative_error": max(last, default=None),
@@ -91,10 +102,9 @@ def adaptive_summary(runs: list[AdaptiveOutcome], measure: str) -> dict[str, Any
             "max_error_estimate": max((run.indicator for run in runs), default=None)}
 
 
-def _outcome(result: AdaptiveResult, fom: Any, row: np.ndarray, truth: SnapshotStore) -> AdaptiveOutcome:
+def _outcome(result: AdaptiveResult, truth: Truth, row: np.ndarray) -> AdaptiveOutcome:
     steps = max(1, len(result.answer.times) - 1)
-    stored = not len(truth.missing(row[None]))
-    whole = replace(result.rom, times=result.answer.times)
-    errors = field_errors(whole, fom, truth, row[None], result.answer) if stored else None
+    stored = not len(truth.store.missing(row[None]))
+    errors = field_errors(result.rom, truth.fom, truth.store, row[None], result.answer) if stored else None
     return AdaptiveOutcome(row, result.log, result.full_order_steps, result.full_order_steps / steps,
-                           float(result.answer.relative_error[0]), errors)
+                           float(result.answer.relative_error[0]), result.rom.measure, errors)

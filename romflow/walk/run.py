@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,17 +17,19 @@ from romflow.core.log import logging_to
 from romflow.core.provenance import environment
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
 from romflow.outcome.interpolation import interpolation_hint, interpolation_summary
+from romflow.outcome.mechanics_pictures import adaptive_runs as pictured_runs
 from romflow.outcome.mechanics_pictures import mechanics_pictures
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
 from romflow.outcome.validation import Validation, validate
 from romflow.reduction.distributed.runner import PartRunner, is_split
-from romflow.reduction.mechanics.adaptivity import AdaptiveSettings
 from romflow.report.data import ReportData
+from romflow.report.mechanics_data import AdaptiveRuns
 from romflow.report.page import write_report
 from romflow.rom.loading import load
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
+from romflow.tasks.adaptive import AdaptiveSettings, Tasks
 from romflow.tasks.executor import Executor, make_executor, pinned_threads
 from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
 from romflow.walk.progress import Progress
@@ -88,14 +89,14 @@ class Walk:
             offline |= self._interpolation(rom, fom, sampler)
             validation = self._validate(rom, fom, mu)
             rom.save(self.folder / MODEL)
-            runs = self._adaptive(rom, reductor)
+            self._runs = self._adaptive(rom, reductor)
             history = self._history(sampler, rom, fom, validation)
             values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._training.store, mu,
                                                                             self._runner)
         rom = self._kept(rom)
         summary = self._summary(rom, offline, validation, mu)
-        if runs is not None:
-            summary["adaptive"] = plain(adaptive_summary(runs, rom.measure))  # type: ignore[attr-defined]
+        if self._runs is not None:
+            summary["adaptive"] = plain(adaptive_summary(self._runs))
         self._export(rom, fom, exporters)
         write_json(self.folder / SUMMARY, summary)
         self._report(rom, mu, validation, summary, history, values)
@@ -151,7 +152,7 @@ class Walk:
         if self._runner is not None:
             reductor.runner = self._runner
         if hasattr(reductor, "tasks"):
-            reductor.tasks = self._tasks
+            reductor.tasks = self._tasks(truth)
         with self._progress.timed("reduction"):
             rom = reductor.reduce(truth.fom, truth.store, mu)
         if self._horizon is not truth:
@@ -165,10 +166,10 @@ class Walk:
                                "certified = false")
         return rom
 
-    def _tasks(self, kernel: str, shared: dict[str, Any], parts: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        """What a kernel finds on each part, by tasks of the executor."""
-        truth = self._training
-        return self._executor.parts(kernel, truth.request, truth.store.folder, shared, parts)
+    def _tasks(self, truth: Truth) -> Tasks:
+        """tasks(kernel, shared, parts): what a kernel finds on each part, by tasks of the executor."""
+        return lambda kernel, shared, parts: self._executor.parts(kernel, truth.request, truth.store.folder, shared,
+                                                                  parts)
 
     def _labelled(self, rom: ReducedModel) -> ReducedModel:
         about = {"study": self.study.name, "fingerprint": self.study.fingerprint, "romflow": romflow.__version__}
@@ -204,8 +205,8 @@ class Walk:
         if wish is None:
             return None
         settings = AdaptiveSettings(wish.tolerance, wish.max_share, wish.restart)
-        return adaptive_runs(self._tasks, self._horizon.fom, rom, offline, self.study.adaptive_parameters(), settings,
-                             self.folder, self._horizon.store, self._progress)
+        return adaptive_runs(self._tasks(self._horizon), self._horizon, rom, offline,
+                             self.study.adaptive_parameters(), settings, self.folder)
 
     def _offline_summary(self, rom: ReducedModel, sampler: Any, cpu: float, wall: float) -> dict[str, Any]:
         history, counts = getattr(sampler, "history", []), self._progress
@@ -287,12 +288,19 @@ class Walk:
             singular_values=None if values is None else np.asarray(values),
             validation=error_table(validation), rom=rom, field=worst_field(rom, truth.store, validation),
             evolution=worst_trajectory(rom, truth.fom, truth.store, validation),
-            body=shown.body, points=shown.points, run=shown.run,
+            body=shown.body, points=shown.points, run=shown.run, adaptive=self._adaptive_pictures(),
             stages=self._progress.stages, solve_seconds=store.seconds(mu) if len(mu) else None,
             failures=store.failures(), provenance=summary["environment"],
             snapshot_mu=mu if len(mu) else None)
         data.save(self.folder)
         write_report(self.folder / REPORT, data)
+
+    def _adaptive_pictures(self) -> AdaptiveRuns | None:
+        wish, runs = self.study.config.adaptivity, self._runs
+        if wish is None or not runs:
+            return None
+        return pictured_runs(np.array([run.mu for run in runs]), [run.log for run in runs], wish.tolerance,
+                             np.array([run.last_error for run in runs]))
 
     def _history(self, sampler: Any, rom: ReducedModel, fom: Any,
                  validation: Validation | None) -> list[dict[str, Any]]:
