@@ -20,6 +20,9 @@ app = typer.Typer(name="romflow", no_args_is_help=True, add_completion=False, pr
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (TOML).")]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A reduced model, model.h5.")]
+Until = Annotated[float | None, typer.Option("--until", metavar="TIME", help="For a model of mechanics: the last time, "
+                                             "beyond the training or before its end.")]
+Cycles = Annotated[float | None, typer.Option("--cycles", help="The same as a number of cycles of the loading.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")]
 
 _WRONG_INPUT, _INTERRUPTED = 2, 130
@@ -124,16 +127,17 @@ def evaluate(model: ModelFile,
              source: Annotated[Path, typer.Option("--input", help="CSV with one column a parameter.")],
              target: Annotated[Path, typer.Option("--output", help="CSV to write: outputs and error per row.")],
              series: Annotated[Path | None, typer.Option("--series", help="For a model that moves in time: CSV to "
-                                                         "write, outputs and error per row and time.")] = None
-             ) -> None:
+                                                         "write, outputs and error per row and time.")] = None,
+             until: Until = None,
+             cycles: Cycles = None) -> None:
     """Evaluate a reduced model for every row of a CSV file: outputs and error estimates."""
     from romflow.parameters.tables import read_table
     from romflow.rom.loading import load
-    from romflow.rom.tables import check_moving, write_answers, write_series
+    from romflow.rom.tables import check_moving, with_times, write_answers, write_series
 
     _refuse_same(source, target)
     _refuse_same(model, target)
-    rom = load(model)
+    rom = with_times(load(model), until, cycles)
     if series is not None:
         _refuse_same(source, series, "--series")
         _refuse_same(model, series, "--series")
@@ -152,17 +156,19 @@ def export(model: ModelFile,
            kind: Annotated[str, typer.Option("--format", help="npz, vtu, csv, or path/file.py:Class.")],
            target: Annotated[Path, typer.Option("--output", help="The file to write.")],
            option: Annotated[list[str] | None, typer.Option("--option", metavar="KEY=VALUE",
-                                                            help="An option of the format; may be repeated.")] = None
-           ) -> None:
+                                                            help="An option of the format; may be repeated.")] = None,
+           until: Until = None,
+           cycles: Cycles = None) -> None:
     """Write a reduced model in a format that others read without romflow."""
     from romflow.core import registry
     from romflow.core.schema import parse_option
     from romflow.rom.loading import load
+    from romflow.rom.tables import with_times
 
     _refuse_same(model, target)
     options = dict(parse_option(text) for text in option or [])
     exporter = registry.build("exporter", kind, Path.cwd(), options, base=Path.cwd())
-    for path in exporter.write(load(model), target):
+    for path in exporter.write(with_times(load(model), until, cycles), target):
         print(f"Wrote {path}.")
 
 

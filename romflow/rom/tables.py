@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import NotSupported
+from romflow.core.errors import InputError, NotSupported
 from romflow.core.files import write_atomic
 from romflow.rom.model import ReducedModel
 
@@ -23,14 +23,15 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
     path : path
     rom : ReducedModel
     mu : (b, p)
-        Validated parameters; evaluated 50,000 rows at a time.
+        Validated parameters; 50,000 states at a time.
     """
     columns = [*rom.parameters.columns, *rom.output_names, *(f"{name}_error" for name in rom.output_names),
                "state_error", "error_kind"]
     text = io.StringIO()
     text.write(",".join(columns) + "\n")
-    for start in range(0, len(mu), _ROWS):
-        part = mu[start:start + _ROWS]
+    step = max(1, _ROWS // len(getattr(rom, "times", (0,))))
+    for start in range(0, len(mu), step):
+        part = mu[start:start + step]
         answer = rom.solve(part, check=False)
         unknown = np.full_like(answer.output, np.nan)
         spread = unknown if answer.output_error is None else answer.output_error
@@ -76,6 +77,26 @@ def write_series(path: str | Path, rom: Any, mu: np.ndarray) -> int:
                    newline=f",{answer.kind or ''}\n")
     write_atomic(path, text.getvalue().encode())
     return len(mu) * len(times)
+
+
+def with_times(rom: Any, until: float | None, cycles: float | None) -> Any:
+    """The model with times until another end or for a number of cycles; the model itself where neither is asked for.
+
+    Raises
+    ------
+    InputError
+        Both are asked for, or no number after the model's first time.
+    NotSupported
+        The model keeps to the times of its study, or its loading has no cycles.
+    """
+    if until is None and cycles is None:
+        return rom
+    if not hasattr(rom, "until"):
+        raise NotSupported("other times than those of its study were asked of a reduced model; only models of "
+                           "mechanics go on beyond them: leave out --until and --cycles")
+    if until is not None and cycles is not None:
+        raise InputError("--until and --cycles were given together; the rule is one of them")
+    return rom.until(until, cycles)
 
 
 def check_moving(rom: Any) -> Any:

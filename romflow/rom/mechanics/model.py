@@ -19,6 +19,7 @@ from romflow.parameters.space import ParameterSpace
 from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.dual import DualField
+from romflow.rom.mechanics.horizon import common_period, end_of_cycles, times_until
 from romflow.rom.mechanics.loads import Drive, PointTemperature
 from romflow.rom.mechanics.meta_model import MetaModel
 from romflow.rom.mechanics.newton import PointRule
@@ -294,6 +295,24 @@ class MechanicsReducedModel(BasisModel):
             values = self.field(one, name, index)[:, :, 0].reshape(-1, *w.shape)
             found[name] = (np.einsum("icq,cq->ci", values, w) / w.sum(axis=1)[:, None])
         return found
+
+    def until(self, end: float | None = None, cycles: float | None = None) -> MechanicsReducedModel:
+        """The same model with times that end at `end`, or after so many cycles of the loading; all else is shared.
+
+        Beyond its own times the steps are those of its last period, as `times_until` says. Fewer cycles cut them off.
+
+        Raises
+        ------
+        InputError
+            Neither or both were given, or no number after the first time.
+        NotSupported
+            Cycles of amplitudes without a common period.
+        """
+        if (end is None) == (cycles is None):
+            raise InputError("a reduced model was asked for other times; the rule is either their end or the number of "
+                             "cycles")
+        last = end if cycles is None else end_of_cycles(self.times, cycles, self.loading)
+        return replace(self, times=times_until(self.times, last, common_period(self.loading)))
 
     def truncate(self, size: int) -> MechanicsReducedModel:
         """The model on the first `size` basis vectors, by slicing alone; points and dual fields stay as they are.
