@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import StoreError
+from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.replay import replay
 from romflow.materials.protocol import rows_of
 from romflow.materials.tensors import mises
@@ -90,7 +91,7 @@ def fields_at(fom: Any, store: SnapshotStore, mu: np.ndarray) -> Iterator[tuple[
             kept[:] = [u]
             yield u
 
-    for k, stress, state in replay(problem, mu, trajectory.times, watched()):
+    for k, stress, state in replay(problem, mu, trajectory.times, watched(), inner=inner_of(trajectory)):
         yield k, TrueFields(kept[0], stress, plastic_field(problem.law, state))
 
 

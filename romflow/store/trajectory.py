@@ -15,7 +15,7 @@ from romflow.core.files import refused
 from romflow.store.seal import Damaged
 from romflow.store.snapshot_files import SnapshotFiles
 from romflow.store.trajectory_files import pieces_folder
-from romflow.store.trajectory_piece import read_small, read_states
+from romflow.store.trajectory_piece import read_checkpoint, read_small, read_states
 
 __all__ = ["Trajectory"]
 
@@ -67,6 +67,17 @@ class Trajectory:
         times = np.concatenate([times for times, _ in found])
         series = [values for _, values in found if values is not None]
         return times, np.ascontiguousarray(np.concatenate(series).T) if series else None
+
+    def remembered(self, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Those arrays of the last checkpoint of its march that have these names.
+
+        Raises
+        ------
+        StoreError
+            As for `state`.
+        """
+        found: dict[str, NDArray[Any]] = self._opened(self._entries[-1], lambda place: read_checkpoint(place, names))
+        return found
 
     def state(self, k: int) -> NDArray[np.float64]:
         """State (n,) at the time of index k; -1 is the last.

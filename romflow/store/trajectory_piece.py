@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,8 @@ def read_small(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64] | N
         return np.asarray(file["times"][()], dtype=np.float64), series
 
 
-def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a checked piece from which the march goes on."""
+def read_checkpoint(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of a checked piece from which the march goes on; of these names only, where they are given."""
     with h5py.File(path, "r", locking=False) as file:
-        return {str(name): np.asarray(node[()]) for name, node in file["checkpoint"].items()}
+        return {str(name): np.asarray(node[()]) for name, node in file["checkpoint"].items()
+                if names is None or name in names}

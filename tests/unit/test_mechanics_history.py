@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from romflow.core.errors import ConfigError, InputError, NotSupported, Parameter
 from romflow.fom.build import build_model
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.marching import checked_march
+from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.equilibrium import Equilibrium, NewtonOptions
 from romflow.fom.mechanics.linear import FreePattern, KeptFactor, SharedFactor, flexible_gmres
 from romflow.fom.mechanics.making import make_amplitudes, make_temperature
@@ -20,9 +22,12 @@ from romflow.fom.mechanics.problem import Point
 from romflow.fom.mechanics.replay import replay
 from romflow.materials.making import make_law
 from romflow.materials.reference import REFERENCE
+from romflow.outcome.mechanics import fields_at
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.loading import Loading
 from romflow.parameters.space import Parameter, ParameterSpace
+from romflow.store.snapshots import SnapshotStore
+from romflow.tasks.marching import stored_march
 from romflow.testing.model import check_model
 
 SPACE = ParameterSpace([Parameter("pull", Uniform(0.0, 1000.0))])
@@ -251,6 +256,34 @@ def test_a_step_that_fails_is_halved_and_tried_again_as_a_whole(cycle: QuasiStat
     last = list(replay(cycle.mechanics, MU, np.array([0.0, 5.0]), [np.zeros(cycle.n), point.displacement],
                        inner={1: report.inner}))[-1]
     assert point.stress is not None and np.abs(last[1] - point.stress).max() <= 1e-9
+
+
+def test_stored_histories_replay_exactly_where_smaller_steps_had_to_stand(
+        tmp_path: Path, must_fail: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = plate(mesh={"shape": "plate-with-hole", "cells": [3, 4]}).evolving(TimeGrid(20.0, 4))
+    timid = model.on(model.time)
+    timid.mechanics = replace(model.mechanics, law=Timid(model.mechanics.law, 2.6, np.inf))
+    store = SnapshotStore(tmp_path, model.spec, model.parameters.columns)
+    stored_march(timid, store, MU)
+    trajectory = store.trajectory(MU)
+    inner, states = inner_of(trajectory), trajectory.columns()
+    assert {k: len(points) for k, points in inner.items()} == {1: 1, 2: 1, 3: 1, 4: 1}
+    monkeypatch.setattr(model_module, "_PIECE", 1)
+    pieces = list(timid.march(MU))
+    last = pieces[-1].checkpoint
+
+    def exact(between: dict[int, Any]) -> None:
+        *_, (_, stress, state) = replay(model.mechanics, MU, model.times, states.T, inner=between)
+        assert np.abs(stress - last["stress"]).max() <= 1e-9 and np.abs(state - last["state"]).max() <= 1e-12
+
+    exact(dict(inner))
+    must_fail(exact, {}, {k: inner[k] for k in (1, 2, 3)})
+    *_, (_, true) = fields_at(model, store, MU)
+    assert np.abs(true.stress - last["stress"]).max() <= 1e-9
+    # An interrupted history does not lose those before the stop.
+    *_, again = timid.march(MU, (2, pieces[0].checkpoint))
+    assert all(np.array_equal(again.checkpoint[name], values) for name, values in last.items())
+    assert again.checkpoint["between_times"].tolist() == [2.5, 7.5, 12.5, 17.5]
 
 
 def test_temperatures_in_kelvin_are_found() -> None:

@@ -17,6 +17,7 @@ from romflow.core.names import nearest, shown
 from romflow.core.snapshot import Snapshot
 from romflow.fom.evolution.solvers import step_options
 from romflow.fom.evolution.time_grid import TimeGrid
+from romflow.fom.mechanics.between import Between
 from romflow.fom.mechanics.equilibrium import Equilibrium, NewtonOptions, StepReport
 from romflow.fom.mechanics.linear import DirectTangents, FreePattern, KeptFactor, SharedFactor, Tangents
 from romflow.fom.mechanics.making import Description, Tables
@@ -212,7 +213,7 @@ class QuasiStatic:
         else:
             point = Point(float(self.times[start - 1]), *(np.asarray(resume[1][name]) for name in _POINT))
             equilibrium.tangents.restore(resume[1])
-        yield from self._pieces(row, start, point, equilibrium)
+        yield from self._pieces(row, start, point, equilibrium, Between(None if resume is None else resume[1]))
 
     def step_from(self, previous: Point, t: float, mu: np.ndarray) -> tuple[Point, StepReport]:
         """One step from any equilibrium to the time t at mu (p,); nothing of earlier steps is used but `previous`.
@@ -246,17 +247,19 @@ class QuasiStatic:
             return DirectTangents(shared.pattern, self._options, self.mechanics.law.symmetric)
         return KeptFactor(shared, _RENEWAL)
 
-    def _pieces(self, row: np.ndarray, start: int, point: Point, equilibrium: Equilibrium) -> Iterator[Piece]:
-        basket = _Basket(self, row, start, equilibrium.tangents)
+    def _pieces(self, row: np.ndarray, start: int, point: Point, equilibrium: Equilibrium,
+                between: Between) -> Iterator[Piece]:
+        basket = _Basket(self, row, start, equilibrium.tangents, between)
         failure: SolveFailed | None = None
         if start == 0:
             basket.add(point)
         for t in self.times[max(start, 1):].tolist():
             try:
-                point, _ = equilibrium.step(point, t, row)
+                point, report = equilibrium.step(point, t, row)
             except SolveFailed as error:
                 failure = error
                 break
+            between.add(report.inner)
             basket.add(point)
             if basket.full:
                 yield basket.piece()
@@ -270,8 +273,8 @@ class QuasiStatic:
 class _Basket:
     """Points that are handed on together."""
 
-    def __init__(self, model: QuasiStatic, row: np.ndarray, start: int, tangents: Tangents) -> None:
-        self._model, self._row, self._start, self._tangents = model, row, start, tangents
+    def __init__(self, model: QuasiStatic, row: np.ndarray, start: int, tangents: Tangents, between: Between) -> None:
+        self._model, self._row, self._start, self._tangents, self._between = model, row, start, tangents, between
         self.points: list[np.ndarray] = []
         self._series: list[np.ndarray] = []
         self._begun = clock.monotonic()
@@ -303,4 +306,4 @@ class _Basket:
 
     def _checkpoint(self) -> dict[str, np.ndarray]:
         point = {} if self._last is None else {name: getattr(self._last, name) for name in _POINT}
-        return {**point, **self._tangents.checkpoint()}
+        return {**point, **self._tangents.checkpoint(), **self._between.arrays()}

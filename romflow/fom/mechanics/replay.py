@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from romflow.core.errors import InputError, ShapeError, SolveFailed
+from romflow.fom.mechanics.between import Inner
 from romflow.fom.mechanics.problem import MechanicsProblem
 
 __all__ = ["replay"]
 
-Inner = Sequence[tuple[float, np.ndarray]]
-
 
 def replay(problem: MechanicsProblem, mu: np.ndarray, times: np.ndarray, displacements: Iterable[np.ndarray],
            start: np.ndarray | None = None, cells: slice | np.ndarray | None = None,
-           inner: dict[int, Inner] | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+           inner: Mapping[int, Inner] | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The law integrated along given displacements, on all cells or some: the solver's own stresses to rounding.
 
     Nothing is solved, and cells do not know of each other. A history that the solver of this project found is one step
     of the law for each of its times, so that the same numbers come out; where it had to halve a step and could not
-    repeat it as a whole, give what stands in `StepReport.inner`. For displacements of another code that took smaller
-    steps than it wrote, the result is that of implicit Euler on the times written.
+    repeat it as a whole, give what lies between (`between.inner_of` of a stored trajectory). For displacements of
+    another code that took smaller steps than it wrote, the result is that of implicit Euler on the times written.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import InputError
+from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.replay import replay
 from romflow.reduction.mechanics.adaptivity import adaptive_parameter
 from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, Block, components_of, fields_of, replay_name
@@ -50,7 +51,8 @@ def replay_block(fom: Any, store_folder: str | Path, part: int, mu: Sequence[Seq
     with contextlib.ExitStack() as stack:
         arrays = {field: stack.enter_context(files.growing(f"{name}-{field}", number, (K, components_of(field), G)))
                   for field in fields}
-        for k, stress, state in replay(problem, row, trajectory.times, _states(trajectory), cells=block.cells):
+        for k, stress, state in replay(problem, row, trajectory.times, _states(trajectory), cells=block.cells,
+                                       inner=inner_of(trajectory)):
             values = {STRESS: stress, PLASTIC: state[block.plastic_rows()]} if PLASTIC in fields else {STRESS: stress}
             for field, value in values.items():
                 if not np.isfinite(value).all():

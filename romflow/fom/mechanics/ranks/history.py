@@ -14,6 +14,7 @@ from romflow.core.errors import ConfigError, SolveFailed
 from romflow.core.work_sections import SolverConfig
 from romflow.dd.communicator import agreed, gathered, spread
 from romflow.fom.evolution.time_grid import TimeGrid
+from romflow.fom.mechanics.between import Between
 from romflow.fom.mechanics.equilibrium import Equilibrium, NewtonOptions
 from romflow.fom.mechanics.linear import KeptFactor
 from romflow.fom.mechanics.making import Description
@@ -92,7 +93,7 @@ class RankHistory:
         else:
             with agreed(self.comm, "looking at the supports"):
                 self.body.problem.check_start(row, float(self.times[0]))
-        yield from self._pieces(row, start, point, equilibrium)
+        yield from self._pieces(row, start, point, equilibrium, Between(kept))
 
     def step(self, previous: Point, t: float, mu: np.ndarray) -> Point:
         """The equilibrium at time t after `previous`, both of this rank's part; see `QuasiStatic.step_from`."""
@@ -113,17 +114,19 @@ class RankHistory:
         factor = SplitFactor(self.body, self._solver, elastic)
         return Equilibrium(problem, KeptFactor(factor, _RENEWAL), self.newton, self.body.sums)
 
-    def _pieces(self, row: np.ndarray, start: int, point: Point, equilibrium: Equilibrium) -> Iterator[Piece | None]:
-        basket = _Basket(self, row, start, equilibrium)
+    def _pieces(self, row: np.ndarray, start: int, point: Point, equilibrium: Equilibrium,
+                between: Between) -> Iterator[Piece | None]:
+        basket = _Basket(self, row, start, equilibrium, between)
         failure: SolveFailed | None = None
         if start == 0:
             basket.add(point)
         for t in self.times[max(start, 1):].tolist():
             try:
-                point, _ = equilibrium.step(point, t, row)
+                point, report = equilibrium.step(point, t, row)
             except SolveFailed as error:
                 failure = error
                 break
+            between.add([(when, u) for when, v in report.inner if (u := self.body.gather(v)) is not None])
             basket.add(point)
             if basket.full():
                 yield basket.piece()
@@ -167,8 +170,10 @@ class RankHistory:
 class _Basket:
     """Displacements of some times on rank 0, and what all ranks need to hand them on together."""
 
-    def __init__(self, owner: RankHistory, row: np.ndarray, start: int, equilibrium: Equilibrium) -> None:
+    def __init__(self, owner: RankHistory, row: np.ndarray, start: int, equilibrium: Equilibrium,
+                 between: Between) -> None:
         self._owner, self._row, self._start, self._equilibrium = owner, row, start, equilibrium
+        self._between = between
         self.count = 0
         self._clear()
 
@@ -194,7 +199,7 @@ class _Basket:
     def piece(self) -> Piece | None:
         """All of them on rank 0; collective."""
         owner = self._owner
-        checkpoint = owner.checkpoint(self._last, self._equilibrium.tangents)
+        checkpoint = {**owner.checkpoint(self._last, self._equilibrium.tangents), **self._between.arrays()}
         made: Piece | None = None
         if self._states:
             series = np.stack(self._series, axis=1)
