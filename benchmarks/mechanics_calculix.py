@@ -3,10 +3,10 @@
     python benchmarks/mechanics_calculix.py [--quick] [--json FILE]
 
 A beam of quadratic tetrahedra (17,000 unknowns) is pulled, bent and heated along its length until it has yielded by
-some per cent, in steps of which CalculiX cuts none. Errors are shares of the largest value over all times: displacements; accumulated plastic strain
-(the two solvers against each other, plus the law against what CalculiX wrote); stress, which the import computes from
-the displacements alone, against what CalculiX wrote. Seconds are processor seconds a step of one run each, one thread;
-CalculiX has SPOOLES, ours the backend that [solver] finds.
+some per cent, in steps of which CalculiX cuts none. Errors are shares of the largest value over all times:
+displacements; accumulated plastic strain (the two solvers against each other, plus the law against what CalculiX
+wrote); stress, which the import computes from the displacements alone, against what CalculiX wrote. Seconds are
+processor seconds a step of one run each, one thread; CalculiX has SPOOLES, ours the backend that [solver] finds.
 """
 
 from __future__ import annotations
