@@ -113,7 +113,8 @@ def marches_on_ranks(request: Mapping[str, Any]) -> bool:
     """
     _check_request(request)
     # Of the class itself: one that is made from it solves in another way.
-    return vars(registry.load("model", request["kind"], Path(request["base"]))).get("on_ranks") == "history"
+    cls = registry.load("model", request["kind"], Path(request["base"]))
+    return bool(vars(cls).get("on_ranks") == "history")
 
 
 def check_rank_count(ranks: Any) -> None:

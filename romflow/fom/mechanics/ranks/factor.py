@@ -23,9 +23,9 @@ _MOST = 160
 class SplitFactor:
     """`romflow.fom.mechanics.linear.Factor` over ranks: local factors and coarse operator of one symmetric tangent.
 
-    The coarse space (GenEO) is that of the elastic body, made once: so a history that goes on from a checkpoint has the
-    same preconditioner as one that was never stopped. Iterations are flexible GMRES on the tangent at hand, which is
-    not assembled and need not be symmetric.
+    The coarse space (GenEO) is that of the elastic body at the centre of the parameters, made once for all histories:
+    so one that goes on from a checkpoint has the same preconditioner as one that was never stopped. Iterations are
+    flexible GMRES on the tangent at hand, which is not assembled and need not be symmetric.
 
     Parameters
     ----------
@@ -111,6 +111,9 @@ class _Product:
         layout, whole = self._body.layout, np.zeros(self._pattern.free.size)
         columns = []
         for x in layout.exchange.forward(X).T:
+            if not x.any():
+                columns.append(np.zeros(layout.owned))
+                continue
             whole[self._places] = x
             columns.append(self._pattern.product(self._tangent, whole)[self._places[:layout.owned]])
         return np.stack(columns, axis=1)

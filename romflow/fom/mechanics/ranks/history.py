@@ -69,6 +69,7 @@ class RankHistory:
         whole = _whole(comm, request, self.parameters)
         self.body = RankBody(comm, whole, self._solver)
         self._outputs = RankOutputs(self.body, whole.outputs)
+        self._factor = SplitFactor(self.body, self._solver, self._elastic)
 
     def march(self, mu: np.ndarray, resume: Resume | None = None) -> Iterator[Piece | None]:
         """Pieces of the history at mu (p,) on rank 0, None on the others; see `QuasiStatic.march`.
@@ -86,7 +87,7 @@ class RankHistory:
         start, kept = self._resumed(resume)
         if start >= len(self.times):
             return
-        equilibrium, point = self._equilibrium(row), self.body.problem.virgin(self.times[0])
+        equilibrium, point = self._equilibrium(), self.body.problem.virgin(self.times[0])
         if start:
             point = self._point(float(self.times[start - 1]), kept)
             equilibrium.tangents.restore(self._local_factor(kept))
@@ -99,20 +100,19 @@ class RankHistory:
         """The equilibrium at time t after `previous`, both of this rank's part; see `QuasiStatic.step_from`."""
         with agreed(self.comm, "reading the parameter"):
             row = self.parameters.validate(mu)[0]
-        return self._equilibrium(row).step(previous, t, row)[0]
+        return self._equilibrium().step(previous, t, row)[0]
 
-    def _equilibrium(self, row: np.ndarray) -> Equilibrium:
+    def _equilibrium(self) -> Equilibrium:
+        return Equilibrium(self.body.problem, KeptFactor(self._factor, _RENEWAL), self.newton, self.body.sums)
+
+    def _elastic(self) -> np.ndarray:
+        """Tangent (6, 6, G_l) of the undeformed body at the first time, at the centre of the parameters."""
         problem, t = self.body.problem, float(self.times[0])
-
-        def elastic() -> np.ndarray:
-            virgin = problem.virgin(t)
-            data = problem.data(problem.rows(row, t))
-            rest = np.zeros((6, problem.space.G))
-            tangent = problem.law.integrate(rest, data, float(self.times[1] - t), virgin.state, True).tangent
-            return np.asarray(0.5 * (tangent + tangent.transpose(1, 0, 2)))
-
-        factor = SplitFactor(self.body, self._solver, elastic)
-        return Equilibrium(problem, KeptFactor(factor, _RENEWAL), self.newton, self.body.sums)
+        data = problem.data(problem.rows(self.parameters.centre(), t))
+        rest = np.zeros((6, problem.space.G))
+        answer = problem.law.integrate(rest, data, float(self.times[1] - t), problem.virgin(t).state, True)
+        tangent = np.asarray(answer.tangent)
+        return np.asarray(0.5 * (tangent + tangent.transpose(1, 0, 2)))
 
     def _pieces(self, row: np.ndarray, start: int, point: Point, equilibrium: Equilibrium,
                 between: Between) -> Iterator[Piece | None]:
