@@ -13,6 +13,7 @@ from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.replay import replay
 from romflow.materials.protocol import rows_of
 from romflow.materials.tensors import mises
+from romflow.rom.mechanics.answer import guarded
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.snapshots import SnapshotStore
 
@@ -44,9 +45,9 @@ class FieldErrors:
     def relative(self, name: str, whole: bool = False) -> np.ndarray:
         """Errors (K + 1, k) relative to the true field of the same time, or to its largest norm over the `whole` run.
 
-        Zero where the field is zero.
+        A field below a hundredth of its largest norm is measured against that; zero where it is zero all the time.
         """
-        norm = self.norm[name].max(axis=0, keepdims=True) if whole else self.norm[name]
+        norm = self.norm[name].max(axis=0, keepdims=True) if whole else guarded(self.norm[name])
         return np.asarray(np.divide(self.error[name], norm, out=np.zeros_like(self.error[name]),
                                     where=norm > 0.0))
 
@@ -126,7 +127,7 @@ def field_errors(rom: MechanicsReducedModel, fom: Any, store: SnapshotStore, mu:
             for name, (truth, reduced) in pairs.items():
                 weighted = mass if name == "displacement" else rom.volume
                 norm[name][k, j], error[name][k, j] = _norm(truth, weighted), _norm(truth - reduced, weighted)
-        last = error[measured][-1, j] / (norm[measured][-1, j] or 1.0)
+        last = error[measured][-1, j] / (guarded(norm[measured])[-1, j] or 1.0)
         if last > largest:
             largest, worst, body = last, j, true
     return FieldErrors(answer.times, norm, error, worst, body)

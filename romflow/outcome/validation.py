@@ -15,6 +15,7 @@ from romflow.reduction.distributed.runner import PartRunner
 from romflow.reduction.residual_columns import Sketch
 from romflow.reduction.snapshot_sketch import SketchedSnapshots, SnapshotSketcher
 from romflow.reduction.trajectory_measures import trajectory_errors
+from romflow.rom.mechanics.answer import guarded
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import Answer, ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
@@ -115,8 +116,8 @@ def _validate_fields(rom: Any, fom: Any, store: SnapshotStore, mu: np.ndarray, a
     """Errors of the field that the indicator is of, at the last time."""
     found = field_errors(rom, fom, store, mu, answer)
     name = measured_field(rom)
-    return Validation(mu, found.error[name][-1], np.zeros(len(mu)), found.norm[name][-1], answer, store.outputs(mu),
-                      fields=found)
+    return Validation(mu, found.error[name][-1], np.zeros(len(mu)), guarded(found.norm[name])[-1], answer,
+                      store.outputs(mu), fields=found)
 
 
 def product_of(fom: Any) -> InnerProduct:

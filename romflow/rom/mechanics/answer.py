@@ -8,7 +8,10 @@ import numpy as np
 
 from romflow.rom.evolution_answer import EvolutionAnswer
 
-__all__ = ["MechanicsAnswer", "ReducedState"]
+__all__ = ["MechanicsAnswer", "ReducedState", "guarded"]
+
+# A field that is smaller than this share of its largest norm in a run is measured against that share.
+_SMALL = 1e-2
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,8 @@ class MechanicsAnswer(EvolutionAnswer):
 
     `coefficients` (r + L, b) and `trajectory` (K + 1, r + L, b) are those of the basis and then of the L liftings, as
     `lift` takes them. `norm` is ||p||_L2 at the last time, p the accumulated plastic strain (the stress where the law
-    has none), and `error` the indicator's error of it, so that `relative_error` is the indicator; `error_series` holds
-    the indicator itself, a relative error, at each time.
+    has none; `guarded`, for a body may end unloaded), and `error` the indicator's error of it, so that `relative_error`
+    is the indicator; `error_series` holds the indicator itself, a relative error, at each time.
 
     Attributes
     ----------
@@ -35,6 +38,17 @@ class MechanicsAnswer(EvolutionAnswer):
     dual: dict[str, np.ndarray] = field(default_factory=dict)
     mu: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     halvings: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+
+
+def guarded(norm: np.ndarray) -> np.ndarray:
+    """Norms (K + 1, b) that relative errors are measured against: at least a hundredth of the largest of each run.
+
+    Examples
+    --------
+    >>> guarded(np.array([[0.0], [4.0], [1e-9]])).ravel().tolist()
+    [0.04, 4.0, 0.04]
+    """
+    return np.maximum(norm, _SMALL * norm.max(axis=0, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)

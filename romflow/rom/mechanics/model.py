@@ -192,7 +192,7 @@ class MechanicsReducedModel(BasisModel):
         return {name: self.corrected(name, values[name], z)[0] for name, z in found.items()}, residual
 
     def corrected(self, name: str, values: np.ndarray, gappy: np.ndarray) -> np.ndarray:
-        """Coefficients (k, n_q, b) by the regression of a field, if it has one, near its training.
+        """Coefficients (k, n_q, b) of a field: those of its gappy fit, or of its regression where it has one.
 
         Parameters
         ----------
@@ -200,13 +200,13 @@ class MechanicsReducedModel(BasisModel):
         values : (k, m_q, b)
             At the rows of the field.
         gappy : (k, n_q, b)
-            Coefficients of the gappy fit, which stay far from the training.
+            Coefficients of the gappy fit.
         """
         if name not in self.regressions:
             return gappy
-        k, _, b = values.shape
-        columns = [array.transpose(1, 0, 2).reshape(array.shape[1], k * b) for array in (values, gappy)]
-        return self.regressions[name].predict(*columns).reshape(-1, k, b).transpose(1, 0, 2)
+        k, m, b = values.shape
+        found = self.regressions[name].predict(values.transpose(1, 0, 2).reshape(m, k * b))
+        return found.reshape(-1, k, b).transpose(1, 0, 2)
 
     def residual(self, values: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """Relative residual (..., b) of values (..., m_q, b) of the measured field with coefficients (..., n_q, b).

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
+from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState, guarded
 from romflow.rom.mechanics.loads import StepData
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class Watch:
         """The answer, once all draws have been observed."""
         rom, good = self.rom, self.converged
         indicator = np.where(good, rom.indicator(self.residual), np.inf if rom.calibration is not None else np.nan)
-        z = self.dual[rom.measure][-1]
-        norm = np.sqrt(np.maximum(np.einsum("ib,ij,jb->b", z, rom.gram, z), 0.0))
+        z = self.dual[rom.measure]
+        norm = guarded(np.sqrt(np.maximum(np.sum(z * (rom.gram @ z), axis=1), 0.0)))[-1]
         last = indicator[-1]
         with np.errstate(invalid="ignore"):
             error = np.where(np.isfinite(last), last / (1.0 + last) * norm, last)

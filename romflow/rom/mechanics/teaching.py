@@ -15,10 +15,10 @@ __all__ = ["taught"]
 
 
 def taught(rom: MechanicsReducedModel, mu: np.ndarray, truth: Mapping[str, np.ndarray]) -> MechanicsReducedModel:
-    """The model that finds some dual fields by a regression on its own values, not by a gappy fit of them.
+    """The model whose gappy fits of some dual fields are corrected by a regression on its own values at their rows.
 
-    The regression knows what the model does wrong on the training and corrects it; the indicator goes on reading the
-    residual of the gappy fit. Draws that do not converge teach nothing. Cost: the reduced runs of the training, and
+    The regression knows what the model does wrong on the training; far from it the gappy fit stands, and the indicator
+    goes on reading that fit's residual. Draws that do not converge teach nothing. Cost: the reduced runs of the training, and
     the regression's eigenvalue problems.
 
     Parameters
@@ -52,5 +52,6 @@ def taught(rom: MechanicsReducedModel, mu: np.ndarray, truth: Mapping[str, np.nd
         features = np.stack([values[name][:, good] for values in seen], axis=1)
         coefficients = z[1:, :, good].transpose(1, 0, 2)
         regressions[name] = MetaModel.fit(features.reshape(len(features), -1),
-                                          coefficients.reshape(len(coefficients), -1), groups)
+                                          coefficients.reshape(len(coefficients), -1), groups,
+                                          rom.gappies[name].pseudo_inverse)
     return replace(rom, regressions=regressions)
