@@ -94,3 +94,19 @@ def test_hyper_reduction(tmp_path):
 def test_time_windows(tmp_path):
     found = run("10_time_windows.py", tmp_path)
     assert 0.0 < found["windows"] <= 0.3 * found["one_basis"]
+
+
+def test_mechanics(tmp_path):
+    found = run("11_mechanics.py", tmp_path)
+    assert 4 <= found["size"] <= 7 and found["points"] <= 40 < found["all_points"] == 320
+    assert 1e-4 < found["max_relative_error"] <= 0.03
+    assert found["max_relative_error"] / 3 <= found["indicated"] <= 0.2
+    # Plastic strain comes in with each of the four cycles.
+    assert 3.0 <= found["growth"] <= 4.0
+
+
+def test_own_law(tmp_path):
+    found = run("12_own_law.py", tmp_path)
+    assert found["passed"] and found["half"] == pytest.approx(0.5, rel=1e-9)
+    assert found["points"] <= 60
+    assert 1e-6 < found["output_error"] <= 3e-3

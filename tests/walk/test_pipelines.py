@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def _toy(name: str, **changes: dict) -> romflow.Study:
     for table, keys in changes.items():
         content[table].update(keys)
     content["cluster"] = {"kind": "serial"}
-    return romflow.Study.from_dict(content)
+    return romflow.Study.from_dict(content, PIPELINES)
 
 
 def test_the_parabolic_block_keeps_its_bound(tmp_path: Path) -> None:
@@ -84,3 +85,35 @@ def test_the_layered_beam_runs_in_parts(tmp_path: Path) -> None:
     mu = np.array([2.0, 5.0, 40.0, 90.0])
     gap = abs(study.model.solve(mu).outputs[0] - rom.solve(mu).output[0, 0])
     assert 0.0 < gap <= rom.solve(mu).output_error[0, 0] and rom.solve(mu).kind == "bound"
+
+
+def test_the_plate_goes_on_after_the_cycle_that_it_knows(tmp_path: Path) -> None:
+    study = _toy("plate_with_hole", model={"mesh": {"shape": "plate-with-hole", "cells": [6, 8]}},
+                 time={"end": 200.0, "steps": 20}, reduction={"tolerance": 1e-3, "dual_tolerance": 1e-3},
+                 validation={"size": 1})
+    rom = study.run(tmp_path / "run").rom
+    found = romflow.load(tmp_path / "run" / "model.h5")
+    assert (rom.n, len(rom.times), len(romflow.SnapshotStore.open(tmp_path / "run" / "store").trajectory(
+        study.parameters.centre()).times)) == (126, 21, 11)
+    told = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))["validation"]
+    assert len(found.points) < 40 < 192 and told["error_kind"] == "indicator"
+    assert 1e-4 < told["max_relative_error"] <= 0.05 and told["min_effectivity"] >= 1 / 3
+
+
+def test_a_hot_spot_that_moved_is_noticed_and_learnt(tmp_path: Path) -> None:
+    study = _toy("hot_spots", model={"mesh": {"shape": "plate-with-hole", "cells": [5, 6]}}, time={"steps": 20},
+                 reduction={"tolerance": 1e-3}, validation={"size": 1})
+    summary = study.run(tmp_path / "run").summary
+    frozen, adaptive = summary["validation"], summary["adaptive"]
+    assert frozen["max_relative_error"] >= 0.3 > 0.1 >= adaptive["max_relative_error"]
+    assert adaptive["runs"] == 1 and 0 < adaptive["max_full_order_share"] <= 0.15
+    assert len(list((tmp_path / "run" / "adaptive").glob("*/log.csv"))) == 1
+
+
+def test_the_blade_spins_heats_and_stops(tmp_path: Path) -> None:
+    pytest.importorskip("gmsh")
+    study = _toy("blade", model={"mesh": {"shape": "blade", "size": 40.0, "holes": 1, "order": 1}, "element": "tet4"},
+                 time={"end": 100.0, "steps": 4}, reduction={"subdomains": 2, "tolerance": 1e-3})
+    summary = study.run(tmp_path / "run").summary
+    assert 1e-4 < summary["validation"]["max_relative_error"] <= 0.2
+    assert (tmp_path / "run" / "blade.vtu").is_file()
