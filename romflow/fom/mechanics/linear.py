@@ -195,7 +195,7 @@ class SharedFactor:
 
         def product(z: np.ndarray) -> np.ndarray:
             whole[free] = z
-            return self.pattern.product(tangent, whole)[free]
+            return np.asarray(self.pattern.product(tangent, whole)[free])
 
         return flexible_gmres(product, self.solve, r, accuracy, _MOST)
 
@@ -261,7 +261,7 @@ class KeptFactor:
 
     def product(self, tangent: np.ndarray, u: np.ndarray) -> np.ndarray:
         """See `Tangents`."""
-        return self._shared.pattern.product(tangent, u)
+        return np.asarray(self._shared.pattern.product(tangent, u))
 
     def checkpoint(self) -> dict[str, np.ndarray]:
         """The tangent of the factor (21, G), and what was counted since."""

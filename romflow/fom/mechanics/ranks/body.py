@@ -194,4 +194,5 @@ def _decomposed(comm: Any, cell_dofs: np.ndarray, space: StrainSpace, options: M
                               subdomains=subdomains, overlap=options["overlap"], method=options["partition"])
     told = spread(comm, None if found is None else {
         "labels": found.cell_subdomain, "counts": np.array([found.parts, found.subdomains, found.overlap])})
-    return Decomposition(cell_dofs, corners, told["labels"], *(int(count) for count in told["counts"]))
+    parts, subdomains, overlap = (int(count) for count in told["counts"])
+    return Decomposition(cell_dofs, corners, told["labels"], parts, subdomains, overlap)
