@@ -113,7 +113,19 @@ def sentence(data: ReportData, facts: Facts) -> str:
         )
     else:
         text += " It was not validated on independent parameters."
-    return text
+    return text + _adaptive(data)
+
+
+def _adaptive(data: ReportData) -> str:
+    """What runs that took full-order steps reached."""
+    found = section(data, "adaptive")
+    if not found.get("runs"):
+        return ""
+    error = found.get("max_relative_error")
+    reached = f" end with an error of at most {number(error)}," if error is not None else ""
+    return (f" {plural(found['runs'], 'adaptive run')}{reached or ' took'} "
+            f"{'with ' if reached else ''}at most {number(100 * (found.get('max_full_order_share') or 0.0))} % of their "
+            "steps by the full-order model.")
 
 
 def tiles(data: ReportData, facts: Facts) -> list[Tile]:

@@ -253,7 +253,8 @@ def _adaptive(data: ReportData) -> Section:
     if data.adaptive is None:
         return Section("adaptive", "Full-order steps on the way")
     pictures, shown = mechanics.adaptive_parts(data, _columns(data, data.adaptive.mu.shape[1]))
-    return Section("adaptive", "Full-order steps on the way", pictures=pictures, tables=shown)
+    lead = "The other parts of this page show the reduced model as it was before these runs." if shown else ""
+    return Section("adaptive", "Full-order steps on the way", lead, pictures=pictures, tables=shown)
 
 
 def _fields(data: ReportData) -> Section:
