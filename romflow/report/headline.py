@@ -121,11 +121,10 @@ def _adaptive(data: ReportData) -> str:
     found = section(data, "adaptive")
     if not found.get("runs"):
         return ""
-    error = found.get("max_relative_error")
-    reached = f" end with an error of at most {number(error)}," if error is not None else ""
-    return (f" {plural(found['runs'], 'adaptive run')}{reached or ' took'} "
-            f"{'with ' if reached else ''}at most {number(100 * (found.get('max_full_order_share') or 0.0))} % of their "
-            "steps by the full-order model.")
+    error, share = found.get("max_relative_error"), number(100 * (found.get("max_full_order_share") or 0.0))
+    took = "took" if error is None else f"end with an error of at most {number(error)}, with"
+    return (f" {plural(found['runs'], 'adaptive run')} {took} at most {share} % of their steps by the full-order "
+            "model.")
 
 
 def tiles(data: ReportData, facts: Facts) -> list[Tile]:
