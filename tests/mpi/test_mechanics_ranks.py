@@ -14,6 +14,7 @@ from romflow.core.mpi_environment import without_mpi
 from romflow.dd.communicator import Single
 from romflow.fom.build import build_model, model_identity
 from romflow.fom.mechanics.ranks.history import RankHistory
+from romflow.fom.mechanics.ranks.job import run_history
 from romflow.materials.reference import REFERENCE
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
@@ -42,6 +43,7 @@ from romflow.core.errors import RomflowError
 from romflow.dd.communicator import world
 from romflow.fom.distributed import job
 from romflow.fom.mechanics.ranks.history import RankHistory
+from romflow.fom.mechanics.ranks.job import run_history
 from romflow.materials.viscoplastic import Viscoplastic
 from romflow.store.trajectory_writer import TrajectoryWriter
 
@@ -285,3 +287,20 @@ def test_more_ranks_than_parts_is_an_error(tmp_path):
     store = SnapshotStore(tmp_path, model_identity(wish, build_model(wish)), SPACE.columns)
     with pytest.raises(InputError, match="at most one rank a part"):
         SerialExecutor().solve(wish, store.folder, SPACE.columns, [MU])
+
+
+def test_a_full_order_step_of_an_adaptive_run_is_a_job_where_there_are_ranks(tmp_path, alone, monkeypatch):
+    asked = []
+
+    def mpi(self, wish, store_folder, job):
+        asked.append(job["mode"])
+        run_history(Single(), {**job, "request": wish})
+
+    monkeypatch.setattr(SerialExecutor, "mpi", mpi)
+    told, one = stepped(tmp_path / "ranks", *alone[:2]), stepped(tmp_path / "one", *alone[:2])
+    for _ in range(2):
+        assert SerialExecutor().parts("mechanics-step", request(2), tmp_path, told, [0])[0]["made"] == 0
+    assert SerialExecutor().parts("mechanics-step", request(), tmp_path, one, [0])[0]["made"] == 1
+    assert asked == ["step"]
+    known, found = (WorkFiles(tmp_path / name).read("step-state") for name in ("one", "ranks"))
+    assert np.abs(found - known).max() <= 1e-8 * np.abs(known).max()
