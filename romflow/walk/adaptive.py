@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import NotSupported, SolveFailed
-from romflow.outcome.mechanics import FieldErrors, field_errors
+from romflow.outcome.mechanics import FieldErrors, field_errors, measured_field
 from romflow.reduction.mechanics.adaptive_log import LogRow
 from romflow.tasks.adaptive import AdaptiveResult, AdaptiveSettings, Tasks, run_adaptive, run_many_adaptive
 from romflow.walk.truth import Truth
@@ -107,4 +107,4 @@ def _outcome(result: AdaptiveResult, truth: Truth, row: np.ndarray) -> AdaptiveO
     stored = not len(truth.store.missing(row[None]))
     errors = field_errors(result.rom, truth.fom, truth.store, row[None], result.answer) if stored else None
     return AdaptiveOutcome(row, result.log, result.full_order_steps, result.full_order_steps / steps,
-                           float(result.answer.relative_error[0]), result.rom.measure, errors)
+                           float(result.answer.relative_error[0]), measured_field(result.rom), errors)
