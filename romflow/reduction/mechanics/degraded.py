@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import SolveFailed
+from romflow.core.errors import InputError, SolveFailed
 from romflow.reduction.mechanics.assembly import Parts, assembled
 from romflow.reduction.mechanics.cubature import ForceCubature
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.model import MechanicsReducedModel
+from romflow.rom.mechanics.teaching import taught
 
-__all__ = ["KnownField", "calibrated", "kept_modes", "pairs_of", "tolerance_ladder"]
+__all__ = ["KnownField", "calibrated", "kept_modes", "pairs_of", "taught_by_training", "tolerance_ladder"]
 
 #: Tolerances of the degraded models, down to the model's own.
 _LADDER = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5)
@@ -107,11 +108,34 @@ def pairs_of(rom: MechanicsReducedModel, known: KnownField, mu: np.ndarray) -> n
     if not answer.converged.any() or answer.residual.shape[0] != known.counts[0] or len(set(known.counts)) > 1:
         return np.empty((0, 2))
     z = answer.dual[rom.measure]
-    coefficients = z.transpose(1, 2, 0).reshape(z.shape[1], -1)
+    coefficients = z.transpose(1, 2, 0).reshape(z.shape[1], z.shape[0] * z.shape[2])
     error, norm = known.errors(coefficients)
     keep = (norm > _GUARD * norm.max(initial=0.0)) & np.repeat(answer.converged, known.counts[0]) & (norm > 0.0)
     residual = answer.residual.T.ravel()
     return np.asarray(np.column_stack([residual, error / np.where(norm > 0.0, norm, 1.0)])[keep])
+
+
+def taught_by_training(rom: MechanicsReducedModel, mu: np.ndarray,
+                       known: Mapping[str, KnownField]) -> MechanicsReducedModel:
+    """The model whose dual fields are corrected by regressions on its own runs of the training histories mu (j, p).
+
+    The calibration stays that of the gappy fits, which are what the indicator reads. Histories that end early teach
+    nothing.
+
+    Raises
+    ------
+    InputError
+        No history has all the model's times, or the model fails on all of them.
+    """
+    counts, times = next(iter(known.values())).counts, len(rom.times)
+    whole = np.flatnonzero(np.array(counts) == times)
+    if not whole.size:
+        raise InputError("[reduction] dual = \"regression\" needs a training history with all times of the model, and "
+                         "every one ends earlier; use dual = \"gappy\"")
+    starts = np.cumsum([0, *counts])[whole]
+    truth = {name: np.stack([field.coordinates[:, start:start + times].T for start in starts], axis=2)
+             for name, field in known.items() if len(field.coordinates)}
+    return taught(rom, mu[whole], truth)
 
 
 def _models(fom: Any, rom: MechanicsReducedModel, parts: Parts, cubature: ForceCubature,

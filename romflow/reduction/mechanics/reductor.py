@@ -17,7 +17,7 @@ from romflow.reduction.distributed.runner import is_split
 from romflow.reduction.mechanics.assembly import Parts, assembled
 from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, fields_of
 from romflow.reduction.mechanics.cubature import force_cubature
-from romflow.reduction.mechanics.degraded import KnownField, calibrated, kept_modes
+from romflow.reduction.mechanics.degraded import KnownField, calibrated, kept_modes, taught_by_training
 from romflow.reduction.mechanics.modes import DualSweep, dual_pod
 from romflow.reduction.mechanics.offline import OfflineData
 from romflow.reduction.mechanics.outputs import unsupported_output
@@ -53,6 +53,9 @@ class EmpiricalCubature:
         The same of the dual fields; 0 takes `tolerance`.
     cubature_tolerance : float
         Relative error of the internal forces of training stresses; 0 takes 10 `tolerance`.
+    dual : {"gappy", "regression"}
+        How fields of the whole mesh are found from values at the points: by a least-squares fit of their modes, or by
+        this fit corrected by a regression that the reduced model's own runs at the training parameters teach.
     subdomains : int
         Blocks of cells that tasks work on; the result depends on them to rounding but for the points of the rule, of
         which there may be some more.
@@ -81,7 +84,7 @@ class EmpiricalCubature:
     fixed_designs_only = True
 
     def __init__(self, tolerance: float = 1e-4, max_size: int = 100, dual_tolerance: float = 0.0,
-                 cubature_tolerance: float = 0.0, subdomains: int = 1, calibrate: bool = True,
+                 cubature_tolerance: float = 0.0, dual: str = "gappy", subdomains: int = 1, calibrate: bool = True,
                  compression: str = "auto", seed: int = 0) -> None:
         for name, value in (("tolerance", tolerance), ("dual_tolerance", dual_tolerance),
                             ("cubature_tolerance", cubature_tolerance)):
@@ -89,6 +92,9 @@ class EmpiricalCubature:
                 raise ConfigError(f"[reduction] {name} = {shown(value)}; the rule is 0 <= {name} < 1")
         if isinstance(subdomains, bool) or not isinstance(subdomains, int) or subdomains < 1:
             raise ConfigError(f"[reduction] subdomains = {shown(subdomains)}; the rule is a whole number from 1")
+        if dual not in ("gappy", "regression"):
+            raise ConfigError(f"[reduction] dual = {shown(dual)}; the rule is \"gappy\" or \"regression\"")
+        self.dual = dual
         self.tolerance, self.max_size, self.seed = float(tolerance), max_size, seed
         self.dual_tolerance = float(dual_tolerance) or self.tolerance
         self.cubature_tolerance = float(cubature_tolerance) or min(_RULE * self.tolerance, _MOST)
@@ -132,9 +138,13 @@ class EmpiricalCubature:
         runner = BlockRunner(fom, store, np.asarray(mu, dtype=float), self.subdomains, self.tasks)
         found = _Found.of(self, fom, runner)
         rom = assembled(fom, found.parts, found.facts | {"method": self.method, "snapshots": len(mu)})
+        known = {name: _known(runner, name, modes) for name, modes in found.parts.dual.items()
+                 if self.dual == "regression" or (self.calibrate and name == rom.measure)}
         calibration, models = calibrated(
-            fom, rom, found.parts, found.cubature, _known(runner, rom, found), found.values, runner.mu,
+            fom, rom, found.parts, found.cubature, known[rom.measure], found.values, runner.mu,
             self.tolerance) if self.calibrate else (None, 0)
+        if self.dual == "regression":
+            rom = taught_by_training(rom, runner.mu, known)
         self.offline = self._offline(found, runner)
         runner.files.clear()
         about = rom.metadata | {"calibration_models": models, "points": len(rom.points),
@@ -188,7 +198,7 @@ class _Found:
         return cls(Parts(states.basis, lifting, dual, rule.rule, rule.size), rule, pods, values, facts)
 
 
-def _known(runner: BlockRunner, rom: MechanicsReducedModel, found: _Found) -> KnownField:
-    """The measured field along the training histories, in its modes."""
-    coordinates, squares = DualSweep(runner, rom.measure).known(found.parts.dual[rom.measure])
+def _known(runner: BlockRunner, name: str, modes: np.ndarray) -> KnownField:
+    """A dual field along the training histories, in its modes."""
+    coordinates, squares = DualSweep(runner, name).known(modes)
     return KnownField(coordinates, squares, tuple(len(runner.store.trajectory(row)) for row in runner.mu))
