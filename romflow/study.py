@@ -289,9 +289,13 @@ class Study:
         return Walk(self, Path(folder), watcher).run()
 
 
-def _predicted(model: Any, cluster: Any, solves: int) -> Prediction:
+def _predicted(model: Any, cluster: Any, solves: int) -> Prediction | None:
+    """Time and memory on ranks; None for models whose snapshots are whole."""
+    from romflow.reduction.distributed.runner import is_split
     from romflow.tasks.scaling import predicted
 
+    if not is_split(model):
+        return None
     return predicted(model, cluster.workers, solves, launcher=cluster.launcher, local=cluster.kind == "local")
 
 
