@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from romflow.core.errors import ConfigError
 from romflow.core.names import shown
 from romflow.materials.shared_programs import SharedPrograms
-from romflow.parameters.calculus import derivative
+from romflow.parameters.calculus import derivative, substituted
 from romflow.parameters.expressions import Theta
 from romflow.parameters.language import Program, Step, written
 
 __all__ = ["Isotropic", "TableHardening", "TextHardening", "isotropic_hardening"]
 
 Array = NDArray[np.float64]
+# Far below any p that Newton's method ends at, and large enough for it to start from the slope there.
+_FLOOR = 1e-24
 
 
 class Isotropic(Protocol):
@@ -27,9 +29,12 @@ class Isotropic(Protocol):
     ----------
     texts : tuple of str or float
         Constants that do not depend on p, in T and the other columns.
+    first : str or float
+        R at p = 0, in these columns.
     """
 
     texts: tuple[str | float, ...]
+    first: str | float
 
     def radius(self, p: Array, rows: Array) -> Any:
         """R (P,) at p (P,), with the constants' values as rows (k, P)."""
@@ -66,7 +71,8 @@ class TextHardening:
     """R(p) from one text in p, T and the columns.
 
     The parts of R and dR/dp that do not hold p become texts of their own, so that a Newton iteration evaluates only
-    what changes with p.
+    what changes with p. Powers, roots and quotients of p, whose slope at p = 0 may be infinite, are constant below
+    p = 1e-24.
     """
 
     def __init__(self, text: str | float, columns: Sequence[str]) -> None:
@@ -75,10 +81,12 @@ class TextHardening:
             theta = Theta([text], names)
         except ConfigError as error:
             raise ConfigError(f"the law's isotropic: {str(error).removeprefix('theta = ')}") from error
+        self.first: str | float = substituted(theta, {"p": 0.0}).expressions[0]
         taken: dict[str, int] = {}
         radius = _without_constants(theta.programs[0], names, taken)
         slope = _without_constants(derivative(theta, "p").programs[0], names, taken)
         self._radius, self._both = SharedPrograms([radius]), SharedPrograms([radius, slope])
+        self._floored = any(kind == "binary" and value in ("/", "**") for kind, value in slope)
         self.texts: tuple[str | float, ...] = tuple(taken)
         self._numbers = range(1, 1 + len(taken))
 
@@ -93,7 +101,7 @@ class TextHardening:
 
     def _values(self, p: Array, rows: Array) -> dict[int, Array]:
         values = dict(zip(self._numbers, rows, strict=True))
-        values[0] = p
+        values[0] = np.maximum(p, _FLOOR) if self._floored else p
         return values
 
 
@@ -112,6 +120,7 @@ class TableHardening:
             raise ConfigError(f"the law's isotropic table has p = {shown(self._p.tolist())}; it must start at 0 and "
                               "increase.")
         self.texts: tuple[str | float, ...] = tuple(row[1] for row in table)
+        self.first = self.texts[0]
         self._lengths = np.diff(self._p)
 
     def radius(self, p: Array, rows: Array) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from romflow.core.errors import ConfigError, ShapeError
 from romflow.core.names import shown
 from romflow.materials.shared_programs import SharedPrograms
-from romflow.parameters.expressions import Theta
+from romflow.parameters.expressions import Theta, check_text
 from romflow.parameters.language import run
 
 __all__ = ["Properties"]
@@ -69,13 +69,15 @@ class Properties:
             result[q] = found
         return result
 
-    def check(self, positive: Sequence[str], temperatures: tuple[float, float] | None) -> None:
+    def check(self, positive: Sequence[str], temperatures: tuple[float, float] | None,
+              least: Sequence[str] = ()) -> None:
         """Refuse constants that break a rule where their values are known: numbers, and texts in T over its range.
 
         Raises
         ------
         ConfigError
-            One of the constants `positive` is not above zero, "poisson" is outside (-1, 0.5), or a text is not finite.
+            One of the constants `positive` is not above zero, one of `least` is below, "poisson" is outside (-1, 0.5),
+            or a text is not finite.
         """
         known = np.zeros(1) if temperatures is None else np.linspace(*temperatures, _SAMPLES)
         free = {0} if temperatures is not None else set()
@@ -85,13 +87,15 @@ class Properties:
                 continue
             with np.errstate(all="ignore"):
                 found = np.broadcast_to(run(program, {0: known}), known.shape)
-            self._refuse(name, found, known, name in positive)
+            self._refuse(name, found, known, name in positive, name in least)
 
-    def _refuse(self, name: str, found: Array, temperatures: Array, positive: bool) -> None:
+    def _refuse(self, name: str, found: Array, temperatures: Array, positive: bool, least: bool) -> None:
         fine = np.isfinite(found)
         rule = "finite"
         if positive:
             fine, rule = fine & (found > 0.0), "above zero"
+        elif least:
+            fine, rule = fine & (found >= 0.0), "zero or above"
         elif name == "poisson":
             fine, rule = fine & (found > -1.0) & (found < 0.5), "above -1 and under 0.5"
         if not fine.all():
@@ -104,10 +108,7 @@ class Properties:
 
 def _theta(texts: Mapping[str, str | float], columns: tuple[str, ...]) -> Theta:
     for name, text in texts.items():
-        try:
-            Theta([text], columns)
-        except ConfigError as error:
-            raise ConfigError(f"the law's {name}: {str(error).removeprefix('theta = ')}") from error
+        check_text(f"the law's {name}: ", text, columns)
     return Theta(list(texts.values()), columns)
 
 

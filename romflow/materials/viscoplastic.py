@@ -102,7 +102,10 @@ class Viscoplastic:
         self._moduli, self._recoveries = slice(first, first + M), slice(first + M, first + 2 * M)
         self._rows = slice(first + 2 * M, None)
         self._properties = Properties(texts, columns)
-        self._properties.check(("young", "viscosity", "exponent"), self.temperature_range)
+        self._properties.check(("young", "viscosity", "exponent"), self.temperature_range,
+                               [name for name in texts if name.startswith("kinematic ")])
+        start = {"isotropic at p = 0": self._isotropic.first}
+        Properties(start, columns).check((), self.temperature_range, tuple(start))
         self.reads = tuple(name for name in self._properties.used if name != "T")
         self.symmetric = all(_is_zero(recovery) for _, recovery in pairs)
         self.variables = {"plastic_strain": 6, "accumulated_plastic_strain": 1,
@@ -241,7 +244,7 @@ def _pair(number: int, table: Any) -> tuple[str | float, str | float]:
     """Modulus and recovery of one kinematic hardening."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"the law's kinematic[{number}] = {shown(table)} is no table; write {{modulus = C, "
-                          "recovery = D}}.")
+                          "recovery = D}.")
     for word in table:
         if word not in ("modulus", "recovery"):
             raise ConfigError(f"the law's kinematic[{number}] has no key {shown(word)}"

@@ -15,7 +15,7 @@ from romflow.core.names import one_line, shown
 from romflow.core.parameter_rules import RESERVED
 from romflow.parameters.language import Program, Step, program_of, run, written
 
-__all__ = ["Theta"]
+__all__ = ["Theta", "check_text"]
 
 Array = NDArray[np.float64]
 
@@ -187,3 +187,23 @@ def _text_of(expression: object) -> str:
 
 def _numpy_name(name: str) -> str:
     return f"np.{_NUMPY_NAMES.get(name, name)}"
+
+
+def check_text(who: str, text: str | float, columns: Sequence[str]) -> None:
+    """Refuse a text that is no arithmetic of the columns, in words that begin with `who`.
+
+    Raises
+    ------
+    ConfigError
+
+    Examples
+    --------
+    >>> check_text("the load is ", "2 * tt", ["t"])
+    Traceback (most recent call last):
+        ...
+    romflow.core.errors.ConfigError: the load is '2 * tt': no parameter is called 'tt'; known: t. Did you mean 't'?
+    """
+    try:
+        Theta([text], columns)
+    except ConfigError as error:
+        raise ConfigError(f"{who}{str(error).removeprefix('theta = ')}") from error

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from romflow.core.errors import ConfigError, InputError, ParameterError, ShapeError
 from romflow.core.names import nearest, shown
-from romflow.parameters.expressions import Theta
+from romflow.parameters.expressions import Theta, check_text
 from romflow.parameters.fields import COORDINATES
 
 __all__ = ["FieldTerm", "SpatialField"]
@@ -67,7 +67,8 @@ class SpatialField:
             raise ConfigError(f"{shown(taken[0])} is the name of a coordinate; rename the parameter or amplitude")
         self.terms = tuple(_term(term) for term in terms)
         for term in self.terms:
-            Theta([term.text], self.columns if term.numbers is not None else (*COORDINATES, *self.columns))
+            known = self.columns if term.numbers is not None else (*COORDINATES, *self.columns)
+            check_text("a term of a field is ", term.text, known)
 
     @property
     def has_numbers(self) -> bool:

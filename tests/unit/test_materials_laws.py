@@ -16,6 +16,7 @@ from romflow.materials.properties import Properties
 from romflow.materials.protocol import MaterialLaw, check_temperature, rows_of, state_size
 from romflow.materials.reference import REFERENCE
 from romflow.materials.tensors import deviator, mises, trace
+from romflow.materials.uniaxial import uniaxial
 
 Array = NDArray[np.float64]
 
@@ -238,3 +239,30 @@ def test_temperatures_in_the_wrong_unit() -> None:
     warm = make_law({**SIMPLE, "temperature_range": [293.0, 1200.0]})
     with pytest.raises(ParameterError, match="is it in degrees Celsius where"):
         check_temperature(warm, [25.0, 600.0])
+
+
+@pytest.mark.parametrize(("text", "exponent"), [("200 + 500 * p ** 0.3", 0.3), ("200 + 500 * sqrt(p)", 0.5),
+                                                ("200 + 500 * p ** (0.3 + 0 * T)", 0.3)])
+def test_powers_of_the_plastic_strain_harden_from_zero(text: str, exponent: float, must_fail: Any) -> None:
+    law = make_law({"kind": "viscoplastic", "young": 200e3, "poisson": 0.3, "isotropic": text})
+    t = np.linspace(0.0, 1.0, 11)
+    found = uniaxial(law, t, strain=0.02 * t, data={"T": 20.0}).stress[0, -1]
+
+    def on_the_curve(stress: float) -> None:
+        # The plastic strain of tension is 0.02 - stress / E.
+        assert abs(stress - 200.0 - 500.0 * (0.02 - stress / 200e3) ** exponent) <= 1e-9 * stress
+
+    on_the_curve(float(found))
+    must_fail(on_the_curve, found * (1.0 + 1e-8), found * (1.0 - 1e-8))
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"isotropic": "-5"}, "isotropic at p = 0 = '-5.0' is -5; it must be zero or above"),
+    ({"isotropic": [[0, -2.0], [0.1, 3.0]]}, "isotropic at p = 0"),
+    ({"isotropic": "100 - T", "temperature_range": [0, 200]}, "at T = 106.25"),
+    ({"kinematic": [{"modulus": -1e3}]}, "kinematic 0 modulus = '-1000"),
+    ({"kinematic": [{"modulus": 1e3, "recovery": -1}]}, "kinematic 0 recovery"),
+    ({"kinematic": {"modulus": 1}}, "recovery = D}[.]")])
+def test_constants_below_zero_are_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_law({"kind": "viscoplastic", "young": 2e5, "poisson": 0.3, "isotropic": "200", **change})

@@ -286,6 +286,16 @@ def test_stored_histories_replay_exactly_where_smaller_steps_had_to_stand(
     assert again.checkpoint["between_times"].tolist() == [2.5, 7.5, 12.5, 17.5]
 
 
+@pytest.mark.parametrize(("law", "words"), [
+    ({**ELASTIC, "young": "pull - 500"}, "no positive stiffness at T = 0, pull = 110"),
+    ({**ELASTIC, "poisson": "pull / 200"}, "Poisson's ratio under 0.5"),
+    ({**SOFT, "young": "1000 - 30 * T"}, "no positive stiffness at T = 50")])
+def test_laws_without_stiffness_at_a_parameter_or_temperature_are_refused(law: dict[str, Any], words: str) -> None:
+    model = bar(law=law, temperature="50 * t" if law["kind"] == "viscoplastic" else 0)
+    with pytest.raises(ParameterError, match=words):
+        list(model.evolving(TimeGrid(1.0, 1)).march(MU))
+
+
 def test_temperatures_in_kelvin_are_found() -> None:
     law = {**REFERENCE, "temperature_range": [0.0, 700.0]}
     model = plate(law=law, temperature="293.15 + 500 * cycle").evolving(TimeGrid(50.0, 5))
@@ -295,6 +305,11 @@ def test_temperatures_in_kelvin_are_found() -> None:
 
 @pytest.mark.parametrize(("changes", "words"), [
     ({"mesh": None}, "needs a mesh"), ({"norm": "energy"}, "norm"), ({"newton": {"tolerence": 1e-6}}, "tolerance"),
+    ({"newton": {"tolerance": "a"}}, "between 0 and 1"), ({"newton": [1]}, "is no table"),
+    ({"newton": {"extrapolate": "yes"}}, "true or false"),
+    ({"loads": [{"type": "traction", "on": "top", "value": [0, 1], "amplitude": "2 * tt"}]},
+     "load 1 .traction. has amplitude = '2 . tt': no parameter is called 'tt'"),
+    ({"temperature": "20 * w"}, "a term of a field is '20 . w'"),
     ({"newton": {"tolerance": 2.0}}, "between 0 and 1"), ({"newton": {"halvings": -1}}, "whole number from 0"),
     ({"reference_force": -1.0}, "reference_force"), ({"law": "steel"}, "no table"),
     ({"amplitudes": {"cycle": 3}}, "no table"), ({"temperature": "20 + sycle"}, "sycle"),

@@ -25,6 +25,7 @@ _ACCURACY = 1e-2
 # Newton gives up where this many iterations did not halve the residual.
 _PATIENCE = 5
 _CUTS = (0.5, 0.25, 0.1)
+_NO_LAW = "the law did not converge"
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,22 @@ class NewtonOptions:
     extrapolate: bool = True
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.tolerance < 1.0:
+        number = isinstance(self.tolerance, int | float) and not isinstance(self.tolerance, bool)
+        if not number or not 0.0 < self.tolerance < 1.0:
             raise ConfigError(f"newton tolerance = {shown(self.tolerance)}; the rule is a number between 0 and 1")
         for name, least in (("iterations", 1), ("halvings", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"newton {name} = {shown(value)}; the rule is a whole number from {least}")
+        if not isinstance(self.extrapolate, bool):
+            raise ConfigError(f"newton extrapolate = {shown(self.extrapolate)}; the rule is true or false")
 
     @classmethod
     def from_table(cls, given: Mapping[str, Any] | None) -> NewtonOptions:
         """From the table newton of a study; ConfigError for keys that are none."""
         known = list(cls.__dataclass_fields__)
+        if given is not None and not isinstance(given, Mapping):
+            raise ConfigError(f"newton = {shown(given)} is no table; write [model.newton] with {', '.join(known)}")
         for key in given or {}:
             if key not in known:
                 raise ConfigError(f"newton has no key {shown(key)}{nearest(str(key), known)}")
@@ -209,11 +215,18 @@ class Equilibrium:
         words = ", ".join(f"{name} = {value:.6g}" for name, value in loads.items())
         return SolveFailed(
             f"no equilibrium was found from t = {previous.time:.6g} to t = {last['to']:.6g} after "
-            f"{self.options.halvings} halvings ({last['reason']}) at {words}; the load may exceed what the body can "
-            "carry (its limit load): lower it, let the material harden, or check the supports and units",
+            f"{self.options.halvings} halvings ({last['reason']}) at {words}; {_remedy(last['reason'])}",
             {"time": float(last["to"]), "reached": float(previous.time), "halvings": self.options.halvings,
              "residuals": last["residuals"], "reason": last["reason"], "loads": loads,
              "attempts": len(report.failures)})
+
+
+def _remedy(reason: str) -> str:
+    if reason.startswith(_NO_LAW):
+        return ("are the law's constants what they should be there, its hardening above zero and the loads in its "
+                "units? Smaller steps may help where they are")
+    return ("the load may exceed what the body can carry (its limit load): lower it, let the material harden, or check "
+            "the supports and units")
 
 
 class _Attempt:
@@ -304,7 +317,7 @@ class _Attempt:
         wrong = self._sums.points(~answer.converged)
         if wrong:
             count = self._sums.points(np.ones(answer.converged.size))
-            raise _Stuck(f"the law did not converge at {wrong:.0f} of {count:.0f} points", [])
+            raise _Stuck(f"{_NO_LAW} at {wrong:.0f} of {count:.0f} points", [])
         inner = self._problem.space.forces(answer.stress)
         imbalance = self._load - inner
         own = _SELF * self._norm(answer.stress, self._size)

@@ -14,7 +14,7 @@ from romflow.core.names import nearest, shown
 from romflow.fom.mechanics.elements import make_rule
 from romflow.fom.mechanics.places import Places, at_place
 from romflow.fom.mechanics.space import StrainSpace
-from romflow.parameters.expressions import Theta
+from romflow.parameters.expressions import Theta, check_text
 from romflow.parameters.loading import Loading
 
 __all__ = ["Loads", "body_force", "make_loads"]
@@ -100,6 +100,7 @@ def make_loads(tables: Sequence[Mapping[str, Any]], places: Places, space: Strai
             raise ConfigError(f"load {number} ({kind}) is zero everywhere; check its value and its place")
         forces.append(made.ravel())
         texts.append(table.get("amplitude", "1"))
+        check_text(f"load {number} ({kind}) has amplitude = ", texts[-1], loading.columns)
         names.append(f"{kind} on {table['on']}" if "on" in table else str(kind))
     columns = np.stack(forces, axis=1) if forces else np.zeros((space.n, 0))
     return Loads(columns, Theta(texts, loading.columns), tuple(names))

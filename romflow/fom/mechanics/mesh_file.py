@@ -77,8 +77,9 @@ def solid_of_meshio(mesh: Any, name: str = "mesh") -> Solid:
     if not np.isfinite(nodes).all():
         raise InputError(f"the mesh {name} has points that are not finite; check how it was written")
     if points.shape[1] > d and np.ptp(nodes[:, d:]) > 0.0:
-        raise InputError(f"the mesh {name} has cells of type {kind} that do not lie in a plane z = constant; flat "
-                         "meshes are solved in their plane, shells are not known here")
+        raise InputError(f"the mesh {name} has cells of type {kind} that do not lie in a plane z = constant, and "
+                         "no solid ones; flat meshes are solved in their plane, shells are not known here (gmsh "
+                         "leaves out the cells of a volume that is in no physical group, where others are)")
     nodes = np.ascontiguousarray(nodes[:, :d])
     plain = Solid(nodes, mirrored(nodes, cells, kind), kind)
     places = np.full(len(points), -1)

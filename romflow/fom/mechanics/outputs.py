@@ -90,8 +90,7 @@ def _output(table: Any, number: int, places: Places, space: StrainSpace, support
             law: MaterialLaw) -> Output:
     kind = table.get("type") if isinstance(table, Mapping) else None
     if kind not in _KEYS:
-        raise ConfigError(f"output {number} has type = {shown(kind)}{nearest(str(kind), _KEYS)}; known are "
-                          f"{', '.join(_KEYS)}")
+        raise ConfigError(f"output {number} has type = {shown(kind)}{nearest(str(kind), _KEYS)}")
     for key in table:
         if key not in (*_COMMON, *_KEYS[kind]):
             raise ConfigError(f"output {number} ({kind}) has no key {shown(key)}{nearest(str(key), _KEYS[kind])}")
@@ -142,8 +141,7 @@ def _field(table: Mapping[str, Any], name: str, places: Places, space: StrainSpa
     known = [*FIELDS, *(word for word, size in law.variables.items() if size == 1)]
     field = table.get("field")
     if field not in known:
-        raise ConfigError(f"output {name!r} has field = {shown(field)}{nearest(str(field), known)}; this law knows "
-                          f"{', '.join(known)}")
+        raise ConfigError(f"output {name!r} has field = {shown(field)}{nearest(str(field), known)}")
     if "at" in table:
         if "on" in table or "measure" in table:
             raise ConfigError(f"output {name!r} has at beside on or measure; a point is neither a region nor a mean")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from romflow.core.errors import InputError
+from romflow.core.errors import InputError, ParameterError
 from romflow.materials.protocol import check_temperature
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from romflow.materials.protocol import MaterialLaw
 
 __all__ = ["FIELDS", "MechanicsProblem", "Output", "Point"]
+
+_AXES = np.arange(6)
 
 #: Scalar fields at the Gauss points that outputs may name, beside the variables of the law.
 FIELDS = ("mises", "stress_xx", "stress_yy", "stress_zz", "stress_xy", "stress_yz", "stress_xz")
@@ -139,7 +141,7 @@ class MechanicsProblem:
         Raises
         ------
         ParameterError
-            A temperature outside the range in which the law holds.
+            A temperature outside the range in which the law holds, or at which it has no stiffness.
         """
         if cells is None:
             T = np.asarray(self.space.at_points(self.nodal_temperature(rows)))
@@ -150,7 +152,22 @@ class MechanicsProblem:
             T = np.asarray(self.space.at_points(nodal, cells))
         check_temperature(self.law, T)
         columns = self.loading.columns
-        return {"T": T, **{name: float(rows[0, columns.index(name)]) for name in self.law.reads}}
+        numbers = {name: float(rows[0, columns.index(name)]) for name in self.law.reads}
+        if T.size:
+            self._check_stiffness(np.array([T.min(), T.max()]), numbers)
+        return {"T": T, **numbers}
+
+    def _check_stiffness(self, T: np.ndarray, numbers: dict[str, float]) -> None:
+        """Raise ParameterError where the law at rest has no stiffness at one of the temperatures (2,)."""
+        with np.errstate(all="ignore"):
+            answer = self.law.integrate(np.zeros((6, 2)), {"T": T, **numbers}, 0.0, self.law.initial(2), True)
+        tangent = np.asarray(answer.tangent)
+        firm = (tangent[:3, :3].sum(axis=(0, 1)) > 0.0) & (tangent[_AXES, _AXES].max(axis=0) > 0.0)
+        wrong = np.flatnonzero(answer.converged & ~firm)
+        if wrong.size:
+            words = "".join(f", {name} = {value:.6g}" for name, value in numbers.items())
+            raise ParameterError(f"the law has no positive stiffness at T = {T[wrong[0]]:.6g}{words}; are its moduli "
+                                 "above zero and Poisson's ratio under 0.5 there?")
 
     def external(self, rows: np.ndarray) -> np.ndarray:
         """f_ext (n,) for rows (1, c)."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from romflow.core.errors import ConfigError, ShapeError
 from romflow.core.names import nearest, shown
 from romflow.fom.mechanics.places import Places, at_place
-from romflow.parameters.expressions import Theta
+from romflow.parameters.expressions import Theta, check_text
 from romflow.parameters.loading import Loading
 
 __all__ = ["Supports", "make_supports", "rigid_motions"]
@@ -96,6 +96,7 @@ def make_supports(tables: Sequence[Mapping[str, Any]], places: Places, loading: 
         components = _components(table, number, places)
         shape = at_place(table.get("shape", 1.0), nodes[held])
         for component, value in zip(components, _values(table, number, len(components)), strict=True):
+            check_text(f"support {number} has value = ", value, loading.columns)
             dofs, term = held * d + component, _term(texts, value)
             new = shape if term else np.zeros(held.size)
             clash = (owner[dofs] >= 0) & ((owner[dofs] != term) | (factor[dofs] != new))
