@@ -1,30 +1,28 @@
 """The local equation of elastoviscoplasticity: one unknown a point, by a safeguarded Newton method on all at once.
 
-With the trial deviator s (of 2 G dev e), hardening strains alpha_a, theta_a = 1 / (1 + D_a dp),
-xi(dp) = s - sum 2/3 C_a theta_a alpha_a and J = sqrt(3/2 xi : xi), the plastic increment dp solves
+Deviators are columns of five numbers whose plain length is von Mises' (`romflow.materials.deviators`): with the trial
+deviator s, hardening strains a_i, theta_i = 1 / (1 + D_i dp), xi(dp) = s - sum C_i theta_i a_i and J = |xi|, the
+plastic increment dp solves
 
-    F(dp) = J - (3 G + sum C_a theta_a) dp - R(p + dp) - K (dp / dt)^(1/n) = 0.
+    F(dp) = J - (3 G + sum C_i theta_i) dp - R(p + dp) - K (dp / dt)^(1/n) = 0.
 
-F has an infinite slope at dp = 0. Where a material is viscous the unknown is therefore its overstress
-v = K (dp / dt)^(1/n), with dp = dt (v / K)^n; started from the solution of J0 - H dp - v = 0, H = -d(F + v)/d dp at
-dp = 0, Newton's method is at once in its quadratic range for slow and for fast steps. Tensors are columns (6, P) whose
-shear components carry a factor sqrt(2), so that a double contraction is a plain sum.
+As xi(dp) = xi(0) + sum u_i a_i with u_i = C_i D_i dp theta_i, J^2 is a quadratic function of the u_i whose coefficients
+are the products of xi(0) and the a_i: once they are known, iterations touch no tensor. F has an infinite slope at
+dp = 0. Where a material is viscous the unknown is therefore its overstress v = K (dp / dt)^(1/n), with
+dp = dt (v / K)^n; started from the solution of J0 - H dp - v = 0, H = -d(F + v)/d dp at dp = 0, Newton's method is at
+once in its quadratic range for slow and for fast steps.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from romflow.materials.hardening import Isotropic
 
-__all__ = ["Flow", "Points", "Trial", "Which", "flow"]
+__all__ = ["Layout", "flow", "turned"]
 
 Array = NDArray[np.float64]
-#: Numbers of points, or slice(None) for all of them.
-Which = NDArray[np.intp] | slice
 
 # |F| at which the next step of Newton's method is the last, in units of the stress at the start: its square, which is
 # what the step leaves, is rounding.
@@ -36,147 +34,148 @@ _FEW = 256
 _STARTING_STEPS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
-    """What the local equation needs at P points.
+class Layout:
+    """Where rows (Q, P) hold what the local equation needs.
 
     Parameters
     ----------
-    deviator : (6, P) array
-        s.
-    alphas : (M, 6, P) array
-        Hardening strains at the start.
-    p : (P,) array
-    stiffness : (P,) array
-        3 G.
-    moduli, recoveries : (M, P) arrays
-        C and D.
-    viscous : (K, n) pair of (P,) arrays, or None
-    rows : (k, P) array
-        Constants of the isotropic hardening.
+    kinematics : int
+        M.
+    viscous : bool
+    hardening : int
+        k, the number of rows that the isotropic hardening reads.
+
+    Attributes
+    ----------
+    constants : int
+        Rows of the temperature and the parameters come first: the bulk modulus, 2 G, 3 G, the pressure of a body that
+        is heated between walls, K and n of a viscous law, C (`moduli`), D (`recoveries`), and the k rows `isotropic`.
+    state : int
+        Up to here follow those of the step's start: p, dR/dp, and the products a_i : a_j (`among`).
+    size : int
+        Up to here follow J0, the excess F(0), the products xi(0) : a_i (`along`), and the unknown z of the last
+        solution, 0 where there is none.
     """
 
-    deviator: Array
-    alphas: Array
-    p: Array
-    stiffness: Array
-    moduli: Array
-    recoveries: Array
-    viscous: tuple[Array, Array] | None
-    rows: Array
-
-    def take(self, which: NDArray[np.intp]) -> Points:
-        """Some of the points."""
-        K, n = self.viscous or (None, None)
-        viscous = None if K is None or n is None else (K[which], n[which])
-        # ndarray.take keeps the points next to each other in memory, which an index in brackets does not.
-        return Points(self.deviator.take(which, 1), self.alphas.take(which, 2), self.p[which], self.stiffness[which],
-                      self.moduli.take(which, 1), self.recoveries.take(which, 1), viscous, self.rows.take(which, 1))
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """The equation at dp = 0: xi (6, P), J (P,), the excess J0 = F(0) > 0, and the stress that F is measured by."""
-
-    xi: Array
-    equivalent: Array
-    excess: Array
-    scale: Array
-
-    def take(self, which: NDArray[np.intp]) -> Trial:
-        """Some of the points."""
-        return Trial(self.xi.take(which, 1), self.equivalent[which], self.excess[which], self.scale[which])
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """The solution at P points: dp, theta (M, P), normal N = 3/2 xi / J, xi' = d xi / d dp, J, -dF/d dp, success."""
-
-    increment: Array
-    theta: Array
-    normal: Array
-    turning: Array | None
-    equivalent: Array
-    slope: Array
-    converged: NDArray[np.bool_]
+    def __init__(self, kinematics: int, viscous: bool, hardening: int) -> None:
+        M = self.kinematics = kinematics
+        self.viscous = viscous
+        first = 6 if viscous else 4
+        self.moduli, self.recoveries = slice(first, first + M), slice(first + M, first + 2 * M)
+        self.isotropic = slice(first + 2 * M, first + 2 * M + hardening)
+        self.constants = self.isotropic.stop
+        self.p, self.slope = self.constants, self.constants + 1
+        self.state = self.slope + 1 + M * M
+        self.among = slice(self.slope + 1, self.state)
+        self.equivalent, self.excess = self.state, self.state + 1
+        self.along = slice(self.excess + 1, self.excess + 1 + M)
+        self.z = self.along.stop
+        self.size = self.z + 1
 
 
 class _Equation:
-    """The equation at given points, for unknowns z (P,): the overstress v of a viscous material, else dp."""
+    """The equation at P points, for unknowns z (P,): the overstress v of a viscous material, else dp."""
 
-    def __init__(self, points: Points, law: Isotropic, dt: float) -> None:
-        self.points, self.law, self.dt = points, law, dt
-        self.thirds = points.moduli * (2.0 / 3.0)
+    def __init__(self, rows: Array, layout: Layout, law: Isotropic, dt: float) -> None:
+        self.rows, self.layout, self.law, self.dt = rows, layout, law, dt
+        self.stiffness, self.p = rows[2], rows[layout.p]
+        self.viscous = (rows[4], rows[5]) if layout.viscous else None
+        self.moduli, self.recoveries = rows[layout.moduli], rows[layout.recoveries]
+        self.isotropic = rows[layout.isotropic]
+        self.equivalent, self.excess = rows[layout.equivalent], rows[layout.excess]
+        if layout.kinematics:
+            self.square = self.equivalent * self.equivalent
+            self.along = rows[layout.along]
+            self.among = rows[layout.among].reshape(layout.kinematics, layout.kinematics, -1)
+
+    def take(self, which: NDArray[np.intp]) -> _Equation:
+        """The equation at some of the points."""
+        # ndarray.take keeps the points next to each other in memory, which an index in brackets does not.
+        return _Equation(self.rows.take(which, 1), self.layout, self.law, self.dt)
 
     def increments(self, z: Array) -> tuple[Array, Array | None]:
         """dp, and d dp/dz (None where z is dp itself)."""
-        if self.points.viscous is None:
+        if self.viscous is None:
             return z, None
-        K, n = self.points.viscous
-        increment = (z / K) ** n * self.dt
+        K, n = self.viscous
+        increment = (z / K) ** n
+        increment *= self.dt
         return increment, n * increment / z
-
-    def turned(self, increment: Array) -> tuple[Array, Array, Array]:
-        """theta (M, P), xi (6, P) and J (P,) after dp."""
-        points = self.points
-        theta, xi = points.moduli, points.deviator
-        if len(theta):
-            theta = 1.0 / (points.recoveries * increment + 1.0)
-            xi = xi - np.einsum("mp,mip->ip", self.thirds * theta, points.alphas)
-        return theta, xi, np.sqrt(np.einsum("ip,ip->p", xi, xi) * 1.5)
 
     def at(self, z: Array) -> tuple[Array, Array, Array]:
         """F, -dF/dz, and -d(F + v)/d dp."""
-        points = self.points
         increment, rate = self.increments(z)
-        theta, xi, equivalent = self.turned(increment)
-        radius, hardening = self.law.both(points.p + increment, points.rows)
-        stiff = points.moduli * theta
-        slope = points.stiffness + hardening
-        hard = points.stiffness
-        if len(stiff):
-            hard = hard + np.add.reduce(stiff)
-            slope = slope + self.hardening(stiff, theta, xi, equivalent)
-        value = equivalent - hard * increment - radius
-        return (value, slope, slope) if rate is None else (value - z, slope * rate + 1.0, slope)
+        radius, hardening = self.law.both(self.p + increment, self.isotropic)
+        stiff, slope, equivalent = self.stiffness, self.stiffness + hardening, self.equivalent
+        if self.layout.kinematics:
+            theta, stiffs, u = turned(self.moduli, self.recoveries, increment)
+            across = np.einsum("abp,bp->ap", self.among, u)
+            across += self.along
+            equivalent = np.sqrt(self.square + np.einsum("ap,ap->p", u, across + self.along))
+            stiff = stiff + np.add.reduce(stiffs)
+            stiffs *= theta
+            slope += self.kinematic(stiffs, across, equivalent)
+        value = equivalent - stiff * increment
+        value -= radius
+        if rate is None:
+            return value, slope, slope
+        value -= z
+        rate *= slope
+        rate += 1.0
+        return value, rate, slope
 
-    def hardening(self, stiff: Array, theta: Array | float, xi: Array, equivalent: Array) -> Array:
-        """sum C theta^2 - N : xi', the kinematic part of -dF/d dp."""
-        turn = self.points.recoveries * np.einsum("ip,mip->mp", xi, self.points.alphas) / equivalent
-        return np.asarray(np.add.reduce((1.0 - turn) * stiff * theta))
+    def kinematic(self, stiffs: Array, across: Array, equivalent: Array) -> Array:
+        """sum C theta^2 (1 - D xi : a / J), the kinematic part of -dF/d dp, from C theta^2 and xi : a (M, P)."""
+        turn = across / equivalent
+        turn *= self.recoveries
+        np.subtract(1.0, turn, out=turn)
+        turn *= stiffs
+        return np.asarray(np.add.reduce(turn))
 
-    def start(self, trial: Trial) -> Array:
+    def guess(self) -> Array:
         """Unknowns that solve the equation with the slope of its beginning."""
-        points, excess = self.points, trial.excess
-        slope = points.stiffness + self.law.both(points.p, points.rows)[1]
-        if len(points.moduli):
-            slope = slope + self.hardening(points.moduli, 1.0, trial.xi, trial.equivalent)
-        slope = np.maximum(slope, 0.1 * points.stiffness)
+        excess = self.excess
+        slope = self.stiffness + self.rows[self.layout.slope]
+        if self.layout.kinematics:
+            slope += self.kinematic(self.moduli, self.along, self.equivalent)
+        slope = np.maximum(slope, 0.1 * self.stiffness)
         increment = excess / slope
-        if points.viscous is None:
+        if self.viscous is None:
             return np.asarray(increment)
-        K, n = points.viscous
-        v = np.minimum(excess, K * (increment / self.dt) ** (1.0 / n))
-        stiff = slope * self.dt
+        K, n = self.viscous
+        increment /= self.dt
+        v = np.minimum(excess, K * increment ** (1.0 / n))
+        slope *= self.dt
         for _ in range(_STARTING_STEPS):
-            stress = stiff * (v / K) ** n
+            stress = slope * (v / K) ** n
             v = v * (1.0 - (stress + v - excess) / (n * stress + v))
         return np.asarray(v)
 
 
-def flow(points: Points, law: Isotropic, dt: float, trial: Trial) -> Flow:
-    """The plastic increment dp > 0 where the trial stress exceeds the radius, with F(dp) = 0 to rounding.
+def turned(moduli: Array, recoveries: Array, increment: Array) -> tuple[Array, Array, Array]:
+    """theta (M, P) = 1 / (1 + D dp), C theta, and u = C D dp theta, with which xi(dp) = xi(0) + sum u a."""
+    u = recoveries * increment
+    theta = 1.0 / (u + 1.0)
+    stiffs = moduli * theta
+    u *= stiffs
+    return theta, stiffs, u
+
+
+def flow(rows: Array, layout: Layout, law: Isotropic, dt: float,
+         which: NDArray[np.intp]) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """The plastic increment dp >= 0 (P,) with F(dp) = 0 to rounding, -dF/d dp, and success; 0, inf and True elsewhere.
 
     Parameters
     ----------
-    points : Points
-        P points whose excess is positive.
+    rows : (Q, P)
+        As the layout says. Newton's method starts from the unknown of the last solution and leaves its own there.
+    layout : Layout
     law : Isotropic
         R(p) and its slope.
     dt : float
         Length of the step, > 0 where the points are viscous.
-    trial : Trial
-        The equation at dp = 0.
+    which : (k,) int
+        The points that flow: F(0) > 0.
 
     Notes
     -----
@@ -184,23 +183,31 @@ def flow(points: Points, law: Isotropic, dt: float, trial: Trial) -> Flow:
     does not depend on its neighbours. About 3 iterations. Points that need more than 8 start again within a bracket,
     which is halved (or doubled while it has no upper end) where Newton leaves it; they are given up after 120.
     """
-    equation = _Equation(points, law, dt)
-    start, allowed = equation.start(trial), _TOLERANCE * trial.scale
+    points = rows.shape[1]
+    equation = _Equation(rows, layout, law, dt)
+    if which.size < points:
+        equation = equation.take(which)
+    allowed, start = _TOLERANCE * equation.equivalent, equation.rows[layout.z]
+    known = start > 0.0
+    if not known.all():
+        start = np.where(known, start, equation.guess())
     z, slope, converged = _newton(equation, start, allowed)
     if not converged.all():
         left = np.flatnonzero(~converged)
-        part = _Equation(points.take(left), law, dt)
-        z[left], slope[left], converged[left] = _bracketed(part, start[left], allowed[left])
+        part = equation.take(left)
+        z[left], slope[left], converged[left] = _bracketed(part, part.guess(), allowed[left])
     increment, rate = equation.increments(z)
-    theta, xi, equivalent = equation.turned(increment)
-    turning = None
-    if len(theta):
-        factors = equation.thirds * points.recoveries * theta * theta
-        turning = np.einsum("mp,mip->ip", factors, points.alphas)
     if rate is not None:
         slope = slope + 1.0 / rate
-    good = converged & (increment >= 0.0) & (equivalent > 0.0) & (slope > 0.0)
-    return Flow(increment, theta, xi * (1.5 / equivalent), turning, equivalent, slope, good)
+    converged &= (increment >= 0.0) & (slope > 0.0)
+    rows[layout.z] = 0.0
+    rows[layout.z, which] = z * converged
+    if which.size == points:
+        return increment, slope, converged
+    everywhere = np.zeros(points), np.full(points, np.inf), np.ones(points, dtype=bool)
+    for values, found in zip(everywhere, (increment, slope, converged), strict=True):
+        values[which] = found
+    return everywhere
 
 
 def _newton(equation: _Equation, start: Array, allowed: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -217,8 +224,7 @@ def _newton(equation: _Equation, start: Array, allowed: Array) -> tuple[Array, A
             break
         if done.size > _FEW and 2 * open_points < done.size:
             left = np.flatnonzero(~done)
-            part = _Equation(equation.points.take(left), equation.law, equation.dt)
-            now[left], slope[left], done[left] = _newton(part, now[left], allowed[left])
+            now[left], slope[left], done[left] = _newton(equation.take(left), now[left], allowed[left])
             break
     return now, slope, done & (now > 0.0)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from romflow.core.errors import ConfigError, ParameterError
 from romflow.core.names import nearest, shown
 
-__all__ = ["LawAnswer", "MaterialLaw", "PointData", "check_temperature", "rows_of", "state_size"]
+__all__ = ["LawAnswer", "MaterialLaw", "PointData", "check_temperature", "prepared", "rows_of", "state_size", "step_of"]
 
 Array = NDArray[np.float64]
 
@@ -23,7 +22,6 @@ PointData = Mapping[str, Any]
 _KELVIN = 273.15
 
 
-@dataclass(frozen=True, slots=True)
 class LawAnswer:
     """What a law answers at P points: stress, new state, tangent where it was asked for, and where it converged.
 
@@ -33,16 +31,26 @@ class LawAnswer:
         xx yy zz xy yz xz.
     state : (s, P) array
         At the end of the step.
-    tangent : (6, 6, P) array or None
-        d stress / d strain of this very step; columns belong to engineering shear strains.
+    tangent : (6, 6, P) array, None, or a function without arguments that gives the array
+        d stress / d strain of this very step; columns belong to engineering shear strains. A function is called when
+        the tangent is first read, which the last of Newton's iterations never does.
     converged : (P,) bool array
         Where False, the other entries of the point mean nothing: the step must be smaller.
     """
 
-    stress: Array
-    state: Array
-    tangent: Array | None
-    converged: NDArray[np.bool_]
+    __slots__ = ("_tangent", "converged", "state", "stress")
+
+    def __init__(self, stress: Array, state: Array, tangent: Array | Callable[[], Array] | None,
+                 converged: NDArray[np.bool_]) -> None:
+        self.stress, self.state, self.converged = stress, state, converged
+        self._tangent = tangent
+
+    @property
+    def tangent(self) -> Array | None:
+        """(6, 6, P), or None where it was not asked for."""
+        if callable(self._tangent):
+            self._tangent = self._tangent()
+        return self._tangent
 
 
 @runtime_checkable
@@ -109,6 +117,29 @@ def rows_of(law: MaterialLaw, name: str) -> slice:
             return slice(start, start + size)
         start += size
     raise ConfigError(f"the law has no state variable {shown(name)}{nearest(name, law.variables)}")
+
+
+def prepared(law: MaterialLaw, data: PointData, points: int) -> PointData:
+    """Data from which `integrate` gives the same answer, with all that follows from data alone worked out once.
+
+    A law may have a method `prepared(data, points)` for that. The last axis of each array in what it gives is that of
+    the points, so that the data of some of them are cut out of it; without the method, data are as they were.
+    """
+    method = getattr(law, "prepared", None)
+    return data if method is None else dict(method(data, points))
+
+
+def step_of(law: MaterialLaw, data: PointData, dt: float, state: Array) -> Callable[[Array, bool], LawAnswer]:
+    """What answers for one step at several strains, one after the other: called with (strain, tangent).
+
+    A law may have a method `step(data, dt, state)` that gives it, which knows what strains do not change and where its
+    last answer ended; without the method each strain is integrated on its own.
+    """
+    method = getattr(law, "step", None)
+    if method is not None:
+        found: Callable[[Array, bool], LawAnswer] = method(data, dt, state)
+        return found
+    return lambda strain, tangent: law.integrate(strain, data, dt, state, tangent)
 
 
 def check_temperature(law: MaterialLaw, values: ArrayLike, who: str = "the temperature") -> None:

@@ -38,7 +38,8 @@ class SharedPrograms:
         leaves = list(dict.fromkeys(step for program in programs for step in program if step[0] in _LEAVES))
         self._leaves = [value if kind == "number" else None for kind, value in leaves]
         self._columns = [(place, value) for place, (kind, value) in enumerate(leaves) if kind == "column"]
-        self._operations: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
+        # An operation of one value has no second place.
+        self._operations: list[tuple[Callable[..., Any], int, int | None]] = []
         places: dict[tuple[Any, ...], int] = {leaf: place for place, leaf in enumerate(leaves)}
         self._ends = [self._added(program, places) for program in programs]
 
@@ -52,8 +53,8 @@ class SharedPrograms:
         values = self._leaves.copy()
         for place, column in self._columns:
             values[place] = columns[column]
-        for function, operands in self._operations:
-            values.append(function(*[values[place] for place in operands]))
+        for function, first, second in self._operations:
+            values.append(function(values[first]) if second is None else function(values[first], values[second]))
         return [values[place] for place in self._ends]
 
     def _added(self, program: Program, places: dict[tuple[Any, ...], int]) -> int:
@@ -70,6 +71,6 @@ class SharedPrograms:
             if key not in places:
                 function = operator.neg if kind == "negative" else (_CALLS if count == 1 else _PAIRS)[name]
                 places[key] = len(self._leaves) + len(self._operations)
-                self._operations.append((function, operands))
+                self._operations.append((function, operands[0], operands[1] if count == 2 else None))
             stack.append(places[key])
         return stack[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,24 +10,21 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, shown
-from romflow.materials.flow import Flow, Points, Trial, Which, flow
+from romflow.materials.flow import Layout
 from romflow.materials.hardening import isotropic_hardening
 from romflow.materials.options import checked_range
+from romflow.materials.plastic_step import PlasticStep
 from romflow.materials.properties import Properties
 from romflow.materials.protocol import LawAnswer, PointData
 from romflow.materials.reference import REFERENCE
-from romflow.materials.thermoelastic import elastic_tangent, moduli
+from romflow.materials.thermoelastic import moduli
 
 __all__ = ["Viscoplastic"]
 
 Array = NDArray[np.float64]
 
-# Shear components with this factor make a double contraction a plain sum: of engineering strains, and back.
-_FROM_ENGINEERING = np.array([[1.0], [1.0], [1.0]] + 3 * [[math.sqrt(0.5)]])
-_TO_ENGINEERING = 1.0 / _FROM_ENGINEERING
-_TO_STRESS = _FROM_ENGINEERING
-# Points that are worked on together, so that everything about them stays in the processor's cache.
-_BLOCK = 4096
+# Where prepared data keep the constants: no column can have this name.
+_CONSTANTS = "the law's constants"
 
 
 class Viscoplastic:
@@ -93,14 +89,11 @@ class Viscoplastic:
                                          "reference_temperature": reference_temperature}
         if viscosity is not None and exponent is not None:
             texts |= {"viscosity": viscosity, "exponent": exponent}
-        self._viscous = viscosity is not None
-        first = len(texts)
         texts |= {f"kinematic {a} modulus": pair[0] for a, pair in enumerate(pairs)}
         texts |= {f"kinematic {a} recovery": pair[1] for a, pair in enumerate(pairs)}
         texts |= {f"isotropic {number}": text for number, text in enumerate(self._isotropic.texts)}
         M = len(pairs)
-        self._moduli, self._recoveries = slice(first, first + M), slice(first + M, first + 2 * M)
-        self._rows = slice(first + 2 * M, None)
+        self._layout = Layout(M, viscosity is not None, len(self._isotropic.texts))
         self._properties = Properties(texts, columns)
         self._properties.check(("young", "viscosity", "exponent"), self.temperature_range,
                                [name for name in texts if name.startswith("kinematic ")])
@@ -110,7 +103,6 @@ class Viscoplastic:
         self.symmetric = all(_is_zero(recovery) for _, recovery in pairs)
         self.variables = {"plastic_strain": 6, "accumulated_plastic_strain": 1,
                           **{f"kinematic_{a}": 6 for a in range(M)}}
-        self._kinematics = M
         self._spec: dict[str, Any] = {
             "kind": "viscoplastic", "young": young, "poisson": poisson, "isotropic": isotropic, "expansion": expansion,
             "reference_temperature": reference_temperature,
@@ -126,24 +118,24 @@ class Viscoplastic:
 
     def initial(self, points: int) -> Array:
         """State (7 + 6 M, points) without plastic strain."""
-        return np.zeros((7 + 6 * self._kinematics, points))
+        return np.zeros((7 + 6 * self._layout.kinematics, points))
+
+    def prepared(self, data: PointData, points: int) -> PointData:
+        """Data whose constants are worked out, for many steps; see `materials.protocol.prepared`."""
+        return {_CONSTANTS: self._constants(data, points)}
+
+    def step(self, data: PointData, dt: float, state: Array) -> PlasticStep:
+        """A step from state (s, P) that is tried with several strains; see `materials.protocol.step_of`."""
+        points = state.shape[1]
+        constants = data[_CONSTANTS] if _CONSTANTS in data else self._constants(data, points)
+        return PlasticStep(constants, self._layout, self._isotropic, dt, state)
 
     def integrate(self, strain: Array, data: PointData, dt: float, state: Array, tangent: bool = True) -> LawAnswer:
         """One implicit step to the total strain (6, P) from state (s, P); dt in the unit of the viscosity.
 
-        With dt = 0 a viscous law does not flow.
+        With dt = 0 a viscous law does not flow. The tangent is worked out when it is read.
         """
-        points = strain.shape[1]
-        stress, new = np.empty((6, points)), np.array(state)
-        slopes = np.empty((6, 6, points)) if tangent else None
-        converged = np.empty(points, dtype=bool)
-        with np.errstate(all="ignore"):
-            for start in range(0, points, _BLOCK):
-                block = slice(start, start + _BLOCK)
-                part = data if points <= _BLOCK else {name: _part(value, block) for name, value in data.items()}
-                into = None if slopes is None else slopes[:, :, block]
-                converged[block] = self._step(strain[:, block], part, dt, new[:, block], stress[:, block], into)
-        return LawAnswer(stress, new, slopes, converged)
+        return self.step(data, dt, state)(strain, tangent)
 
     def to_spec(self) -> dict[str, Any]:
         """The arguments."""
@@ -154,90 +146,14 @@ class Viscoplastic:
         """The law that :meth:`to_spec` described."""
         return cls(**{name: value for name, value in spec.items() if name != "kind"})
 
-    def _step(self, strain: Array, data: PointData, dt: float, state: Array, stress: Array,
-              tangent: Array | None) -> NDArray[np.bool_]:
-        """Write stress, state and tangent of a block of points in place; where it converged."""
-        values = self._properties.values(data, strain.shape[1])
-        bulk, twice_shear = moduli(values[0], values[1])
-        elastic = strain - state[:6]
-        volume = elastic[0] + elastic[1] + elastic[2]
-        elastic *= _FROM_ENGINEERING
-        elastic[:3] -= volume / 3.0
-        elastic *= twice_shear
-        alphas = state[7:].reshape(self._kinematics, 6, state.shape[1]) * _FROM_ENGINEERING
-        points = Points(elastic, alphas, state[6], 1.5 * twice_shear, values[self._moduli], values[self._recoveries],
-                        (values[4], values[5]) if self._viscous else None, values[self._rows])
-        size = equivalent = np.sqrt(1.5 * np.einsum("ip,ip->p", elastic, elastic))
-        xi = elastic
-        if self._kinematics:
-            xi = elastic - np.einsum("mp,mip->ip", points.moduli, alphas) * (2.0 / 3.0)
-            equivalent = np.sqrt(1.5 * np.einsum("ip,ip->p", xi, xi))
-        excess = equivalent - self._isotropic.radius(state[6], points.rows)
-        pressure = bulk * (volume - 3.0 * values[2] * (data["T"] - values[3]))
-        found = np.flatnonzero(excess > 0.0) if dt > 0.0 or not self._viscous else _NOWHERE
-        converged: NDArray[np.bool_] = np.logical_and(np.isfinite(excess), np.isfinite(pressure))
-        if found.size == 0:
-            np.multiply(elastic, _TO_STRESS, out=stress)
-            stress[:3] += pressure
-            if tangent is not None:
-                tangent[...] = 0.0
-                elastic_tangent(tangent, bulk, twice_shear)
-            return converged
-        which: Which = slice(None) if found.size == excess.size else found
-        trial = Trial(xi, equivalent, excess, size + equivalent)
-        if found.size < excess.size:
-            points, trial = points.take(found), trial.take(found)
-        answer = flow(points, self._isotropic, dt, trial)
-        converged[which] &= answer.converged
-        normal = _spread(answer.normal, which, excess.size)
-        increment = _spread(answer.increment, which, excess.size)
-        step = normal * increment
-        elastic -= twice_shear * step
-        step *= _TO_ENGINEERING
-        state[:6] += step
-        state[6] += increment
-        if self._kinematics:
-            strains = state[7:].reshape(alphas.shape)
-            strains += step
-            strains *= _spread(answer.theta, which, excess.size, 1.0)[:, np.newaxis]
-        np.multiply(elastic, _TO_STRESS, out=stress)
-        stress[:3] += pressure
-        if tangent is not None:
-            self._tangent(tangent, bulk, twice_shear, which, answer, normal * _TO_STRESS)
-        return converged
-
-    def _tangent(self, tangent: Array, bulk: Array, twice_shear: Array, which: Which, answer: Flow,
-                 right: Array) -> None:
-        """Fill (6, 6, P): the elastic one, and a change of rank one and a factor of the deviator where it flows."""
-        shear = twice_shear[which]
-        ratio = answer.increment / answer.equivalent
-        front = shear / answer.slope
-        if answer.turning is None:
-            left = (front - shear * ratio) * answer.normal
-        else:
-            along = np.einsum("ip,ip->p", answer.normal, answer.turning)
-            left = (front * (1.0 - ratio * along) - shear * ratio) * answer.normal
-            left += (1.5 * front * ratio) * answer.turning
-        left *= _TO_STRESS * -shear
-        left = _spread(left, which, twice_shear.size)
-        np.multiply(left[:, np.newaxis], right, out=tangent)
-        elastic_tangent(tangent, bulk, twice_shear * _spread(1.0 - 1.5 * shear * ratio, which, twice_shear.size, 1.0))
-
-
-_NOWHERE = np.zeros(0, dtype=np.intp)
-
-
-def _spread(values: Array, which: Which, points: int, elsewhere: float = 0.0) -> Array:
-    """Values (..., P) at all points from those at some of them."""
-    if isinstance(which, slice):
+    def _constants(self, data: PointData, points: int) -> Array:
+        """Rows (Q, points) of the layout."""
+        with np.errstate(all="ignore"):
+            values = self._properties.values(data, points)
+            bulk, twice_shear = moduli(values[0], values[1])
+            values[3] = bulk * (3.0 * values[2] * (data["T"] - values[3]))
+            values[0], values[1], values[2] = bulk, twice_shear, 1.5 * twice_shear
         return values
-    result = np.full((*values.shape[:-1], points), elsewhere)
-    result[..., which] = values
-    return result
-
-
-def _part(value: Any, block: slice) -> Any:
-    return value[block] if isinstance(value, np.ndarray) and value.ndim == 1 and value.size > 1 else value
 
 
 def _pair(number: int, table: Any) -> tuple[str | float, str | float]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from romflow.core.errors import ShapeError
-from romflow.materials.protocol import MaterialLaw, check_temperature
+from romflow.materials.protocol import MaterialLaw, check_temperature, prepared
 from romflow.parameters.expressions import Theta
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
 
 __all__ = ["Drive", "PointTemperature", "StepData"]
 
-# Nodal temperatures that are made at once.
+# Nodal temperatures, or constants of the law, that are made at once; a law has about so many of them.
 _BLOCK_NUMBERS = 500_000
+_CONSTANTS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,29 +68,26 @@ class StepData:
     lifting : (L, b)
         Coefficients of the prescribed displacements.
     temperature : (m', b)
-    given : dict of str to (b,)
-        Columns that the law reads.
+    given : mapping of str to (..., m', b)
+        What the law reads, as `materials.protocol.prepared` made it.
     """
 
     time: float
     load: np.ndarray
     lifting: np.ndarray
     temperature: np.ndarray
-    given: dict[str, np.ndarray]
+    given: Mapping[str, np.ndarray]
 
     def given_at(self, points: slice) -> dict[str, Any]:
-        """What the law reads at some of the reduced points, in the order of arrays (m', b): "T" and its columns."""
-        temperature = self.temperature[points]
-        found: dict[str, Any] = {"T": temperature.reshape(-1)}
-        for name, values in self.given.items():
-            single = values.size == 1
-            found[name] = float(values[0]) if single else np.broadcast_to(values, temperature.shape).reshape(-1)
-        return found
+        """What the law reads at some of the reduced points, in the order of arrays (m', b)."""
+        found = {name: values[..., points, :] for name, values in self.given.items()}
+        return {name: values.reshape(*values.shape[:-2], values.shape[-2] * values.shape[-1])
+                for name, values in found.items()}
 
     def columns(self, chosen: np.ndarray) -> StepData:
         """The data of some draws."""
         return StepData(self.time, self.load[:, chosen], self.lifting[:, chosen], self.temperature[:, chosen],
-                        {name: values[chosen] for name, values in self.given.items()})
+                        {name: values[..., chosen] for name, values in self.given.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +125,8 @@ class Drive:
 
     def along(self, mu: np.ndarray, times: np.ndarray) -> Iterator[StepData]:
         """The data of steps to each of the times, made for many times at once: few calls for few draws."""
-        block = max(1, _BLOCK_NUMBERS // max(1, len(mu) * len(self.temperature.nodes)))
+        numbers = max(len(self.temperature.nodes), _CONSTANTS * len(self.temperature.shape))
+        block = max(1, _BLOCK_NUMBERS // max(1, len(mu) * numbers))
         for first in range(0, len(times), block):
             chosen = times[first:first + block].tolist()
             yield from self._pieces(np.concatenate([self.loading.rows(mu, t) for t in chosen]), chosen)
@@ -140,6 +139,12 @@ class Drive:
         found = self.temperature.at(rows)
         check_temperature(self.law, found)
         temperature = np.ascontiguousarray(found.reshape(-1, k, b).transpose(1, 0, 2))
-        given = {name: rows[:, self.loading.columns.index(name)].reshape(k, b) for name in self.law.reads}
-        return [StepData(t, loads[i], lifting[i], temperature[i], {name: v[i] for name, v in given.items()})
+        given = {"T": temperature.reshape(-1)}
+        for name in self.law.reads:
+            column = rows[:, self.loading.columns.index(name)].reshape(k, 1, b)
+            given[name] = np.broadcast_to(column, temperature.shape).reshape(-1)
+        known = {name: np.asarray(values).reshape(*np.shape(values)[:-1], *temperature.shape)
+                 for name, values in prepared(self.law, given, temperature.size).items()}
+        return [StepData(t, loads[i], lifting[i], temperature[i],
+                         {name: values[..., i, :, :] for name, values in known.items()})
                 for i, t in enumerate(times)]

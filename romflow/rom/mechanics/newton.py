@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from romflow.materials.protocol import LawAnswer, MaterialLaw
+from romflow.materials.protocol import MaterialLaw, step_of
 from romflow.rom.mechanics.loads import StepData
 
 __all__ = ["Balance", "PointRule", "balance"]
@@ -184,7 +184,7 @@ class _Iteration:
         """Stress (6, m', a) and state (s, m', a) at q, and which draws (a,) are in balance."""
         shape = (self.inner, self.q.shape[1])
         strain = self.rule.strains(self.q, self.data.lifting)[:, :self.inner]
-        answer: LawAnswer = self.law.integrate(strain.reshape(6, -1), self.given, self.dt, self.start, True)
+        answer = self.law_step(strain.reshape(6, -1), True)
         stress = answer.stress.reshape(6, *shape)
         forces = self.rule.forces(stress)
         self.residual = self.data.load - forces
@@ -199,9 +199,9 @@ class _Iteration:
         self.grown = ~valid | (size > _GROWTH * self.before)
         self.size = size
         self.lost = self.grown & ~done & (0.5 * self.fraction < _SHORTEST)
-        if np.isinf(self.before).any():
-            self.lost |= np.isinf(self.before) & ~valid
-        if answer.tangent is not None and not done.all():
+        self.lost |= np.isinf(self.before) & ~valid
+        # A tangent may cost as much as the stress; the last one is never wanted.
+        if not done.all() and answer.tangent is not None:
             self.stiffness = self.rule.stiffness(answer.tangent.reshape(6, 6, *shape))
         return stress, _unfolded(answer.state, shape[1]), done
 
@@ -210,7 +210,10 @@ class _Iteration:
         if not gone.any():
             return
         left = ~gone
-        self.active, self.data = self.active[left], self.data.columns(left)
+        self.active = self.active[left]
+        if not self.active.size:
+            return
+        self.data = self.data.columns(left)
         for name in ("q", "base", "step", "fraction", "before", "size", "scale", "residual", "grown"):
             setattr(self, name, getattr(self, name)[..., left])
         self.stiffness, self.state = self.stiffness[left], self.state[:, :, left]
@@ -231,9 +234,9 @@ class _Iteration:
         self.q = self.q + step
 
     def _prepare(self) -> None:
-        """What the law reads, in the order of its points."""
-        self.start = _flat(self.state)
-        self.given = self.data.given_at(slice(None, self.inner))
+        """What answers for the law, at its points in their order."""
+        given = self.data.given_at(slice(None, self.inner))
+        self.law_step = step_of(self.law, given, self.dt, _flat(self.state))
 
 
 def _solved(stiffness: np.ndarray, residual: np.ndarray) -> np.ndarray:
