@@ -11,9 +11,38 @@ from typing import Any
 import numpy as np
 
 from romflow.fom.mechanics.problem import MechanicsProblem, Output
+from romflow.materials.reference import REFERENCE
 from romflow.reduction.mechanics.kernels import KERNELS
 from romflow.store.snapshots import SnapshotStore
+from romflow.study import Study
 from tests.toy_reduced_mechanics import SPACE, History
+
+#: A study of a small plate, which a parameter pulls.
+STUDY: dict[str, Any] = {
+    "study": {"name": "small-plate"},
+    "model": {"kind": "mechanics", "mesh": {"shape": "plate-with-hole", "cells": [4, 6]}, "law": REFERENCE,
+              "temperature": "20 + 400 * abs(a) * exp(-((x - 1)**2 + y**2) / 2.25)",
+              "amplitudes": [{"name": "a", "times": [0, 30, 80, 100], "values": [0, 1, -0.3, 0]}],
+              "supports": [{"on": "x = 0", "symmetric": True}, {"on": "y = 0", "symmetric": True}],
+              "loads": [{"type": "traction", "on": "y = max", "value": [0, 1], "amplitude": "pull * a"}],
+              "outputs": [{"name": "most", "type": "field", "field": "accumulated_plastic_strain", "measure": "max"},
+                          {"name": "mises", "type": "field", "field": "mises", "measure": "max"}]},
+    "parameters": {"pull": {"low": 95.0, "high": 120.0}},
+    "time": {"end": 100.0, "steps": 10},
+    "sampling": {"method": "grid", "per_axis": 4},
+    "reduction": {"method": "empirical-cubature", "tolerance": 1e-2}}
+
+
+def marched(study: dict[str, Any], folder: Path, rows: np.ndarray) -> tuple[Any, SnapshotStore]:
+    """The full-order model of a study, and a store with its trajectories at the parameters (k, p)."""
+    fom = Study.from_dict(study).model
+    store = SnapshotStore(folder, {"kind": "toy"}, fom.parameters.columns)
+    for row in rows:
+        writer = store.writer(row)
+        for piece in fom.march(row):
+            writer.append(piece.start, piece.times, piece.states)
+        writer.finish()
+    return fom, store
 
 
 class StoredPlate:

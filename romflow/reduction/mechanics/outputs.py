@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import NotSupported
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS
+from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, components_of
 from romflow.rom.mechanics.outputs import ReducedOutput
 
 __all__ = ["reduced_outputs", "unsupported_output"]
@@ -49,11 +49,13 @@ def _reduced(problem: Any, output: Any, V: np.ndarray, modes: Mapping[str, np.nd
         return ReducedOutput(output.name, STRESS, (strain @ modes[STRESS])[None], one,
                              load=output.functional @ problem.loads.forces)
     source = PLASTIC if output.field == PLASTIC else STRESS
-    rows = modes[source].reshape(6 if source == STRESS else 1, -1, modes[source].shape[1])[:, output.points]
+    size, count = modes[source].shape
+    components = components_of(source)
+    rows = modes[source].reshape(components, size // components, count)[:, output.points]
     if output.field == "mises":
         weights = np.ones(len(output.points)) if output.weights is None else output.weights
-        return ReducedOutput(output.name, STRESS, rows.reshape(-1, rows.shape[2]), weights, output.measure == "max",
-                             True)
+        flat = rows.reshape(components * rows.shape[1], count)
+        return ReducedOutput(output.name, STRESS, flat, weights, output.measure == "max", True)
     chosen = rows[0 if source == PLASTIC else _COMPONENTS.index(output.field)]
     if output.measure == "max":
         return ReducedOutput(output.name, source, chosen, np.ones(len(chosen)), True)

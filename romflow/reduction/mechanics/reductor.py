@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import ConfigError, InputError, NotSupported
+from romflow.core.errors import ConfigError, InputError, NotSupported, SolveFailed
 from romflow.core.names import shown
 from romflow.linalg.compression.result import Pod
 from romflow.linalg.inner_product import InnerProduct
@@ -190,7 +190,11 @@ class _Found:
                 for field in fields_of(problem.law)}
         values = {name: one.singular_values[:one.basis.shape[1]] for name, one in pods.items()}
         values["displacement"] = states.singular_values
-        rule = force_cubature(runner, states.basis, pods[STRESS].basis, values[STRESS], method.cubature_tolerance)
+        try:
+            rule = force_cubature(runner, states.basis, pods[STRESS].basis, values[STRESS], method.cubature_tolerance)
+        except SolveFailed as error:
+            asked = f"[reduction] cubature_tolerance = {method.cubature_tolerance:g}"
+            raise SolveFailed(f"no cubature of {asked} was found ({error}); write a larger one") from error
         dual = {name: one.basis[:, :kept_modes(one.singular_values, method.dual_tolerance)]
                 for name, one in pods.items()}
         facts = states.facts | {"cubature": rule.facts, "stress_modes": pods[STRESS].basis.shape[1],

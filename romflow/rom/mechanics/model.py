@@ -108,8 +108,9 @@ class MechanicsReducedModel(BasisModel):
 
     @property
     def measure(self) -> str:
-        """The dual field whose error is indicated: the accumulated plastic strain, or the stress without it."""
-        return "accumulated_plastic_strain" if "accumulated_plastic_strain" in self.dual else "stress"
+        """The dual field whose error is indicated: accumulated plastic strain, or stress where that has no modes."""
+        plastic = self.dual.get("accumulated_plastic_strain")
+        return "stress" if plastic is None or not plastic.size else plastic.name
 
     @property
     def norm_name(self) -> str:
@@ -274,7 +275,7 @@ class MechanicsReducedModel(BasisModel):
             raise InputError(f"a reduced mechanics model knows no field {name!r}; it has "
                              f"{', '.join([*self.dual, 'mises'] if 'stress' in self.dual else self.dual)}")
         dual, chosen = self.dual[source], slice(None) if part is None else part
-        modes = dual.modes.reshape(dual.components, len(self.volume), -1)[:, chosen]
+        modes = dual.modes.reshape(dual.components, len(self.volume), dual.size)[:, chosen]
         found = modes @ answer.dual[source][index]
         if name == "mises":
             return np.asarray(mises(found)[None])

@@ -94,6 +94,6 @@ class Observer:
         for i, output in enumerate(rom.outputs):
             source = watch.trajectory if output.source == "displacement" else watch.dual[output.source]
             columns = source[block, :, self.part].transpose(1, 0, 2)
-            found = output.values(columns.reshape(len(columns), -1), load)
+            found = output.values(columns.reshape(columns.shape[0], columns.shape[1] * columns.shape[2]), load)
             watch.series[i, block, self.part] = found.reshape(count, -1)
         self._waiting, self._loads, self._first = [], [], block.stop

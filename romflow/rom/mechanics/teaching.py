@@ -18,8 +18,8 @@ def taught(rom: MechanicsReducedModel, mu: np.ndarray, truth: Mapping[str, np.nd
     """The model whose gappy fits of some dual fields are corrected by a regression on its own values at their rows.
 
     The regression knows what the model does wrong on the training; far from it the gappy fit stands, and the indicator
-    goes on reading that fit's residual. Draws that do not converge teach nothing. Cost: the reduced runs of the training, and
-    the regression's eigenvalue problems.
+    goes on reading that fit's residual. Draws that do not converge teach nothing. Cost: the reduced runs of the
+    training, and the regression's eigenvalue problems.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Dual fields by regression: a coarse model that knows what it does wrong, from a study on."""
+"""Reductions at the ends of what is asked: models that learn what they do wrong, training without plastic flow."""
 
 from __future__ import annotations
 
@@ -10,26 +10,16 @@ import numpy as np
 import pytest
 
 import romflow
-from romflow.core.errors import ConfigError, InputError
-from romflow.materials.reference import REFERENCE
+from romflow.core.errors import ConfigError, InputError, SolveFailed
 from romflow.outcome.mechanics import field_errors
+from romflow.reduction.mechanics import reductor
+from romflow.reduction.mechanics.blocks import PLASTIC, STRESS
 from romflow.reduction.mechanics.degraded import KnownField, taught_by_training
 from romflow.reduction.mechanics.reductor import EmpiricalCubature
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.snapshots import SnapshotStore
+from tests.toy_mechanics_store import STUDY, marched
 
-STUDY = {
-    "study": {"name": "learnt"},
-    "model": {"kind": "mechanics", "mesh": {"shape": "plate-with-hole", "cells": [4, 6]}, "law": REFERENCE,
-              "temperature": "20 + 400 * abs(a) * exp(-((x - 1)**2 + y**2) / 2.25)",
-              "amplitudes": [{"name": "a", "times": [0, 30, 80, 100], "values": [0, 1, -0.3, 0]}],
-              "supports": [{"on": "x = 0", "symmetric": True}, {"on": "y = 0", "symmetric": True}],
-              "loads": [{"type": "traction", "on": "y = max", "value": [0, 1], "amplitude": "pull * a"}],
-              "outputs": [{"name": "most", "type": "field", "field": "accumulated_plastic_strain", "measure": "max"}]},
-    "parameters": {"pull": {"low": 95.0, "high": 120.0}},
-    "time": {"end": 100.0, "steps": 10},
-    "sampling": {"method": "grid", "per_axis": 4},
-    "reduction": {"method": "empirical-cubature", "tolerance": 1e-2, "dual": "regression"}}
 ROWS = np.linspace(95.0, 120.0, 6)[:, None]
 SEEN, UNSEEN = ROWS[[0, 2, 3, 5]], ROWS[[1, 4]]
 
@@ -39,14 +29,7 @@ Case = tuple[Any, SnapshotStore]
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    fom = romflow.Study.from_dict(STUDY).model
-    store = SnapshotStore(tmp_path_factory.mktemp("learnt"), {"kind": "toy"}, fom.parameters.columns)
-    for row in (*SEEN, *UNSEEN):
-        writer = store.writer(row)
-        for piece in fom.march(row):
-            writer.append(piece.start, piece.times, piece.states)
-        writer.finish()
-    return fom, store
+    return marched(STUDY, tmp_path_factory.mktemp("learnt"), np.concatenate([SEEN, UNSEEN]))
 
 
 def reduced(case: Case, dual: str) -> MechanicsReducedModel:
@@ -76,3 +59,29 @@ def test_what_cannot_teach_is_named(case: Case) -> None:
     with pytest.raises(InputError, match="ends earlier"):
         taught_by_training(EmpiricalCubature(1e-2, calibrate=False).reduce(*case, SEEN[:1]), SEEN[:1],
                            {"stress": early})
+
+
+def test_training_without_plastic_flow(tmp_path: Path) -> None:
+    mild = STUDY | {"model": STUDY["model"] | {"temperature": "20"},
+                    "parameters": {"pull": {"low": 1.0, "high": 10.0}}}
+    rows = np.array([[1.0], [5.0]])
+    fom, store = marched(mild, tmp_path, rows)
+    model = EmpiricalCubature(1e-4).reduce(fom, store, rows)
+    assert model.dual[PLASTIC].size == 0 and model.measure == STRESS and model.error_kind == "indicator"
+    again = romflow.load(model.save(tmp_path / "model.h5"))
+    answer = again.solve(rows)
+    assert np.array_equal(answer.series[0], np.zeros((11, 2))) and (answer.series[1, 3] > 0.0).all()
+    found = field_errors(again, fom, store, rows, answer)
+    assert found.relative("mises")[:, 0].max() < 1e-3 and found.relative(PLASTIC).max() == 0.0
+    # Unloaded in the end, where the relative error of what is left would be of the order of one.
+    assert found.norm["mises"][-1].max() < 1e-6 * found.norm["mises"].max()
+    assert (answer.norm >= 1e-2 * 0.9 * found.norm["mises"].max(axis=0)).all() and (answer.relative_error < 0.1).all()
+
+
+def test_a_rule_that_cannot_be_had_names_its_option(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> None:
+        raise SolveFailed("no positive weights")
+
+    monkeypatch.setattr(reductor, "force_cubature", none)
+    with pytest.raises(SolveFailed, match="cubature_tolerance = 1e-14 was found .* write a larger one"):
+        EmpiricalCubature(1e-4, cubature_tolerance=1e-14, calibrate=False).reduce(*case, SEEN)
