@@ -19,7 +19,8 @@ def stored_march(fom: SupportsTime, store: SnapshotStore, mu: NDArray[np.float64
     """Store the trajectory at mu (p,), from the last good piece that is there; the same bits as without a stop.
 
     A march that fails with numbers that do not hold leaves no pieces. One that is ended otherwise (a signal, an error
-    of the model's own, a full disk) leaves them, and the next attempt goes on behind them.
+    of the model's own, a full disk, a failure whose report says "resumable") leaves them, and the next attempt goes on
+    behind them.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def stored_march(fom: SupportsTime, store: SnapshotStore, mu: NDArray[np.float64
         for piece in checked_march(fom, mu, writer.resume()):
             writer.append(piece.start, piece.times, piece.states, piece.series, piece.checkpoint, piece.seconds)
     except BaseException as error:
-        if isinstance(error, SolveFailed) and "exception" not in error.report:
+        if isinstance(error, SolveFailed) and not error.report.get("resumable", "exception" in error.report):
             writer.drop()
         else:
             with contextlib.suppress(StoreError):

@@ -296,6 +296,22 @@ def test_laws_without_stiffness_at_a_parameter_or_temperature_are_refused(law: d
         list(model.evolving(TimeGrid(1.0, 1)).march(MU))
 
 
+def test_what_came_before_the_limit_load_is_kept_and_gone_on_from(tmp_path: Path) -> None:
+    model = bar(law=SOFT, loads=[{"type": "traction", "on": "x = max", "value": [1, 0], "amplitude": "pull * t"}],
+                newton={"halvings": 0}).evolving(TimeGrid(1.0, 10))
+    limit = 200.0 / np.sqrt(3.0)  # plane strain
+    store, mu = SnapshotStore(tmp_path, model.spec, model.parameters.columns), np.array([1.9 * limit])
+    with pytest.raises(SolveFailed, match="limit load"):
+        stored_march(model, store, mu)
+    start, kept = store.writer(mu).resume() or (0, {})
+    assert 4 <= start <= 6 and not store.has(mu)
+    # With other options of Newton's method the same history goes on where the first one ended.
+    model.newton = replace(model.newton, halvings=1)
+    with pytest.raises(SolveFailed) as caught:
+        list(model.march(mu, (start, kept)))
+    assert caught.value.report["reached"] >= model.times[start - 1]
+
+
 def test_temperatures_in_kelvin_are_found() -> None:
     law = {**REFERENCE, "temperature_range": [0.0, 700.0]}
     model = plate(law=law, temperature="293.15 + 500 * cycle").evolving(TimeGrid(50.0, 5))

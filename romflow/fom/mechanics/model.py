@@ -267,7 +267,7 @@ class QuasiStatic:
             yield basket.piece()
         if failure is not None:
             raise SolveFailed(f"the history at mu = {short(row)} ends at t = {point.time:.6g}: {failure}",
-                              {"mu": row.tolist(), **failure.report}) from failure
+                              {"mu": row.tolist(), "resumable": True, **failure.report}) from failure
 
 
 class _Basket:

@@ -134,7 +134,7 @@ class RankHistory:
             yield basket.piece()
         if failure is not None:
             raise SolveFailed(f"the history at mu = {short(row)} ends at t = {point.time:.6g}: {failure}",
-                              {"mu": row.tolist(), **failure.report}) from failure
+                              {"mu": row.tolist(), "resumable": True, **failure.report}) from failure
 
     def _resumed(self, resume: Resume | None) -> tuple[int, dict[str, np.ndarray]]:
         """Index of the next time, and the checkpoint before it, on every rank."""

@@ -89,7 +89,7 @@ def _stored(history: RankHistory, store: SnapshotStore, row: np.ndarray) -> floa
                 if writer is not None and piece is not None:
                     writer.append(piece.start, piece.times, piece.states, piece.series, piece.checkpoint, seconds)
     except BaseException as error:
-        if writer is not None and isinstance(error, SolveFailed):
+        if writer is not None and isinstance(error, SolveFailed) and not error.report.get("resumable"):
             writer.drop()
         elif writer is not None:
             with contextlib.suppress(StoreError):
