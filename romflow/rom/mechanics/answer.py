@@ -48,7 +48,7 @@ def guarded(norm: np.ndarray) -> np.ndarray:
     >>> guarded(np.array([[0.0], [4.0], [1e-9]])).ravel().tolist()
     [0.04, 4.0, 0.04]
     """
-    return np.maximum(norm, _SMALL * norm.max(axis=0, keepdims=True))
+    return np.asarray(np.maximum(norm, _SMALL * norm.max(axis=0, keepdims=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -115,9 +115,10 @@ class MetaModel:
         points, y, groups = points[:, chosen], (coefficients - A @ features)[:, chosen], groups[chosen]
         centre = y.mean(axis=1)
         blocks = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        gaps = cdist(points.T, points.T)
         best: tuple[Any, ...] = (np.inf,)
         for share, length in [(0.0, 1.0), *((share, length) for share in _SHARES[1:] for length in _LENGTHS)]:
-            values, vectors = np.linalg.eigh(_kernel(points, points, share, length))
+            values, vectors = np.linalg.eigh(_kernel(points, points, gaps, share, length))
             values, turned = np.maximum(values, 0.0), vectors.T @ (y - centre[:, None]).T
             for ridge in _RIDGES:
                 # Equal samples have no kernel at all; their weights are then zero.
@@ -126,7 +127,6 @@ class MetaModel:
                 if error < best[0] * (1.0 - 1e-9):
                     best = (error, share, length, (vectors @ (turned / damped[:, None])).T)
         error, share, length, weights = best
-        gaps = cdist(points.T, points.T)
         gaps[groups[:, None] == groups] = np.inf
         spacing = float(np.quantile(gaps.min(axis=1), 0.95))
         return cls(A, points, weights, mean, scale, centre, share, length, spacing or 1.0,
@@ -143,14 +143,15 @@ class MetaModel:
             Not f values a column.
         """
         z = self._standardised(features)
-        learnt = self.mean[:, None] + self.weights @ _kernel(self.points, z, self.share, self.length)
+        gaps = cdist(self.points.T, z.T)
+        learnt = self.mean[:, None] + self.weights @ _kernel(self.points, z, gaps, self.share, self.length)
         if self.guess.any():
-            learnt = learnt * np.clip((_FAR - self._distance(z)) / (_FAR - _NEAR), 0.0, 1.0)
+            learnt = learnt * np.clip((_FAR - gaps.min(axis=0) / self.spacing) / (_FAR - _NEAR), 0.0, 1.0)
         return np.asarray(self.guess @ features + learnt)
 
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Distance (b,) to the nearest training sample, in spacings of the training: far above 1 is extrapolation."""
-        return self._distance(self._standardised(features))
+        return np.asarray(cdist(self.points.T, self._standardised(features).T).min(axis=0) / self.spacing)
 
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Arrays and JSON metadata: all that the model is."""
@@ -159,25 +160,22 @@ class MetaModel:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, float]) -> MetaModel:
         """The model that `to_arrays` described."""
-        return cls(**{name: np.asarray(arrays[name]) for name in _ARRAYS},
-                   **{name: float(metadata[name]) for name in _NUMBERS})
+        own: dict[str, Any] = {name: np.asarray(arrays[name]) for name in _ARRAYS}
+        return cls(**own, **{name: float(metadata[name]) for name in _NUMBERS})
 
     def _standardised(self, features: np.ndarray) -> np.ndarray:
         features = np.asarray(features, dtype=float)
         if features.ndim != 2 or features.shape[0] != self.feature_mean.size:
             raise ShapeError(f"a regression on {self.feature_mean.size} values got features of shape {features.shape}; "
                              "the rule is (f, b)")
-        return (features - self.feature_mean[:, None]) / self.feature_scale[:, None]
-
-    def _distance(self, z: np.ndarray) -> np.ndarray:
-        return cdist(z.T, self.points.T).min(axis=1) / self.spacing
+        return np.asarray((features - self.feature_mean[:, None]) / self.feature_scale[:, None])
 
 
-def _kernel(a: np.ndarray, b: np.ndarray, share: float, length: float) -> np.ndarray:
-    """(k, b) of columns: (1 - share) a . b / f + share Matern(|a - b| / (length f^{1/2}))."""
+def _kernel(a: np.ndarray, b: np.ndarray, gaps: np.ndarray, share: float, length: float) -> np.ndarray:
+    """(k, b) of columns with distances `gaps`: (1 - share) a . b / f + share Matern(|a - b| / (length f^{1/2}))."""
     f = max(a.shape[0], 1)
     linear = (1.0 - share) / f * (a.T @ b)
-    return linear + share * matern(cdist(a.T, b.T) / (length * np.sqrt(f))) if share else linear
+    return np.asarray(linear + share * matern(gaps / (length * np.sqrt(f))) if share else linear)
 
 
 def _left_out(vectors: np.ndarray, filtered: np.ndarray, turned: np.ndarray, blocks: list[np.ndarray]) -> float:

@@ -309,11 +309,12 @@ class MechanicsReducedModel(BasisModel):
         NotSupported
             Cycles of amplitudes without a common period.
         """
-        if (end is None) == (cycles is None):
+        if cycles is not None and end is None:
+            end = end_of_cycles(self.times, cycles, self.loading)
+        elif end is None or cycles is not None:
             raise InputError("a reduced model was asked for other times; the rule is either their end or the number of "
                              "cycles")
-        last = end if cycles is None else end_of_cycles(self.times, cycles, self.loading)
-        return replace(self, times=times_until(self.times, last, common_period(self.loading)))
+        return replace(self, times=times_until(self.times, end, common_period(self.loading)))
 
     def truncate(self, size: int) -> MechanicsReducedModel:
         """The model on the first `size` basis vectors, by slicing alone; points and dual fields stay as they are.
