@@ -12,7 +12,7 @@ from romflow.core.errors import ConfigError
 from romflow.core.names import shown
 from romflow.materials.protocol import MaterialLaw
 
-__all__ = ["law_from_spec", "law_spec", "make_law"]
+__all__ = ["law_from_spec", "law_identity", "law_spec", "make_law"]
 
 
 _POWERS = ("variables", "symmetric", "temperature_range", "reads", "initial", "integrate", "to_spec")
@@ -64,6 +64,13 @@ def law_spec(law: MaterialLaw) -> dict[str, Any]:
     if file is None:
         raise ConfigError(f"the law {cls.__name__} is in no file, so it cannot be stored; write its class in a file.")
     return {**spec, "kind": f"{Path(file).resolve()}:{cls.__name__}"}
+
+
+def law_identity(law: MaterialLaw) -> dict[str, Any]:
+    """JSON-able identity of any law: its description, a user's class by the SHA-256 of its file wherever that is."""
+    spec = law_spec(law)
+    code = registry.source_identity("law", str(spec.get("kind")), ".")
+    return {**spec, "kind": code.get("kind", code)}
 
 
 def law_from_spec(spec: Mapping[str, Any], base: str | Path = ".") -> MaterialLaw:

@@ -312,6 +312,17 @@ def test_what_came_before_the_limit_load_is_kept_and_gone_on_from(tmp_path: Path
     assert caught.value.report["reached"] >= model.times[start - 1]
 
 
+def test_histories_of_an_edited_law_are_others(tmp_path: Path) -> None:
+    text = ("from romflow.materials.thermoelastic import Thermoelastic\n"
+            "class Mine(Thermoelastic):\n    factor = 1.0\n")
+    specs = []
+    for folder, content in (("a", text), ("b", text), ("c", text.replace("1.0", "2.0"))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "law.py").write_text(content)
+        specs.append(bar(law={**ELASTIC, "kind": "law.py:Mine"}, base=tmp_path / folder).spec["law"])
+    assert specs[0] == specs[1] != specs[2]
+
+
 def test_temperatures_in_kelvin_are_found() -> None:
     law = {**REFERENCE, "temperature_range": [0.0, 700.0]}
     model = plate(law=law, temperature="293.15 + 500 * cycle").evolving(TimeGrid(50.0, 5))

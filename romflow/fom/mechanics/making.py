@@ -19,7 +19,7 @@ from romflow.fom.mechanics.problem import MechanicsProblem
 from romflow.fom.mechanics.shapes.making import make_solid, mesh_spec
 from romflow.fom.mechanics.solid import Solid
 from romflow.fom.mechanics.supports import make_supports
-from romflow.materials.making import law_spec, make_law
+from romflow.materials.making import law_identity, make_law
 from romflow.materials.protocol import MaterialLaw
 from romflow.parameters.loading import Amplitude, Loading
 from romflow.parameters.space import ParameterSpace
@@ -103,7 +103,7 @@ class Description:
         heat = [{**term, "file": file_fingerprint(Path(base, term["file"]))}
                 if isinstance(term, Mapping) and "file" in term else term for term in _terms(self.temperature)]
         return {"mesh": None if self.mesh is None else mesh_spec(self.mesh, base), "element": self.element,
-                "law": law_spec(law), "supports": [dict(table) for table in self.supports],
+                "law": law_identity(law), "supports": [dict(table) for table in self.supports],
                 "loads": [dict(table) for table in self.loads], "temperature": heat,
                 "amplitudes": [amplitude.to_spec() for amplitude in make_amplitudes(self.amplitudes)],
                 "outputs": [dict(table) for table in self.outputs], "reference_force": self.reference_force}
