@@ -24,9 +24,9 @@ __all__ = ["Layout", "flow", "turned"]
 
 Array = NDArray[np.float64]
 
-# |F| at which the next step of Newton's method is the last, in units of the stress at the start: its square, which is
-# what the step leaves, is rounding.
-_TOLERANCE = 1e-8
+# |F| at which the next step of Newton's method is the last, in units of the stress at the start: what a step of higher
+# than second order leaves is rounding.
+_TOLERANCE = 1e-7
 _QUICK_ITERATIONS = 8
 _MAX_ITERATIONS = 120
 # Fewer points than this are not worth gathering.
@@ -53,8 +53,8 @@ class Layout:
     state : int
         Up to here follow those of the step's start: p, dR/dp, and the products a_i : a_j (`among`).
     size : int
-        Up to here follow J0, the excess F(0), the products xi(0) : a_i (`along`), and the unknown z of the last
-        solution, 0 where there is none.
+        Up to here follow J0, the excess F(0), the products xi(0) : a_i (`along`), and the last solution's unknown as
+        a line in the excess, value at 0 and slope (`line`); both are 0 where there is none.
     """
 
     def __init__(self, kinematics: int, viscous: bool, hardening: int) -> None:
@@ -69,8 +69,8 @@ class Layout:
         self.among = slice(self.slope + 1, self.state)
         self.equivalent, self.excess = self.state, self.state + 1
         self.along = slice(self.excess + 1, self.excess + 1 + M)
-        self.z = self.along.stop
-        self.size = self.z + 1
+        self.line = slice(self.along.stop, self.along.stop + 2)
+        self.size = self.line.stop
 
 
 class _Equation:
@@ -168,7 +168,7 @@ def flow(rows: Array, layout: Layout, law: Isotropic, dt: float,
     Parameters
     ----------
     rows : (Q, P)
-        As the layout says. Newton's method starts from the unknown of the last solution and leaves its own there.
+        As the layout says. Newton's method starts from the line of the last solution and leaves its own there.
     layout : Layout
     law : Isotropic
         R(p) and its slope.
@@ -179,15 +179,18 @@ def flow(rows: Array, layout: Layout, law: Isotropic, dt: float,
 
     Notes
     -----
-    Newton's method; a point's last step is that from abs(F) <= 1e-8 scale, and it then stands still, so that its answer
-    does not depend on its neighbours. About 3 iterations. Points that need more than 8 start again within a bracket,
-    which is halved (or doubled while it has no upper end) where Newton leaves it; they are given up after 120.
+    Newton's method, in which the slopes of two iterates give the second derivative; a point's last step is that from
+    abs(F) <= 1e-7 scale, and it then stands still, so that its answer does not depend on its neighbours. Three
+    iterations, less from a line. Points that need more than 8 start again within a bracket, which is halved (or doubled
+    while it has no upper end) where Newton leaves it; they are given up after 120.
     """
     points = rows.shape[1]
     equation = _Equation(rows, layout, law, dt)
     if which.size < points:
         equation = equation.take(which)
-    allowed, start = _TOLERANCE * equation.equivalent, equation.rows[layout.z]
+    allowed = _TOLERANCE * equation.equivalent
+    base, gain = equation.rows[layout.line]
+    start = base + gain * equation.excess
     known = start > 0.0
     if not known.all():
         start = np.where(known, start, equation.guess())
@@ -197,11 +200,15 @@ def flow(rows: Array, layout: Layout, law: Isotropic, dt: float,
         part = equation.take(left)
         z[left], slope[left], converged[left] = _bracketed(part, part.guess(), allowed[left])
     increment, rate = equation.increments(z)
-    if rate is not None:
+    if rate is None:
+        gain = 1.0 / slope
+    else:
+        gain = 1.0 / (slope * rate + 1.0)
         slope = slope + 1.0 / rate
     converged &= (increment >= 0.0) & (slope > 0.0)
-    rows[layout.z] = 0.0
-    rows[layout.z, which] = z * converged
+    rows[layout.line] = 0.0
+    if converged.all():
+        rows[layout.line, which] = z - gain * equation.excess, gain
     if which.size == points:
         return increment, slope, converged
     everywhere = np.zeros(points), np.full(points, np.inf), np.ones(points, dtype=bool)
@@ -211,13 +218,20 @@ def flow(rows: Array, layout: Layout, law: Isotropic, dt: float,
 
 
 def _newton(equation: _Equation, start: Array, allowed: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Unknowns, -d(F + v)/d dp before the last step, and where they were found, without a safeguard."""
+    """Unknowns, -d(F + v)/d dp there, and where they were found, without a safeguard."""
     now, slope, done = start.copy(), np.empty(start.size), np.zeros(start.size, dtype=bool)
+    before: tuple[Array, Array, Array] | None = None
     for _ in range(_QUICK_ITERATIONS):
-        value, unknown_slope, new_slope = equation.at(now)
+        value, unknown_slope, slope_here = equation.at(now)
+        step, slope_ahead = value / unknown_slope, slope_here
+        if before is not None:
+            # Both slopes change along the step as they did along the one before.
+            share = step / before[0]
+            step = value / (unknown_slope + 0.5 * share * (unknown_slope - before[1]))
+            slope_ahead = slope_here + share * (slope_here - before[2])
         still = ~done
-        np.copyto(slope, new_slope, where=still)
-        np.add(now, value / unknown_slope, out=now, where=still)
+        np.copyto(slope, slope_ahead, where=still)
+        np.add(now, step, out=now, where=still)
         done |= np.abs(value) <= allowed
         open_points = done.size - np.count_nonzero(done)
         if not open_points:
@@ -226,6 +240,7 @@ def _newton(equation: _Equation, start: Array, allowed: Array) -> tuple[Array, A
             left = np.flatnonzero(~done)
             now[left], slope[left], done[left] = _newton(equation.take(left), now[left], allowed[left])
             break
+        before = step, unknown_slope, slope_here
     return now, slope, done & (now > 0.0)
 
 

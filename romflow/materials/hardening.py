@@ -36,12 +36,8 @@ class Isotropic(Protocol):
     texts: tuple[str | float, ...]
     first: str | float
 
-    def radius(self, p: Array, rows: Array) -> Any:
-        """R (P,) at p (P,), with the constants' values as rows (k, P)."""
-        ...
-
     def both(self, p: Array, rows: Array) -> tuple[Any, Any]:
-        """R and dR/dp (P,)."""
+        """R and dR/dp (P,) at p (P,), with the constants' values as rows (k, P)."""
         ...
 
 
@@ -85,24 +81,14 @@ class TextHardening:
         taken: dict[str, int] = {}
         radius = _without_constants(theta.programs[0], names, taken)
         slope = _without_constants(derivative(theta, "p").programs[0], names, taken)
-        self._radius, self._both = SharedPrograms([radius]), SharedPrograms([radius, slope])
+        self._both = SharedPrograms([radius, slope])
         self._floored = any(kind == "binary" and value in ("/", "**") for kind, value in slope)
         self.texts: tuple[str | float, ...] = tuple(taken)
-        self._numbers = range(1, 1 + len(taken))
-
-    def radius(self, p: Array, rows: Array) -> Any:
-        """R (P,)."""
-        return self._radius(self._values(p, rows))[0]
 
     def both(self, p: Array, rows: Array) -> tuple[Any, Any]:
         """R and dR/dp (P,)."""
-        radius, slope = self._both(self._values(p, rows))
+        radius, slope = self._both([np.maximum(p, _FLOOR) if self._floored else p, *rows])
         return radius, slope
-
-    def _values(self, p: Array, rows: Array) -> dict[int, Array]:
-        values = dict(zip(self._numbers, rows, strict=True))
-        values[0] = np.maximum(p, _FLOOR) if self._floored else p
-        return values
 
 
 class TableHardening:
@@ -122,10 +108,6 @@ class TableHardening:
         self.texts: tuple[str | float, ...] = tuple(row[1] for row in table)
         self.first = self.texts[0]
         self._lengths = np.diff(self._p)
-
-    def radius(self, p: Array, rows: Array) -> Array:
-        """R (P,)."""
-        return self.both(p, rows)[0]
 
     def both(self, p: Array, rows: Array) -> tuple[Array, Array]:
         """R and dR/dp (P,), of the line to the right at a corner."""

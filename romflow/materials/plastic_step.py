@@ -68,7 +68,7 @@ class _Block:
         points = state.shape[1]
         rows = self.rows = np.empty((layout.size, points))
         rows[:layout.constants] = constants
-        rows[layout.p], rows[layout.z] = state[6], 0.0
+        rows[layout.p], rows[layout.line] = state[6], 0.0
         self.moduli, self.recoveries = rows[layout.moduli], rows[layout.recoveries]
         self.radius, rows[layout.slope] = isotropic.both(rows[layout.p], rows[layout.isotropic])
         if layout.kinematics:

@@ -48,7 +48,7 @@ class SharedPrograms:
         """How many operations one evaluation takes."""
         return len(self._operations)
 
-    def __call__(self, columns: Mapping[int, Any]) -> list[Any]:
+    def __call__(self, columns: Mapping[int, Any] | Sequence[Any]) -> list[Any]:
         """Values of the programs, by NumPy's broadcasting over the columns; they may be infinite or NaN."""
         values = self._leaves.copy()
         for place, column in self._columns:

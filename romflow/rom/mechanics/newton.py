@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dgesv
 
 from romflow.materials.protocol import MaterialLaw, step_of
 from romflow.rom.mechanics.loads import StepData
@@ -117,20 +118,20 @@ def balance(rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess:
 def _iterated(rule: PointRule, inner: int, law: MaterialLaw, data: StepData, dt: float, guess: np.ndarray,
               state: np.ndarray, tolerance: float, reference: float) -> Balance:
     """The balance with the first `inner` points, which hold all of the cubature's."""
-    iteration = _Iteration(rule, inner, law, data, dt, guess, state, tolerance, reference)
-    stress, new, done = iteration.evaluate()
-    count, collected = 1, _Collected(guess, new)
-    # The common case, without copies: all draws are done at once.
-    while not done.all() or iteration.active.size < guess.shape[1]:
-        collected.add(iteration, new, stress, done)
-        iteration.leave(done | iteration.lost)
-        if not iteration.active.size or count == _ITERATIONS:
+    iteration, b = _Iteration(rule, inner, law, data, dt, guess, state, tolerance, reference), guess.shape[1]
+    collected = _Collected(guess, len(state), inner)
+    for count in range(1, _ITERATIONS + 1):
+        stress, new, done = iteration.evaluate()
+        finished = np.count_nonzero(done)
+        if finished == b:
+            # The common case, without copies: all draws are done at once.
+            return Balance(iteration.q, new, stress, done, count)
+        if finished:
+            collected.add(iteration, new, stress, done)
+        iteration.leave(done | iteration.lost(done))
+        if not iteration.active.size:
             break
         iteration.advance()
-        stress, new, done = iteration.evaluate()
-        count += 1
-    else:
-        return Balance(iteration.q, new, stress, done, count)
     return Balance(collected.q, collected.state, collected.stress, collected.converged, count)
 
 
@@ -150,14 +151,12 @@ def _completed(found: Balance, rule: PointRule, law: MaterialLaw, data: StepData
 class _Collected:
     """Columns of those draws that are done, until all are."""
 
-    def __init__(self, guess: np.ndarray, state: np.ndarray) -> None:
-        self.q, self.state = guess.copy(), np.zeros_like(state)
-        self.stress = np.zeros((6, *state.shape[1:]))
-        self.converged = np.zeros(guess.shape[1], dtype=bool)
+    def __init__(self, guess: np.ndarray, variables: int, points: int) -> None:
+        b = guess.shape[1]
+        self.q, self.converged = guess.copy(), np.zeros(b, dtype=bool)
+        self.state, self.stress = np.zeros((variables, points, b)), np.zeros((6, points, b))
 
     def add(self, iteration: _Iteration, state: np.ndarray, stress: np.ndarray, done: np.ndarray) -> None:
-        if not done.any():
-            return
         columns = iteration.active[done]
         self.q[:, columns] = iteration.q[:, done]
         self.state[:, :, columns] = state[:, :, done]
@@ -192,22 +191,25 @@ class _Iteration:
         # The largest forces on the way count: where a load is taken off, none are left at its end.
         self.scale = np.maximum(self.scale, _norms(forces))
         valid = np.isfinite(size)
-        if not answer.converged.all():
+        if np.count_nonzero(answer.converged) < answer.converged.size:
             valid &= answer.converged.reshape(shape).all(axis=0)
-        done = valid & (size <= self.tolerance * self.scale)
+        self.size, self.valid, self.answer = size, valid, answer
+        return stress, _unfolded(answer.state, shape[1]), valid & (size <= self.tolerance * self.scale)
+
+    def lost(self, done: np.ndarray) -> np.ndarray:
+        """Which draws (a,) no shorter step would help; makes ready what the others need to go on."""
         # The first residual has none before it: anything that is a number is taken.
-        self.grown = ~valid | (size > _GROWTH * self.before)
-        self.size = size
-        self.lost = self.grown & ~done & (0.5 * self.fraction < _SHORTEST)
-        self.lost |= np.isinf(self.before) & ~valid
-        # A tangent may cost as much as the stress; the last one is never wanted.
-        if not done.all() and answer.tangent is not None:
-            self.stiffness = self.rule.stiffness(answer.tangent.reshape(6, 6, *shape))
-        return stress, _unfolded(answer.state, shape[1]), done
+        self.grown = ~self.valid | (self.size > _GROWTH * self.before)
+        lost = self.grown & ~done & (0.5 * self.fraction < _SHORTEST)
+        lost |= np.isinf(self.before) & ~self.valid
+        # A tangent costs as much as a stress; that of the last iteration is never wanted.
+        if np.count_nonzero(done) < done.size and self.answer.tangent is not None:
+            self.stiffness = self.rule.stiffness(self.answer.tangent.reshape(6, 6, self.inner, -1))
+        return lost
 
     def leave(self, gone: np.ndarray) -> None:
         """Forget some draws."""
-        if not gone.any():
+        if not np.count_nonzero(gone):
             return
         left = ~gone
         self.active = self.active[left]
@@ -222,7 +224,7 @@ class _Iteration:
     def advance(self) -> None:
         """The next q."""
         step = _solved(self.stiffness, self.residual)
-        if self.grown.any():
+        if np.count_nonzero(self.grown):
             self.fraction = np.where(self.grown, 0.5 * self.fraction, 1.0)
             self.base = np.where(self.grown, self.base, self.q)
             self.step = np.where(self.grown, self.step, step)
@@ -242,10 +244,8 @@ class _Iteration:
 def _solved(stiffness: np.ndarray, residual: np.ndarray) -> np.ndarray:
     """K^{-1} R (r, a); not a number where K is singular or has entries that are none."""
     if residual.shape[1] == 1:
-        try:
-            return np.linalg.solve(stiffness[0], residual)
-        except np.linalg.LinAlgError:
-            return np.full(residual.shape, np.nan)
+        found, singular = dgesv(stiffness[0], residual)[2:]
+        return np.full(residual.shape, np.nan) if singular else np.asarray(found)
     regular = np.isfinite(stiffness).all(axis=(1, 2))
     if not regular.all():
         stiffness = np.where(regular[:, None, None], stiffness, np.eye(len(residual)))
