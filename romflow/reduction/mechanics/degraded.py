@@ -17,6 +17,8 @@ from romflow.rom.mechanics.teaching import taught
 
 __all__ = ["KnownField", "calibrated", "kept_modes", "pairs_of", "taught_by_training", "tolerance_ladder"]
 
+# Share of the largest norm from which a field's errors teach; where it begins, any share of it may be wrong.
+_SEEN = 0.05
 #: Tolerances of the degraded models, down to the model's own.
 _LADDER = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5)
 _LOOSEST_RULE = 0.1
@@ -110,9 +112,10 @@ def pairs_of(rom: MechanicsReducedModel, known: KnownField, mu: np.ndarray) -> n
     z = answer.dual[rom.measure]
     coefficients = z.transpose(1, 2, 0).reshape(z.shape[1], z.shape[0] * z.shape[2])
     error, norm = known.errors(coefficients)
-    keep = (norm > _GUARD * norm.max(initial=0.0)) & np.repeat(answer.converged, known.counts[0]) & (norm > 0.0)
+    keep = (norm > _SEEN * norm.max(initial=0.0)) & np.repeat(answer.converged, known.counts[0]) & (norm > 0.0)
     residual = answer.residual.T.ravel()
-    return np.asarray(np.column_stack([residual, error / np.where(norm > 0.0, norm, 1.0)])[keep])
+    relative = np.minimum(error / np.where(norm > 0.0, norm, 1.0), 1.0)
+    return np.asarray(np.column_stack([residual, relative])[keep])
 
 
 def taught_by_training(rom: MechanicsReducedModel, mu: np.ndarray,
