@@ -194,7 +194,8 @@ class _Iteration:
         if np.count_nonzero(answer.converged) < answer.converged.size:
             valid &= answer.converged.reshape(shape).all(axis=0)
         self.size, self.valid, self.answer = size, valid, answer
-        return stress, _unfolded(answer.state, shape[1]), valid & (size <= self.tolerance * self.scale)
+        done: np.ndarray = valid & (size <= self.tolerance * self.scale)
+        return stress, _unfolded(answer.state, shape[1]), done
 
     def lost(self, done: np.ndarray) -> np.ndarray:
         """Which draws (a,) no shorter step would help; makes ready what the others need to go on."""
@@ -205,7 +206,7 @@ class _Iteration:
         # A tangent costs as much as a stress; that of the last iteration is never wanted.
         if np.count_nonzero(done) < done.size and self.answer.tangent is not None:
             self.stiffness = self.rule.stiffness(self.answer.tangent.reshape(6, 6, self.inner, -1))
-        return lost
+        return np.asarray(lost)
 
     def leave(self, gone: np.ndarray) -> None:
         """Forget some draws."""
