@@ -17,7 +17,7 @@ __all__ = ["doubts", "error_table", "online_summary", "relative", "solver_summar
 
 _ONLINE_BATCH = 1000
 # Parameters that are timed first; seconds of a batch above which it is not timed again; seconds that it may take.
-_FIRST, _LONG, _LONGEST = 10, 1.0, 5.0
+_FIRST, _LONG, _LONGEST = 10, 0.5, 2.0
 
 
 def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str, Any]:
