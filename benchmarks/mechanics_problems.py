@@ -34,10 +34,11 @@ def plate(cells: tuple[int, int], cycles: int = 1, steps: int = 40) -> QuasiStat
     return model.evolving(TimeGrid(100.0 * cycles, steps * cycles))
 
 
-def blade(size: float, cycles: int, steps: int, holes: int = 3) -> tuple[QuasiStatic, np.ndarray]:
+def blade(size: float, cycles: int, steps: int, element: str = "tet10") -> tuple[QuasiStatic, np.ndarray]:
     """The blade of the pipeline with edges of this size over some cycles, and the centre of its parameters (p,)."""
     content = tomllib.loads((PIPELINES / "blade.toml").read_text(encoding="utf-8"))
-    content["model"]["mesh"] |= {"size": size, "holes": holes}
+    content["model"]["mesh"]["size"] = size
+    content["model"]["element"] = element
     content["time"] = {"end": 100.0 * cycles, "steps": steps * cycles}
     study = Study.from_dict(content, PIPELINES)
     return study.model, study.parameters.centre()
