@@ -98,7 +98,7 @@ def _kernel(name: str) -> Any:
     from romflow.reduction.distributed.kernels import KERNELS
 
     if name.startswith(_MECHANICS):
-        from romflow.reduction.mechanics.kernels import KERNELS
+        from romflow.reduction.mechanics.task_table import TASKS as KERNELS
     if name not in KERNELS:
         raise InputError(f"no kernel of parts is called {name!r}{nearest(name, list(KERNELS))}")
     return KERNELS[name]

@@ -17,9 +17,9 @@ from romflow.materials.reference import REFERENCE
 from romflow.parameters.space import ParameterSpace
 from romflow.reduction.mechanics.adaptivity import AdaptiveResult, AdaptiveSettings, adaptive_run
 from romflow.reduction.mechanics.enrichment import FullStep, enrich, transferred
-from romflow.reduction.mechanics.kernels import KERNELS
 from romflow.reduction.mechanics.offline import OfflineData
 from romflow.reduction.mechanics.reductor import EmpiricalCubature
+from romflow.reduction.mechanics.task_table import TASKS
 from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -81,7 +81,7 @@ def here(fom: Any, seen: list[str] | None = None, lives: int = 10**6) -> Callabl
         left[0] -= 1
         if left[0] < 0:
             raise Killed
-        found = [KERNELS[kernel](fom, "", part, **shared) for part in parts]
+        found = [TASKS[kernel](fom, "", part, **shared) for part in parts]
         if seen is not None:
             seen.append(f"{kernel} {int(found[0].get('made', 1))}")
         return found

@@ -183,7 +183,8 @@ class _Run:
     def begin(self, rom: MechanicsReducedModel, offline: OfflineData) -> None:
         """Where a former run stopped, if it was this one; else at the first time."""
         about = {"model": self.fom.spec, "mu": self.mu.tolist(), "times": self.times.tolist(),
-                 "settings": asdict(self.settings), "modes": [rom.size, *(rom.dual[name].size for name in sorted(rom.dual))],
+                 "settings": asdict(self.settings),
+                 "modes": [rom.size, *(rom.dual[name].size for name in sorted(rom.dual))],
                  "points": rom.points.tolist(), "weights": rom.weights.tolist()}
         self.key = fingerprint(about)
         found = load_place(self.folder, self.key)

@@ -16,10 +16,8 @@ import numpy as np
 from romflow.core.errors import InputError
 from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.replay import replay
-from romflow.reduction.mechanics.adaptivity import adaptive_parameter
 from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, Block, components_of, fields_of, replay_name
 from romflow.reduction.mechanics.files import WorkFiles
-from romflow.reduction.mechanics.full_step import STEP_KERNELS
 from romflow.reduction.mechanics.integrands import Integrands
 from romflow.store.snapshots import SnapshotStore
 
@@ -147,8 +145,7 @@ def _integrands(fom: Any, store_folder: str | Path, part: int, subdomains: int, 
                       None if turn is None else files.read(turn))
 
 
-#: Kernels by name: ``KERNELS[name](fom, store_folder, part, **shared) -> dict of small arrays``.
+#: Kernels of a reduction by name: ``KERNELS[name](fom, store_folder, part, **shared) -> dict of small arrays``.
 KERNELS: dict[str, Callable[..., Answer]] = {
     "mechanics-replay": replay_block, "mechanics-gram": gram, "mechanics-extend": extend,
-    "mechanics-coordinates": coordinates, "mechanics-integrals": integrals, "mechanics-select": select,
-    "mechanics-adaptive": adaptive_parameter, **STEP_KERNELS}
+    "mechanics-coordinates": coordinates, "mechanics-integrals": integrals, "mechanics-select": select}
