@@ -14,6 +14,9 @@ from romflow.core.names import nearest, one_line, shown
 
 __all__ = ["read_table"]
 
+# Column of an index of runs, which is a table of parameters as well.
+_RUNS = "file"
+
 
 def read_table(path: str | Path, columns: Sequence[str]) -> NDArray[np.float64]:
     """Rows (k, p) of a table, its columns put into the order of `columns`.
@@ -24,7 +27,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> NDArray[np.float64]:
         `.npy`: real numbers (k, p), or (k,) if p = 1. Anything else: CSV in UTF-8, separated by commas, its first line
         the names of the columns in any order; empty lines are skipped.
     columns : sequence of str
-        The p names; each must be there, and no other.
+        The p names; each must be there, and no other but "file", which names a run and is not read.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def _from_csv(file: Path, columns: Sequence[str]) -> NDArray[np.float64]:
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
             _check_header(file, header, columns)
-            rows = [_numbers(file, reader.line_num, header, row) for row in reader if any(map(str.strip, row))]
+            rows = [_numbers(file, reader.line_num, header, row, columns) for row in reader if any(map(str.strip, row))]
     except UnicodeDecodeError as error:
         raise ParameterError(f"{file}: this is not UTF-8 text; save the table as CSV in UTF-8.") from error
     except csv.Error as error:
@@ -80,9 +83,13 @@ def _from_csv(file: Path, columns: Sequence[str]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(header))[:, order].copy()
 
 
+def _not_read(name: str, columns: Sequence[str]) -> bool:
+    return name == _RUNS and name not in columns
+
+
 def _check_header(file: Path, header: Sequence[str], columns: Sequence[str]) -> None:
     for name in header:
-        if name not in columns:
+        if name not in columns and name != _RUNS:
             raise ParameterError(f"{file}: no parameter is called {shown(name)} (first line){nearest(name, columns)}")
         if list(header).count(name) > 1:
             raise ParameterError(f"{file}: the column {name!r} is there twice; remove one.")
@@ -95,13 +102,14 @@ def _first(names: Iterable[str]) -> str | None:
     return next(iter(names), None)
 
 
-def _numbers(file: Path, line: int, header: Sequence[str], row: Sequence[str]) -> list[float]:
+def _numbers(file: Path, line: int, header: Sequence[str], row: Sequence[str],
+             columns: Sequence[str]) -> list[float]:
     if len(row) != len(header):
         raise ParameterError(f"{file}: line {line} has {len(row)} values; the first line names {len(header)} columns.")
     numbers = []
     for name, text in zip(header, row, strict=True):
         try:
-            numbers.append(float(text))
+            numbers.append(0.0 if _not_read(name, columns) else float(text))
         except ValueError as error:
             raise ParameterError(f"{file}: line {line}: {name} = {shown(text)} is not a number; write one.") from error
     return numbers

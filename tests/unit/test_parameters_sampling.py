@@ -172,6 +172,10 @@ def test_a_wrong_option_names_the_nearest(space, folder):
         ("", ParameterError, "the column 'a' is missing"),
         ("1,0.5\n", ParameterError, r"no parameter is called '1' \(first line\); known: a, b\."),
         ("a,bb\n1,2\n", ParameterError, "no parameter is called 'bb' .*Did you mean 'b'"),
+        ("a,b,files\n1,2,x\n", ParameterError, "no parameter is called 'files'"),
+        ("a,b,file,file\n1,2,x,x\n", ParameterError, "the column 'file' is there twice"),
+        ("a,b,file\n1,2\n", ParameterError, "line 2 has 2 values; the first line names 3 columns"),
+        ("a,file\n1,x\n", ParameterError, "the column 'b' is missing; the first line must name all 2"),
         ("a;b\n1;2\n", ParameterError, "no parameter is called 'a;b'"),
         ("a,a,b\n1,2,3\n", ParameterError, "the column 'a' is there twice"),
         ("a\n1\n", ParameterError, "the column 'b' is missing; the first line must name all 2"),
@@ -199,6 +203,17 @@ def test_a_missing_table_is_said(space, tmp_path):
 def test_a_table_of_windows_is_read(tmp_path):
     (tmp_path / "mu.csv").write_bytes(b"\xef\xbb\xbfa, b\r\n1, 2e-3\r\n")
     assert read_table(tmp_path / "mu.csv", ["a", "b"]).tolist() == [[1.0, 0.002]]
+
+
+def test_an_index_of_runs_is_a_table_of_parameters(tmp_path):
+    (tmp_path / "index.csv").write_text("file,b,a\nrun-0.npz,2,1\nrun-1.npz,4,3\n")
+    assert read_table(tmp_path / "index.csv", ["a", "b"]).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    # A parameter may have that name.
+    (tmp_path / "index.csv").write_text("file,a\n1,2\n")
+    assert read_table(tmp_path / "index.csv", ["a", "file"]).tolist() == [[2.0, 1.0]]
+    with pytest.raises(ParameterError, match="file = 'run-0.npz' is not a number"):
+        (tmp_path / "index.csv").write_text("file,a\nrun-0.npz,2\n")
+        read_table(tmp_path / "index.csv", ["a", "file"])
 
 
 def test_numbers_come_back_to_the_bit(tmp_path):

@@ -141,7 +141,7 @@ class Foreign(Mechanics):
         if norm not in ("L2", "H1"):
             raise ConfigError(f"norm = {shown(norm)}; the rule is \"L2\" or \"H1\"")
         if isinstance(balance, bool) or not isinstance(balance, int | float) or not balance > 0.0:
-            raise ConfigError(f"balance = {shown(balance)}; the rule is a share of the forces above 0, such as 0.1")
+            raise ConfigError(f"balance = {shown(balance)}; the rule is a share of the forces above 0, such as 0.02")
         self.parameters, self.norm, self.balance = parameters, norm, float(balance)
         self.newton = NewtonOptions()
         self.files = about.files(base)

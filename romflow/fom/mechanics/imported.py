@@ -47,10 +47,9 @@ class Imported(Foreign):
     law, mesh, element, supports, loads, temperature, amplitudes, outputs, reference_force
         The problem, as of the kind "mechanics". `mesh` may also be a file that Muscat reads.
     index : str
-        Table in that folder: the columns of the parameters, and "file".
+        Table in that folder: the columns of the parameters, and "file". [sampling] may read it too.
     files : str, optional
-        Name of a run's file with ``{row}``, its row in the index from 0, where the index has no column "file" (and so
-        is one that [sampling] reads too).
+        Name of a run's file with ``{row}``, its row in the index from 0, where the index has no column "file".
     field : str, optional
         Name of the displacement in the files.
     scale : float
@@ -70,7 +69,7 @@ class Imported(Foreign):
                  mesh: str | Mapping[str, Any] | None = None, element: str | None = None, supports: Tables = (),
                  loads: Tables = (), temperature: Any = None, amplitudes: Mapping[str, Any] | Tables = (),
                  outputs: Tables = (), reference_force: float = 0.0, index: str = "index.csv",
-                 files: str | None = None, field: str | None = None, scale: float = 1.0, balance: float = 0.1,
+                 files: str | None = None, field: str | None = None, scale: float = 1.0, balance: float = 0.02,
                  norm: str = "L2", base: str | Path = ".") -> None:
         folder = Path(base, path)
         if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0.0 < scale < np.inf:

@@ -67,7 +67,7 @@ class Calculix(Foreign):
                  mesh: str | Mapping[str, Any] | None = None, element: str | None = None, supports: Tables = (),
                  loads: Tables = (), temperature: Any = None, amplitudes: Mapping[str, Any] | Tables = (),
                  outputs: Tables = (), reference_force: float = 0.0, command: str | Sequence[str] = "ccx",
-                 timeout: float | None = None, tolerance: float = 1e-5, balance: float = 0.1, norm: str = "L2",
+                 timeout: float | None = None, tolerance: float = 1e-5, balance: float = 0.02, norm: str = "L2",
                  base: str | Path = ".") -> None:
         if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0):
             raise ConfigError(f"timeout = {shown(timeout)}; the rule is a number of seconds above 0")
