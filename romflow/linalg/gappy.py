@@ -69,11 +69,6 @@ class GappyBasis:
         self.stability = 0.0 if not modes.shape[1] else (
             float(1.0 / s[kept].min()) if self.rank == modes.shape[1] else float("inf"))
 
-    @property
-    def redundant(self) -> bool:
-        """Whether there are more values than modes, without which the residual is always zero."""
-        return self.rows.size > self.rank
-
     @cached_property
     def pseudo_inverse(self) -> np.ndarray:
         """B^+ (n_p, m_p), for products that are prepared once."""

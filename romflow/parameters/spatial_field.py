@@ -71,11 +71,6 @@ class SpatialField:
             check_text("a term of a field is ", term.text, known)
 
     @property
-    def has_numbers(self) -> bool:
-        """Some term is known at nodes only."""
-        return any(term.numbers is not None for term in self.terms)
-
-    @property
     def used(self) -> tuple[str, ...]:
         """Names of the columns that the field depends on."""
         names = (*COORDINATES, *self.columns)

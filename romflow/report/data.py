@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import StoreError
 from romflow.core.files import plain, read_json
-from romflow.report.checked import float_array
+from romflow.report.checked import set_arrays
 from romflow.report.mechanics_data import AdaptiveRuns, BodyComparison, MechanicsHistory, ReducedPoints
 
 if TYPE_CHECKING:
@@ -63,13 +63,9 @@ class ErrorTable:
     output_estimate: Array | None = None
 
     def __post_init__(self) -> None:
-        mu = float_array("mu", self.mu, 2)
-        object.__setattr__(self, "mu", mu)
-        for name in ("true_error", "estimate", "norm", "outputs_true", "outputs_reduced", "output_estimate"):
-            value = getattr(self, name)
-            if value is not None:
-                ndim = 2 if name.startswith("output") else 1
-                object.__setattr__(self, name, float_array(name, value, ndim, len(mu)))
+        set_arrays(self, ("mu",), ndim=2)
+        set_arrays(self, ("true_error", "estimate", "norm"), len(self.mu))
+        set_arrays(self, _OUTPUTS, len(self.mu), ndim=2)
 
     @property
     def relative_error(self) -> Array:
@@ -109,10 +105,8 @@ class FieldComparison:
     reduced: Array
 
     def __post_init__(self) -> None:
-        truth = float_array("truth", self.truth, 1)
-        object.__setattr__(self, "mu", float_array("mu", self.mu, 1))
-        object.__setattr__(self, "truth", truth)
-        object.__setattr__(self, "reduced", float_array("reduced", self.reduced, 1, len(truth)))
+        set_arrays(self, ("mu", "truth"))
+        set_arrays(self, ("reduced",), len(self.truth))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,14 +157,10 @@ class EvolutionComparison:
     step_dissipation: Array | None = None
 
     def __post_init__(self) -> None:
-        times = float_array("times", self.times, 1)
-        object.__setattr__(self, "mu", float_array("mu", self.mu, 1))
-        object.__setattr__(self, "times", times)
-        for part in dataclasses.fields(self)[2:]:
-            value = getattr(self, part.name)
-            if value is not None:
-                ndim = 2 if part.name.startswith("output") else 1
-                object.__setattr__(self, part.name, float_array(part.name, value, ndim, len(times)))
+        set_arrays(self, ("times", "mu"))
+        others = [part.name for part in dataclasses.fields(self)[2:] if part.name not in _OUTPUTS]
+        set_arrays(self, others, len(self.times))
+        set_arrays(self, _OUTPUTS, len(self.times), ndim=2)
 
     @property
     def scale(self) -> float | None:
@@ -342,6 +332,7 @@ def _unfinished(folder: Path) -> ReportData:
     )
 
 
+_OUTPUTS = ("outputs_true", "outputs_reduced", "output_estimate")
 _METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance")
 _ARRAYS = ("singular_values", "snapshot_mu", "solve_seconds")
 _TABLES: dict[str, type] = {

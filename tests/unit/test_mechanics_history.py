@@ -15,11 +15,12 @@ from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.marching import checked_march
 from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.equilibrium import Equilibrium, NewtonOptions
-from romflow.fom.mechanics.linear import FreePattern, KeptFactor, SharedFactor, flexible_gmres
+from romflow.fom.mechanics.linear import FreePattern, KeptFactor, SharedFactor
 from romflow.fom.mechanics.making import make_amplitudes, make_temperature
 from romflow.fom.mechanics.model import Mechanics, QuasiStatic
 from romflow.fom.mechanics.problem import Point
 from romflow.fom.mechanics.replay import replay
+from romflow.linalg.solvers.flexible_gmres import flexible_gmres
 from romflow.materials.making import make_law
 from romflow.materials.reference import REFERENCE
 from romflow.outcome.mechanics import fields_at

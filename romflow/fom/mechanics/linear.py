@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +11,12 @@ import scipy.sparse as sp
 from romflow.core.errors import SolveFailed
 from romflow.fom.evolution.solvers import PolicyFactor
 from romflow.linalg.solvers.direct import BACKENDS, default_backend
+from romflow.linalg.solvers.flexible_gmres import flexible_gmres
 from romflow.linalg.solvers.pardiso import Pardiso
 from romflow.linalg.solvers.protocol import DirectBackend, Kind
 from romflow.linalg.solvers.superlu import SuperLUBackend
 
-__all__ = ["DirectTangents", "Factor", "FreePattern", "KeptFactor", "SharedFactor", "Tangents", "flexible_gmres"]
+__all__ = ["DirectTangents", "Factor", "FreePattern", "KeptFactor", "SharedFactor", "Tangents"]
 
 _ATTEMPTS: tuple[tuple[bool, Kind], ...] = ((True, "definite"), (False, "definite"), (False, "symmetric"))
 _UPPER = np.triu_indices(6)
@@ -311,50 +312,3 @@ def _whole(upper: np.ndarray) -> np.ndarray:
     tangent[_UPPER] = upper
     tangent[_UPPER[::-1]] = upper
     return tangent
-
-
-def flexible_gmres(product: Callable[[np.ndarray], np.ndarray], precondition: Callable[[np.ndarray], np.ndarray],
-                   b: np.ndarray, accuracy: float, most: int) -> tuple[np.ndarray | None, int]:
-    """x with ||b - A x|| <= accuracy ||b||, and the iterations; None in its place after `most` of them.
-
-    The preconditioned directions are kept, so that a preconditioner in single precision, which is linear to 1e-7 only,
-    costs no digits (Saad, SIAM J. Sci. Comput. 14, 1993, algorithm 2.2). Memory: two vectors an iteration.
-
-    Examples
-    --------
-    >>> A = np.array([[2.0, 1.0], [0.0, 1.0]])
-    >>> x, count = flexible_gmres(lambda z: A @ z, lambda v: v, np.array([3.0, 1.0]), 1e-12, 5)
-    >>> x.round(10), count
-    (array([1., 1.]), 2)
-    """
-    size = float(np.linalg.norm(b))
-    if size == 0.0:
-        return np.zeros_like(b), 0
-    basis, directions = [b / size], []
-    H = np.zeros((most + 1, most))
-    for j in range(most):
-        directions.append(precondition(basis[j]))
-        w = product(directions[j])
-        for _ in range(2):
-            for i, v in enumerate(basis):
-                part = float(v @ w)
-                H[i, j] += part
-                w = w - part * v
-        H[j + 1, j] = np.linalg.norm(w)
-        if not np.isfinite(H[:j + 2, j]).all():
-            return None, j + 1
-        y, left = _least(H[:j + 2, :j + 1], size)
-        if left <= accuracy * size:
-            return np.asarray(sum(c * z for c, z in zip(y, directions, strict=True))), j + 1
-        if H[j + 1, j] <= 1e-14 * np.linalg.norm(H[:j + 1, j]):
-            return None, j + 1
-        basis.append(w / H[j + 1, j])
-    return None, most
-
-
-def _least(H: np.ndarray, size: float) -> tuple[np.ndarray, float]:
-    """y (j,) with the least ||size e_1 - H y||, and that norm."""
-    target = np.zeros(len(H))
-    target[0] = size
-    y = np.linalg.lstsq(H, target, rcond=None)[0]
-    return y, float(np.linalg.norm(target - H @ y))

@@ -101,10 +101,6 @@ class Calibration:
         pairs = _checked(residual, error)
         return replace(self, observed=np.concatenate([self.observed, pairs])) if len(pairs) else self
 
-    def rescaled(self, size: float) -> Calibration:
-        """The calibration with `scale` raised to a size (never lowered)."""
-        return replace(self, scale=max(self.scale, float(size)))
-
     @cached_property
     def line(self) -> tuple[float, float, float]:
         """Intercept a, slope c and standard deviation s of log10 E about a + c log10 r."""

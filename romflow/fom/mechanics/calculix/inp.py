@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError, InputError
-from romflow.core.names import nearest, one_line, shown
+from romflow.core.names import nearest, shown
+from romflow.fom.mechanics.calculix.faces import face_nodes, is_plane
+from romflow.fom.mechanics.calculix.lines import Card, card_of, numbers_of, read_lines, table_of
 
 __all__ = ["ELEMENT_TYPES", "ElementBlock", "InputFile", "expanded", "filled", "number_text", "placeholders",
            "read_input"]
@@ -24,10 +26,6 @@ ELEMENT_TYPES: dict[str, tuple[int, str | None]] = {
     "CPS4": (4, None), "CPS6": (6, None), "CPS8": (8, None), "S3": (3, None), "S4": (4, None), "S6": (6, None),
     "S8": (8, None), "S8R": (8, None), "C3D10T": (10, None), "CAX3": (3, None), "CAX4": (4, None),
     "CAX6": (6, None), "CAX8": (8, None), "CAX8R": (8, None)}
-# Faces S1, S2 ... of each kind of element by its corners, as CalculiX numbers them.
-_FACES = {4: [[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]],
-          8: [[0, 1, 2, 3], [4, 7, 6, 5], [0, 4, 5, 1], [1, 5, 6, 2], [2, 6, 7, 3], [3, 7, 4, 0]]}
-_EDGES = {3: [[0, 1], [1, 2], [2, 0]], 4: [[0, 1], [1, 2], [2, 3], [3, 0]]}
 _PLACEHOLDER = re.compile(r"\$\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}")
 _DEPTH = 10
 
@@ -87,8 +85,8 @@ class InputFile:
             raise InputError(f"{self.path} has elements of the types {kinds}; the rule is one type: write the mesh "
                              "with one")
         block = self.blocks[0]
-        plane = block.kind.startswith(("CPE", "CPS", "CAX"))
-        return np.ascontiguousarray(self.nodes[:, :2 if plane else 3]), block.cells, block.kind
+        d = 2 if is_plane(block.kind) else 3
+        return np.ascontiguousarray(self.nodes[:, :d]), block.cells, block.kind
 
 
 def read_input(path: str | Path) -> InputFile:
@@ -128,15 +126,12 @@ def expanded(path: str | Path, depth: int = 0) -> str:
         A file cannot be read, or files include each other.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise InputError(f"the input {path} cannot be read ({error.strerror}); check the path") from error
+    lines = read_lines(path)
     if depth > _DEPTH:
         raise InputError(f"{path} is included by itself; remove one of the *INCLUDE")
     out: list[str] = []
     for line in lines:
-        card = _card(line.strip(), []) if line.strip().upper().startswith("*INCLUDE") else None
+        card = card_of(line.strip(), []) if line.strip().upper().startswith("*INCLUDE") else None
         name = "" if card is None else card.options.get("INPUT", "").strip("\"'")
         out.append(expanded(path.parent / name, depth + 1) if name else line)
     return "\n".join(out) + "\n"
@@ -183,15 +178,6 @@ def number_text(value: float) -> str:
     return f"{value:.12e}"
 
 
-@dataclass(frozen=True)
-class _Card:
-    """A keyword with its options in capitals, and the lines below it."""
-
-    keyword: str
-    options: dict[str, str]
-    lines: list[str]
-
-
 class _Reader:
     """Takes the cards of a file one after another."""
 
@@ -230,12 +216,8 @@ class _Reader:
         return InputFile(self.path, numbers, np.ascontiguousarray(nodes), blocks, node_sets, element_sets, surfaces,
                          self._names, tuple(self.files))
 
-    def _cards(self, path: Path, depth: int) -> Iterator[_Card]:
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError as error:
-            raise InputError(f"the input {path} cannot be read ({error.strerror}); check the path") from error
-        rows = [line for line in map(str.strip, lines) if line and not line.startswith("**")]
+    def _cards(self, path: Path, depth: int) -> Iterator[Card]:
+        rows = [line for line in map(str.strip, read_lines(path)) if line and not line.startswith("**")]
         starts = [i for i, line in enumerate(rows) if line.startswith("*")]
         i = 0
         while i < len(starts):
@@ -244,30 +226,30 @@ class _Reader:
                 head, first = head + rows[first], first + 1
             i += 1
             stop = starts[i] if i < len(starts) else len(rows)
-            card = _card(head, rows[first:stop])
+            card = card_of(head, rows[first:stop])
             if card.keyword == "INCLUDE":
                 yield from self._included(card, path, depth)
             else:
                 yield card
 
-    def _included(self, card: _Card, path: Path, depth: int) -> Iterator[_Card]:
+    def _included(self, card: Card, path: Path, depth: int) -> Iterator[Card]:
         name = card.options.get("INPUT", "").strip("\"'")
         if not name or depth >= _DEPTH:
             raise InputError(f"{path} has an *INCLUDE without INPUT = file, or files that include each other; check it")
         self.files.append(path.parent / name)
         yield from self._cards(path.parent / name, depth + 1)
 
-    def _take_node(self, card: _Card) -> None:
-        table = _table(card.lines, 4, self.path)
+    def _take_node(self, card: Card) -> None:
+        table = table_of(card.lines, 4, self.path)
         self._nodes.append(table)
         self._join(self._node_sets, card.options.get("NSET"), table[:, 0].astype(np.int64))
 
-    def _take_element(self, card: _Card) -> None:
+    def _take_element(self, card: Card) -> None:
         kind = card.options.get("TYPE", "").upper()
         if kind not in ELEMENT_TYPES:
             raise InputError(f"{self.path} has elements of the type {shown(kind)}{nearest(kind, ELEMENT_TYPES)}")
         width = ELEMENT_TYPES[kind][0] + 1
-        values = _numbers(card.lines, self.path)
+        values = numbers_of(card.lines, self.path)
         if values.size % width:
             raise InputError(f"{self.path} has {values.size} numbers below *ELEMENT, TYPE={kind}; the rule is {width} "
                              "for each element: its number and its nodes")
@@ -275,23 +257,23 @@ class _Reader:
         self._elements.setdefault(kind, []).append(table)
         self._join(self._element_sets, card.options.get("ELSET"), table[:, 0])
 
-    def _take_nset(self, card: _Card) -> None:
+    def _take_nset(self, card: Card) -> None:
         self._set(card, self._node_sets, "NSET")
 
-    def _take_elset(self, card: _Card) -> None:
+    def _take_elset(self, card: Card) -> None:
         self._set(card, self._element_sets, "ELSET")
 
-    def _take_surface(self, card: _Card) -> None:
+    def _take_surface(self, card: Card) -> None:
         name = card.options.get("NAME", "")
         self._names.setdefault(name.upper(), name)
         self._surfaces[name.upper()] = (card.options.get("TYPE", "ELEMENT").upper(), card.lines)
 
-    def _set(self, card: _Card, sets: dict[str, list[NDArray[np.int64]]], option: str) -> None:
+    def _set(self, card: Card, sets: dict[str, list[NDArray[np.int64]]], option: str) -> None:
         words = [word.strip() for line in card.lines for word in line.split(",") if word.strip()]
         members: list[NDArray[np.int64]] = []
         if "GENERATE" in card.options:
             for line in card.lines:
-                first, last, *step = (int(value) for value in _numbers([line], self.path))
+                first, last, *step = (int(value) for value in numbers_of([line], self.path))
                 members.append(np.arange(first, last + 1, step[0] if step else 1))
         else:
             plain = [int(word) for word in words if word.lstrip("+-").isdigit()]
@@ -327,7 +309,7 @@ class _Reader:
                       ) -> NDArray[np.int64]:
         words = [line.split(",")[0].strip() for line in lines]
         found = [sets[word.upper()] if word.upper() in sets else
-                 self._indices(_numbers([word], self.path).astype(np.int64), numbers, "a surface") for word in words]
+                 self._indices(numbers_of([word], self.path).astype(np.int64), numbers, "a surface") for word in words]
         return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
 
     def _surface(self, name: str, lines: list[str], blocks: tuple[ElementBlock, ...],
@@ -335,57 +317,10 @@ class _Reader:
         found: list[NDArray[np.int64]] = []
         for line in lines:
             member, *face = (word.strip().upper() for word in line.split(","))
-            chosen = sets[member] if member in sets else _numbers([member], self.path).astype(np.int64)
-            found += [_faces(block, np.isin(block.numbers, chosen), face[0] if face else "") for block in blocks]
+            chosen = sets[member] if member in sets else numbers_of([member], self.path).astype(np.int64)
+            found += [face_nodes(block.kind, block.cells[np.isin(block.numbers, chosen)], face[0] if face else "")
+                      for block in blocks]
         found = [rows for rows in found if rows.size]
         if len({rows.shape[1] for rows in found}) > 1:
             raise InputError(f"{self.path}: the surface {name} is on elements of several types; the rule is one")
         return np.concatenate(found) if found else np.empty((0, 3), np.int64)
-
-
-def _faces(block: ElementBlock, chosen: NDArray[np.bool_], face: str) -> NDArray[np.int64]:
-    """Nodes (F, f) of the face S1, S2 ... of these elements, corners first."""
-    number = int(face[1:]) - 1 if face[1:].isdigit() else -1
-    plane = block.kind.startswith(("CPE", "CPS", "CAX"))
-    corners = {3: 3, 6: 3, 4: 4, 10: 4, 8: 4 if plane else 8, 20: 8}.get(block.cells.shape[1], 0)
-    faces = _EDGES.get(corners, []) if plane else _FACES.get(corners, [])
-    if not 0 <= number < len(faces) or not chosen.any():
-        return np.empty((0, 0), np.int64)
-    local = faces[number] + [corners + k for k, ends in enumerate(_middles(block.kind, block.cells.shape[1]))
-                             if set(faces[number]).issuperset(ends)]
-    return np.asarray(block.cells[chosen][:, local])
-
-
-def _middles(kind: str, nodes: int) -> list[tuple[int, int]]:
-    """Ends of the edge that each node behind the corners is the middle of."""
-    if nodes == 10:
-        return [(0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3)]
-    if nodes == 6:
-        return [(0, 1), (1, 2), (2, 0)]
-    if nodes == 20:
-        return [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)]
-    return [(0, 1), (1, 2), (2, 3), (3, 0)] if nodes == 8 and not kind.startswith("C3D") else []
-
-
-def _card(head: str, lines: list[str]) -> _Card:
-    keyword, *rest = head[1:].split(",")
-    pairs = [word.partition("=") for word in rest if word.strip()]
-    options = {name.strip().upper(): value.strip() for name, _, value in pairs}
-    return _Card(keyword.strip().upper().replace(" ", "_"), options, lines)
-
-
-def _numbers(lines: list[str], path: Path) -> NDArray[np.float64]:
-    """All numbers of these lines; an empty word at the end of a line only says that it goes on."""
-    words = ",".join(line.rstrip(", \t") for line in lines).split(",") if lines else []
-    try:
-        return np.array(words, dtype=np.float64)
-    except ValueError as error:
-        raise InputError(f"{path}: {one_line(str(error), 120)} where there should be numbers only") from None
-
-
-def _table(lines: list[str], width: int, path: Path) -> NDArray[np.float64]:
-    """Rows of `width` numbers; those that a line does not give are 0."""
-    if all(line.rstrip(", \t").count(",") == width - 1 and ",," not in line for line in lines):
-        return _numbers(lines, path).reshape(-1, width)
-    rows = [([word.strip() or "0" for word in line.split(",")] + ["0"] * width)[:width] for line in lines]
-    return _numbers([",".join(row) for row in rows], path).reshape(-1, width)
