@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError, SolveFailed
+from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError
 from romflow.core.names import nearest, shown
 from romflow.core.snapshot import Snapshot
 from romflow.fom.evolution.solvers import step_options
 from romflow.fom.evolution.time_grid import TimeGrid
-from romflow.fom.mechanics.between import Between
+from romflow.fom.mechanics.between import Between, Inner
 from romflow.fom.mechanics.equilibrium import Equilibrium, NewtonOptions, StepReport
 from romflow.fom.mechanics.linear import DirectTangents, FreePattern, KeptFactor, SharedFactor, Tangents
 from romflow.fom.mechanics.making import Description, Tables
+from romflow.fom.mechanics.marching import marched
 from romflow.fom.mechanics.outputs import evaluate
 from romflow.fom.mechanics.problem import MechanicsProblem, Point
-from romflow.fom.protocol import Piece, Resume, short
+from romflow.fom.protocol import Piece, Resume
 from romflow.linalg.solvers.optional import EXTRAS, load
 from romflow.parameters.space import ParameterSpace
 
@@ -213,7 +214,9 @@ class QuasiStatic:
         else:
             point = Point(float(self.times[start - 1]), *(np.asarray(resume[1][name]) for name in _POINT))
             equilibrium.tangents.restore(resume[1])
-        yield from self._pieces(row, start, point, equilibrium, Between(None if resume is None else resume[1]))
+        between = Between(None if resume is None else resume[1])
+        yield from marched(equilibrium, self.times, row, start, point,
+                           _Basket(self, row, start, equilibrium.tangents, between))
 
     def step_from(self, previous: Point, t: float, mu: np.ndarray) -> tuple[Point, StepReport]:
         """One step from any equilibrium to the time t at mu (p,); nothing of earlier steps is used but `previous`.
@@ -247,61 +250,44 @@ class QuasiStatic:
             return DirectTangents(shared.pattern, self._options, self.mechanics.law.symmetric)
         return KeptFactor(shared, _RENEWAL)
 
-    def _pieces(self, row: np.ndarray, start: int, point: Point, equilibrium: Equilibrium,
-                between: Between) -> Iterator[Piece]:
-        basket = _Basket(self, row, start, equilibrium.tangents, between)
-        failure: SolveFailed | None = None
-        if start == 0:
-            basket.add(point)
-        for t in self.times[max(start, 1):].tolist():
-            try:
-                point, report = equilibrium.step(point, t, row)
-            except SolveFailed as error:
-                failure = error
-                break
-            between.add(report.inner)
-            basket.add(point)
-            if basket.full:
-                yield basket.piece()
-        if basket.points:
-            yield basket.piece()
-        if failure is not None:
-            raise SolveFailed(f"the history at mu = {short(row)} ends at t = {point.time:.6g}: {failure}",
-                              {"mu": row.tolist(), "resumable": True, **failure.report}) from failure
-
 
 class _Basket:
     """Points that are handed on together."""
 
     def __init__(self, model: QuasiStatic, row: np.ndarray, start: int, tangents: Tangents, between: Between) -> None:
         self._model, self._row, self._start, self._tangents, self._between = model, row, start, tangents, between
-        self.points: list[np.ndarray] = []
+        self._states: list[np.ndarray] = []
         self._series: list[np.ndarray] = []
         self._begun = clock.monotonic()
         self._last: Point | None = None
 
-    def add(self, point: Point) -> None:
-        """Take one more."""
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._states)
+
+    def add(self, point: Point, inner: Inner = ()) -> None:
+        """Take one more, and what lies between it and the one before."""
         problem = self._model.mechanics
-        self.points.append(point.displacement)
+        self._between.add(inner)
+        self._states.append(point.displacement)
         self._last = point
         if problem.outputs:
             self._series.append(evaluate(problem, point, problem.rows(self._row, point.time)))
 
-    @property
     def full(self) -> bool:
         """Whether it is time to hand them on."""
-        size, waited = 8 * self._model.n * len(self.points), clock.monotonic() - self._begun
+        size, waited = 8 * self._model.n * len(self._states), clock.monotonic() - self._begun
         large = sum(value.nbytes for value in self._checkpoint().values())
         return size >= _PIECE or waited > _LATEST or (waited > _SECONDS and large <= _CHECKPOINT * size)
 
     def piece(self) -> Piece:
-        """All of them, and what the history goes on from."""
-        stop = self._start + len(self.points)
+        """All of them, and what the history goes on from; the basket is empty then."""
+        stop = self._start + len(self._states)
         series = np.stack(self._series, axis=1) if self._series else None
-        made = Piece(self._start, self._model.times[self._start:stop], np.stack(self.points, axis=1), series,
+        made = Piece(self._start, self._model.times[self._start:stop], np.stack(self._states, axis=1), series,
                      self._checkpoint())
-        self._start, self.points, self._series, self._begun = stop, [], [], clock.monotonic()
+        self._start, self._states, self._series, self._begun = stop, [], [], clock.monotonic()
         return made
 
     def _checkpoint(self) -> dict[str, np.ndarray]:

@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import ConfigError, SolveFailed
+from romflow.core.errors import ConfigError
 from romflow.core.work_sections import SolverConfig
 from romflow.dd.communicator import agreed, gathered, spread
 from romflow.fom.evolution.time_grid import TimeGrid
-from romflow.fom.mechanics.between import Between
+from romflow.fom.mechanics.between import Between, Inner
 from romflow.fom.mechanics.equilibrium import Equilibrium, NewtonOptions
 from romflow.fom.mechanics.linear import KeptFactor
 from romflow.fom.mechanics.making import Description
+from romflow.fom.mechanics.marching import marched
 from romflow.fom.mechanics.problem import MechanicsProblem, Point
 from romflow.fom.mechanics.ranks.body import RankBody
 from romflow.fom.mechanics.ranks.factor import SplitFactor
 from romflow.fom.mechanics.ranks.outputs import RankOutputs
 from romflow.fom.mechanics.solid import Solid
-from romflow.fom.protocol import Piece, Resume, short
+from romflow.fom.protocol import Piece, Resume
 from romflow.parameters.space import ParameterSpace
 
 __all__ = ["RankHistory", "check_ranks"]
@@ -94,7 +95,8 @@ class RankHistory:
         else:
             with agreed(self.comm, "looking at the supports"):
                 self.body.problem.check_start(row, float(self.times[0]))
-        yield from self._pieces(row, start, point, equilibrium, Between(kept))
+        basket = _Basket(self, row, start, equilibrium, Between(kept))
+        yield from marched(equilibrium, self.times, row, start, point, basket)
 
     def step(self, previous: Point, t: float, mu: np.ndarray) -> Point:
         """The equilibrium at time t after `previous`, both of this rank's part; see `QuasiStatic.step_from`."""
@@ -113,28 +115,6 @@ class RankHistory:
         answer = problem.law.integrate(rest, data, float(self.times[1] - t), problem.virgin(t).state, True)
         tangent = np.asarray(answer.tangent)
         return np.asarray(0.5 * (tangent + tangent.transpose(1, 0, 2)))
-
-    def _pieces(self, row: np.ndarray, start: int, point: Point, equilibrium: Equilibrium,
-                between: Between) -> Iterator[Piece | None]:
-        basket = _Basket(self, row, start, equilibrium, between)
-        failure: SolveFailed | None = None
-        if start == 0:
-            basket.add(point)
-        for t in self.times[max(start, 1):].tolist():
-            try:
-                point, report = equilibrium.step(point, t, row)
-            except SolveFailed as error:
-                failure = error
-                break
-            between.add([(when, u) for when, v in report.inner if (u := self.body.gather(v)) is not None])
-            basket.add(point)
-            if basket.full():
-                yield basket.piece()
-        if basket.count:
-            yield basket.piece()
-        if failure is not None:
-            raise SolveFailed(f"the history at mu = {short(row)} ends at t = {point.time:.6g}: {failure}",
-                              {"mu": row.tolist(), "resumable": True, **failure.report}) from failure
 
     def _resumed(self, resume: Resume | None) -> tuple[int, dict[str, np.ndarray]]:
         """Index of the next time, and the checkpoint before it, on every rank."""
@@ -182,9 +162,10 @@ class _Basket:
         self._series: list[np.ndarray] = []
         self._start, self.count, self._begun = self._start + self.count, 0, clock.monotonic()
 
-    def add(self, point: Point) -> None:
-        """Take one more; collective."""
+    def add(self, point: Point, inner: Inner = ()) -> None:
+        """Take one more, and what lies between it and the one before; collective."""
         owner = self._owner
+        self._between.add([(t, u) for t, part in inner if (u := owner.body.gather(part)) is not None])
         state = owner.body.gather(point.displacement)
         self._series.append(owner._outputs.values(point, self._row))
         self._last, self.count = point, self.count + 1
