@@ -11,12 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from romflow.core.errors import ConfigError, ParameterError
 from romflow.core.names import nearest, shown
 
-__all__ = ["LawAnswer", "MaterialLaw", "PointData", "check_temperature", "prepared", "rows_of", "state_size", "step_of"]
+__all__ = ["PLASTIC", "LawAnswer", "MaterialLaw", "PointData", "check_temperature", "prepared", "rows_of", "state_size",
+           "step_of"]
 
 Array = NDArray[np.float64]
 
 #: Values at the points by name: "T" and whatever parameters and amplitudes the law reads; one number or one a point.
 PointData = Mapping[str, Any]
+
+#: Variable (1) by which reduced models know plastic flow, in laws that have one.
+PLASTIC = "accumulated_plastic_strain"
 
 # Lies between the coldest temperature in degrees Celsius and what the same value would be in kelvin.
 _KELVIN = 273.15

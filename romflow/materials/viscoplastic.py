@@ -15,7 +15,7 @@ from romflow.materials.hardening import isotropic_hardening
 from romflow.materials.options import checked_range
 from romflow.materials.plastic_step import PlasticStep
 from romflow.materials.properties import Properties
-from romflow.materials.protocol import LawAnswer, PointData
+from romflow.materials.protocol import PLASTIC, LawAnswer, PointData
 from romflow.materials.reference import REFERENCE
 from romflow.materials.thermoelastic import moduli
 
@@ -101,7 +101,7 @@ class Viscoplastic:
         Properties(start, columns).check((), self.temperature_range, tuple(start))
         self.reads = tuple(name for name in self._properties.used if name != "T")
         self.symmetric = all(_is_zero(recovery) for _, recovery in pairs)
-        self.variables = {"plastic_strain": 6, "accumulated_plastic_strain": 1,
+        self.variables = {"plastic_strain": 6, PLASTIC: 1,
                           **{f"kinematic_{a}": 6 for a in range(M)}}
         self._spec: dict[str, Any] = {
             "kind": "viscoplastic", "young": young, "poisson": poisson, "isotropic": isotropic, "expansion": expansion,

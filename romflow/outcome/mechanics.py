@@ -11,15 +11,13 @@ import numpy as np
 from romflow.core.errors import StoreError
 from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.replay import replay
-from romflow.materials.protocol import rows_of
+from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.materials.tensors import mises
 from romflow.rom.mechanics.answer import guarded
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.snapshots import SnapshotStore
 
 __all__ = ["FieldErrors", "TrueFields", "field_errors", "fields_at", "measured_field", "plastic_field"]
-
-PLASTIC = "accumulated_plastic_strain"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from romflow.materials.protocol import PLASTIC
 from romflow.materials.tensors import mises
-from romflow.outcome.mechanics import PLASTIC, FieldErrors, TrueFields
+from romflow.outcome.mechanics import FieldErrors, TrueFields
 from romflow.outcome.validation import Validation
 from romflow.reduction.mechanics.adaptive_log import LogRow
 from romflow.report.mechanics_data import AdaptiveRuns, BodyComparison, MechanicsHistory, ReducedPoints

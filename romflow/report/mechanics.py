@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from romflow.materials.protocol import PLASTIC
 from romflow.report import mechanics_fields as bodies
 from romflow.report import mechanics_tables as tables
 from romflow.report import mechanics_time as curves
@@ -31,7 +32,7 @@ def cubature_parts(data: ReportData) -> Parts:
 def history_parts(data: ReportData, columns: Sequence[str]) -> tuple[str, list[Picture]]:
     """The lead and the curves of the worst run, and what the indicator was calibrated with."""
     rom, run = data.rom, data.run
-    lead, measured = "", "accumulated_plastic_strain"
+    lead, measured = "", PLASTIC
     shown: list[Picture | None] = []
     if isinstance(rom, MechanicsReducedModel):
         measured = rom.measure

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from romflow.core.errors import ShapeError
+from romflow.materials.protocol import PLASTIC
 from romflow.report.checked import float_array, set_arrays
 
 Array = NDArray[np.float64]
@@ -65,7 +66,7 @@ class BodyComparison:
         """The truth, if it is known, and the reduced model of each field that there is."""
         found: dict[str, tuple[Array | None, Array]] = {}
         if self.plastic_reduced is not None:
-            found["accumulated_plastic_strain"] = self.plastic_true, self.plastic_reduced
+            found[PLASTIC] = self.plastic_true, self.plastic_reduced
         return found | {"mises": (self.mises_true, self.mises_reduced)}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from romflow.materials.protocol import PLASTIC
 from romflow.report.data import ReportData
 from romflow.report.headline import section
 from romflow.report.mechanics_data import AdaptiveRuns
@@ -14,7 +15,7 @@ from romflow.report.words import MISSING, field_words, number, plural
 from romflow.rom.mechanics.model import MechanicsReducedModel
 
 MAX_RUN_ROWS = 40
-_FIELDS = ("accumulated_plastic_strain", "mises", "displacement")
+_FIELDS = (PLASTIC, "mises", "displacement")
 
 
 def cubature_table(rom: MechanicsReducedModel) -> Table:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from romflow.materials.protocol import PLASTIC
 from romflow.report.data import EvolutionComparison
 from romflow.report.evolution import outputs_over_time
 from romflow.report.mechanics_data import FIELDS, AdaptiveRuns, AdaptiveSteps, MechanicsHistory
@@ -75,7 +76,7 @@ def indicator_over_time(run: MechanicsHistory, measured: str) -> Picture | None:
     residual = _positive(run.residual)
     # Where there is no residual the indicator is but its floor.
     indicator = None if run.indicator is None else np.where(np.isfinite(residual), _positive(run.indicator), np.nan)
-    truth = run.relative("plastic" if measured == "accumulated_plastic_strain" else "mises")
+    truth = run.relative("plastic" if measured == PLASTIC else "mises")
     truth = None if truth is None else _positive(truth)
     if not np.isfinite(residual).any() and (indicator is None or not np.isfinite(indicator).any()):
         return None

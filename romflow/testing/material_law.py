@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from romflow.materials.making import law_from_spec, law_spec
-from romflow.materials.protocol import LawAnswer, MaterialLaw, rows_of, state_size
+from romflow.materials.protocol import PLASTIC, LawAnswer, MaterialLaw, rows_of, state_size
 from romflow.materials.tensors import rotation
 from romflow.testing.law_histories import closed_work, halving_order, tangent_error
 from romflow.testing.report import Law, Report, Verdict, run
@@ -217,12 +217,11 @@ def _work(case: LawCase) -> Verdict:
 
 
 def _plastic(case: LawCase) -> Verdict:
-    name = "accumulated_plastic_strain"
-    if name not in case.law.variables:
-        return Verdict(None, f"the law has no variable {name}")
-    rows = rows_of(case.law, name)
+    if PLASTIC not in case.law.variables:
+        return Verdict(None, f"the law has no variable {PLASTIC}")
+    rows = rows_of(case.law, PLASTIC)
     least = min(float((step.answer.state[rows] - step.state[rows]).min()) for step in case.steps)
-    return Verdict(least >= 0.0, f"{name} changes by {least:.3g} at least")
+    return Verdict(least >= 0.0, f"{PLASTIC} changes by {least:.3g} at least")
 
 
 def _order(case: LawCase) -> Verdict:

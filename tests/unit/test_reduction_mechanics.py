@@ -11,8 +11,9 @@ import pytest
 
 from romflow.core.errors import ConfigError, InputError, NotSupported, StoreError
 from romflow.fom.mechanics.problem import Output
+from romflow.materials.protocol import PLASTIC
 from romflow.materials.tensors import mises
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS
+from romflow.reduction.mechanics.blocks import STRESS
 from romflow.reduction.mechanics.cubature import force_cubature
 from romflow.reduction.mechanics.degraded import KnownField, pairs_of
 from romflow.reduction.mechanics.files import WorkFiles

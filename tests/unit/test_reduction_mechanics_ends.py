@@ -11,9 +11,10 @@ import pytest
 
 import romflow
 from romflow.core.errors import ConfigError, InputError, SolveFailed
+from romflow.materials.protocol import PLASTIC
 from romflow.outcome.mechanics import field_errors
 from romflow.reduction.mechanics import reductor
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS
+from romflow.reduction.mechanics.blocks import STRESS
 from romflow.reduction.mechanics.degraded import KnownField, taught_by_training
 from romflow.reduction.mechanics.reductor import EmpiricalCubature
 from romflow.rom.mechanics.model import MechanicsReducedModel

@@ -9,9 +9,9 @@ import pytest
 
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.mechanics.model import Mechanics, QuasiStatic
+from romflow.materials.protocol import PLASTIC
 from romflow.materials.reference import REFERENCE
 from romflow.parameters.space import ParameterSpace
-from romflow.reduction.mechanics.blocks import PLASTIC
 from romflow.reduction.mechanics.reductor import EmpiricalCubature
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.snapshots import SnapshotStore

@@ -18,13 +18,13 @@ from romflow.fom.mechanics.calculix.nodal import nodal_values
 from romflow.fom.mechanics.equilibrium import NewtonOptions
 from romflow.fom.mechanics.field_files import FieldFile, placement
 from romflow.fom.mechanics.making import Description
-from romflow.fom.mechanics.model import Mechanics, QuasiStatic
+from romflow.fom.mechanics.model import Mechanics, QuasiStatic, check_norm
 from romflow.fom.mechanics.outputs import evaluate
 from romflow.fom.mechanics.problem import MechanicsProblem, Point
 from romflow.fom.mechanics.replay import replay
 from romflow.fom.mechanics.solid import Solid
 from romflow.fom.protocol import Piece, Resume, short
-from romflow.materials.protocol import rows_of
+from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.parameters.space import ParameterSpace
 
 __all__ = ["Comparison", "Foreign", "ForeignHistory", "MeshFields", "imbalance"]
@@ -35,7 +35,6 @@ _PIECE = 32 << 20
 _NEAR = 2e-5
 # Share of the forces of the cells themselves that counts as a force where none is left in sum: heat in a free body.
 _SELF = 1e-2
-_PLASTIC = "accumulated_plastic_strain"
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +137,7 @@ class Foreign(Mechanics):
 
     def __init__(self, parameters: ParameterSpace, about: Description, solid: Solid, base: str | Path, norm: str,
                  balance: float, spec: dict[str, Any]) -> None:
-        if norm not in ("L2", "H1"):
-            raise ConfigError(f"norm = {shown(norm)}; the rule is \"L2\" or \"H1\"")
+        check_norm(norm)
         if isinstance(balance, bool) or not isinstance(balance, int | float) or not balance > 0.0:
             raise ConfigError(f"balance = {shown(balance)}; the rule is a share of the forces above 0, such as 0.02")
         self.parameters, self.norm, self.balance = parameters, norm, float(balance)
@@ -267,8 +265,8 @@ class ForeignHistory(QuasiStatic):
     def _differences(self, fields: MeshFields, point: Point) -> tuple[float, float, float, float]:
         """Largest difference and largest value of the stress and of the plastic strain at the nodes."""
         stress = fields.nodal("stress", point.time)
-        plastic = fields.nodal(_PLASTIC, point.time) if _PLASTIC in self.mechanics.law.variables else None
-        own = point.state[rows_of(self.mechanics.law, _PLASTIC)] if plastic is not None else None
+        plastic = fields.nodal(PLASTIC, point.time) if PLASTIC in self.mechanics.law.variables else None
+        own = point.state[rows_of(self.mechanics.law, PLASTIC)] if plastic is not None else None
         return *self._difference(stress, point.stress), *self._difference(plastic, own)
 
     def _difference(self, theirs: Array | None, ours: Array | None) -> tuple[float, float]:

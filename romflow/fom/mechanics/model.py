@@ -28,7 +28,7 @@ from romflow.fom.protocol import Piece, Resume
 from romflow.linalg.solvers.optional import EXTRAS, load
 from romflow.parameters.space import ParameterSpace
 
-__all__ = ["Mechanics", "QuasiStatic"]
+__all__ = ["Mechanics", "QuasiStatic", "check_norm"]
 
 _PIECE = 32 << 20
 # States are handed on after so many seconds, where a checkpoint is at most so many times their size; in the end anyway.
@@ -89,8 +89,7 @@ class Mechanics:
                  amplitudes: Mapping[str, Any] | Tables = (), outputs: Tables = (), reference_force: float = 0.0,
                  newton: Mapping[str, Any] | None = None, norm: str = "L2", base: str | Path = ".") -> None:
         about = Description(law, mesh, element, supports, loads, temperature, amplitudes, outputs, reference_force)
-        if norm not in _NORMS:
-            raise ConfigError(f"norm = {shown(norm)}{nearest(str(norm), _NORMS)}; the rule is \"L2\" or \"H1\"")
+        check_norm(norm)
         self.newton = NewtonOptions.from_table(newton)
         self.parameters, self.norm, self.files = parameters, norm, about.files(base)
         self.mechanics: MechanicsProblem = about.problem(parameters, about.solid(base), base)
@@ -249,6 +248,12 @@ class QuasiStatic:
         if self._options is not None:
             return DirectTangents(shared.pattern, self._options, self.mechanics.law.symmetric)
         return KeptFactor(shared, _RENEWAL)
+
+
+def check_norm(norm: str) -> None:
+    """Raise ConfigError unless displacements can be compared in this norm."""
+    if norm not in _NORMS:
+        raise ConfigError(f"norm = {shown(norm)}{nearest(str(norm), _NORMS)}; the rule is \"L2\" or \"H1\"")
 
 
 class _Basket:

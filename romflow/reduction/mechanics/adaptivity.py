@@ -11,9 +11,9 @@ import numpy as np
 
 from romflow.core.errors import ConfigError, NotSupported, SolveFailed
 from romflow.core.fingerprint import fingerprint
+from romflow.materials.protocol import PLASTIC
 from romflow.reduction.mechanics.adaptive_log import AdaptiveLog, LogRow
 from romflow.reduction.mechanics.adaptive_state import Place, load_place, save_place
-from romflow.reduction.mechanics.blocks import PLASTIC
 from romflow.reduction.mechanics.enrichment import enrich, observed_error, transferred, with_plastic_modes
 from romflow.reduction.mechanics.full_step import STEP_KERNELS, FullSteps
 from romflow.reduction.mechanics.offline import OfflineData

@@ -9,7 +9,8 @@ import numpy as np
 
 from romflow.linalg.cubature.nonnegative import Cubature
 from romflow.linalg.gappy import GappyBasis, gappy_rows
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, components_of
+from romflow.materials.protocol import PLASTIC
+from romflow.reduction.mechanics.blocks import STRESS, components_of
 from romflow.reduction.mechanics.outputs import reduced_outputs
 from romflow.rom.mechanics.dual import DualField
 from romflow.rom.mechanics.loads import PointTemperature

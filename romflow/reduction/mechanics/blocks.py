@@ -11,12 +11,12 @@ import numpy as np
 from romflow.core.errors import InputError
 from romflow.core.fingerprint import fingerprint
 from romflow.dd.partition import split
-from romflow.materials.protocol import rows_of
+from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.reduction.mechanics.files import WorkFiles
 
-__all__ = ["PLASTIC", "STRESS", "Block", "DualRows", "components_of", "fields_of", "replay_name", "subdomain_cells"]
+__all__ = ["STRESS", "Block", "DualRows", "components_of", "fields_of", "replay_name", "subdomain_cells"]
 
-STRESS, PLASTIC = "stress", "accumulated_plastic_strain"
+STRESS = "stress"
 # Bytes of dual fields that are held at a time.
 _MEMORY = 64 << 20
 

@@ -14,9 +14,9 @@ from romflow.linalg.compression.result import Pod
 from romflow.linalg.cubature.nonnegative import Cubature
 from romflow.linalg.cubature.two_level import LocalSelection, local_selection, two_level
 from romflow.linalg.inner_product import InnerProduct
-from romflow.materials.protocol import rows_of
+from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.reduction.mechanics.assembly import Parts, assembled
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS
+from romflow.reduction.mechanics.blocks import STRESS
 from romflow.reduction.mechanics.degraded import kept_modes
 from romflow.reduction.mechanics.integrands import Integrands
 from romflow.reduction.mechanics.offline import OfflineData

@@ -13,8 +13,7 @@ from romflow.core.errors import NotSupported
 from romflow.core.fingerprint import fingerprint
 from romflow.fom.mechanics.problem import Point
 from romflow.fom.mechanics.replay import replay
-from romflow.materials.protocol import rows_of
-from romflow.reduction.mechanics.blocks import PLASTIC
+from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.reduction.mechanics.enrichment import FullStep
 from romflow.reduction.mechanics.files import WorkFiles
 

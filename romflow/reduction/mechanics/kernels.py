@@ -16,7 +16,8 @@ import numpy as np
 from romflow.core.errors import InputError
 from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.replay import replay
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, Block, components_of, fields_of, replay_name
+from romflow.materials.protocol import PLASTIC
+from romflow.reduction.mechanics.blocks import STRESS, Block, components_of, fields_of, replay_name
 from romflow.reduction.mechanics.files import WorkFiles
 from romflow.reduction.mechanics.integrands import Integrands
 from romflow.store.snapshots import SnapshotStore

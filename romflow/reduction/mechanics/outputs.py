@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import NotSupported
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, components_of
+from romflow.materials.protocol import PLASTIC
+from romflow.reduction.mechanics.blocks import STRESS, components_of
 from romflow.rom.mechanics.outputs import ReducedOutput
 
 __all__ = ["reduced_outputs", "unsupported_output"]

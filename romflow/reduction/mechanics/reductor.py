@@ -12,10 +12,11 @@ from romflow.core.names import shown
 from romflow.linalg.compression.result import Pod
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.pod import pod
+from romflow.materials.protocol import PLASTIC
 from romflow.reduction.compression import SnapshotCompression
 from romflow.reduction.distributed.runner import is_split
 from romflow.reduction.mechanics.assembly import Parts, assembled
-from romflow.reduction.mechanics.blocks import PLASTIC, STRESS, fields_of
+from romflow.reduction.mechanics.blocks import STRESS, fields_of
 from romflow.reduction.mechanics.cubature import force_cubature
 from romflow.reduction.mechanics.degraded import KnownField, calibrated, kept_modes, taught_by_training
 from romflow.reduction.mechanics.modes import DualSweep, dual_pod

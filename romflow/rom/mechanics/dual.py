@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from romflow.core.errors import InputError, ShapeError
 from romflow.linalg.gappy import GappyBasis
+from romflow.materials.protocol import PLASTIC
+from romflow.materials.tensors import mises
 
-__all__ = ["DualField"]
+__all__ = ["DualField", "cell_means", "values_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +80,42 @@ class DualField:
             raise InputError(f"{self.name} needs Gauss point {missing}, which is none of the {len(points)} reduced "
                              "points; add it with weight 0")
         return np.asarray(component * len(points) + at)
+
+
+def values_of(fields: Mapping[str, DualField], name: str, coefficients: Mapping[str, np.ndarray],
+              part: slice | np.ndarray = slice(None)) -> np.ndarray:
+    """Values (c, G, b), or at a part of the points, of a field from coefficients (n_q, b) of each dual field.
+
+    Parameters
+    ----------
+    name : str
+        Of a dual field, or "mises". The accumulated plastic strain is cut off at 0.
+
+    Raises
+    ------
+    InputError
+        There is no such field.
+    """
+    source = "stress" if name == "mises" else name
+    if source not in fields:
+        raise InputError(f"a reduced mechanics model knows no field {name!r}; it has {', '.join(_names(fields))}")
+    dual = fields[source]
+    shape = dual.components, len(dual.modes) // dual.components, dual.size
+    found = dual.modes.reshape(shape)[:, part] @ coefficients[source]
+    if name == "mises":
+        return np.asarray(mises(found)[None])
+    return np.maximum(found, 0.0) if name == PLASTIC else np.asarray(found)
+
+
+def cell_means(fields: Mapping[str, DualField], coefficients: Mapping[str, np.ndarray],
+               weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Means (C, c) over cells of all fields for one draw, coefficients (n_q, 1); quadrature weights (C, q)."""
+    found = {}
+    for name in _names(fields):
+        values = values_of(fields, name, coefficients)[:, :, 0].reshape(-1, *weights.shape)
+        found[name] = np.einsum("icq,cq->ci", values, weights) / weights.sum(axis=1)[:, None]
+    return found
+
+
+def _names(fields: Mapping[str, DualField]) -> list[str]:
+    return [*fields, *(["mises"] if "stress" in fields else [])]

@@ -7,11 +7,45 @@ import numpy as np
 from romflow.core.errors import InputError, NotSupported
 from romflow.parameters.loading import Loading
 
-__all__ = ["common_period", "end_of_cycles", "times_until"]
+__all__ = ["checked_times", "common_period", "end_of_cycles", "times_to", "times_until"]
 
 # Times this close, relative to a step, are one.
 _SAME = 1e-6
 _MOST = 10_000_000
+
+
+def checked_times(times: np.ndarray, first: float) -> np.ndarray:
+    """The times (K + 1,) as an array.
+
+    Raises
+    ------
+    InputError
+        They are not finite, do not rise, or do not begin with `first`.
+    """
+    when = np.asarray(times, dtype=float)
+    if when.ndim != 1 or not when.size or not np.isfinite(when).all() or np.any(np.diff(when) <= 0.0) \
+            or when[0] != first:
+        raise InputError(f"times of shape {when.shape} were given to a reduced mechanics model; the rule is finite "
+                         f"times that rise from {first:g}, where the body is undeformed")
+    return when
+
+
+def times_to(times: np.ndarray, loading: Loading, end: float | None, cycles: float | None) -> np.ndarray:
+    """Times of a model (K + 1,) until an end or for a number of cycles of its loading; see `times_until`.
+
+    Raises
+    ------
+    InputError
+        Neither or both are given, or no number after the first time.
+    NotSupported
+        Cycles of amplitudes without a common period.
+    """
+    if cycles is not None and end is None:
+        end = end_of_cycles(times, cycles, loading)
+    elif end is None or cycles is not None:
+        raise InputError("a reduced model was asked for other times; the rule is either their end or the number of "
+                         "cycles")
+    return times_until(times, end, common_period(loading))
 
 
 def common_period(loading: Loading) -> float | None:

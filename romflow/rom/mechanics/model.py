@@ -11,15 +11,14 @@ import numpy as np
 from romflow.core.errors import InputError, ShapeError
 from romflow.core.mesh import Mesh
 from romflow.linalg.gappy import GappyBasis
-from romflow.materials.protocol import MaterialLaw, rows_of
-from romflow.materials.tensors import mises
+from romflow.materials.protocol import PLASTIC, MaterialLaw, rows_of
 from romflow.parameters.expressions import Theta
 from romflow.parameters.loading import Loading
 from romflow.parameters.space import ParameterSpace
 from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
 from romflow.rom.mechanics.calibration import Calibration
-from romflow.rom.mechanics.dual import DualField
-from romflow.rom.mechanics.horizon import common_period, end_of_cycles, times_until
+from romflow.rom.mechanics.dual import DualField, cell_means, values_of
+from romflow.rom.mechanics.horizon import checked_times, times_to
 from romflow.rom.mechanics.loads import Drive, PointTemperature
 from romflow.rom.mechanics.meta_model import MetaModel
 from romflow.rom.mechanics.newton import PointRule
@@ -109,7 +108,7 @@ class MechanicsReducedModel(BasisModel):
     @property
     def measure(self) -> str:
         """The dual field whose error is indicated: accumulated plastic strain, or stress where that has no modes."""
-        plastic = self.dual.get("accumulated_plastic_strain")
+        plastic = self.dual.get(PLASTIC)
         return "stress" if plastic is None or not plastic.size else plastic.name
 
     @property
@@ -149,7 +148,7 @@ class MechanicsReducedModel(BasisModel):
             The times do not rise from the model's first.
         """
         mu = self.parameters.validate(mu) if check else np.asarray(mu, dtype=float)
-        when = self.times if times is None else self._checked(times)
+        when = self.times if times is None else checked_times(times, float(self.times[0]))
         watch = Watch(self, len(when), len(mu))
         chunk = max(1, _CHUNK_POINTS // max(1, len(self.points)))
         for first in range(0, len(mu), chunk):
@@ -243,9 +242,9 @@ class MechanicsReducedModel(BasisModel):
         ShapeError
             The coefficients have another number of rows.
         """
-        x, L = np.asarray(coefficients, dtype=float), self.lifting.shape[1]
-        if x.ndim != 2 or x.shape[0] not in (self.size, self.size + L):
-            raise ShapeError(f"coefficients have shape {x.shape}; the rule is ({self.size + L}, b), one column a state")
+        x, rows = np.asarray(coefficients, dtype=float), self.size + self.lifting.shape[1]
+        if x.ndim != 2 or x.shape[0] not in (self.size, rows):
+            raise ShapeError(f"coefficients have shape {x.shape}; the rule is ({rows}, b), one column a state")
         homogeneous = np.asarray(self.basis @ x[:self.size])
         return homogeneous + self.lifting @ x[self.size:] if x.shape[0] > self.size else homogeneous
 
@@ -270,16 +269,8 @@ class MechanicsReducedModel(BasisModel):
         InputError
             The model knows no such field.
         """
-        source = "stress" if name == "mises" else name
-        if source not in self.dual:
-            raise InputError(f"a reduced mechanics model knows no field {name!r}; it has "
-                             f"{', '.join([*self.dual, 'mises'] if 'stress' in self.dual else self.dual)}")
-        dual, chosen = self.dual[source], slice(None) if part is None else part
-        modes = dual.modes.reshape(dual.components, len(self.volume), dual.size)[:, chosen]
-        found = modes @ answer.dual[source][index]
-        if name == "mises":
-            return np.asarray(mises(found)[None])
-        return np.maximum(found, 0.0) if name == "accumulated_plastic_strain" else np.asarray(found)
+        coefficients = {source: z[index] for source, z in answer.dual.items()}
+        return values_of(self.dual, name, coefficients, slice(None) if part is None else part)
 
     def cell_fields(self, answer: MechanicsAnswer, index: int = -1, draw: int = 0) -> dict[str, np.ndarray]:
         """Means over the cells of the mesh (C, c) of the dual fields and von Mises' stress, at one time of one draw.
@@ -288,14 +279,8 @@ class MechanicsReducedModel(BasisModel):
         """
         if self.mesh is None:
             return {}
-        cells, found = len(self.mesh.cells), {}
-        w = self.volume.reshape(cells, -1)
-        names = [*self.dual, *(["mises"] if "stress" in self.dual else [])]
-        one = replace(answer, dual={name: z[..., draw:draw + 1] for name, z in answer.dual.items()})
-        for name in names:
-            values = self.field(one, name, index)[:, :, 0].reshape(-1, *w.shape)
-            found[name] = (np.einsum("icq,cq->ci", values, w) / w.sum(axis=1)[:, None])
-        return found
+        coefficients = {name: z[index][:, draw:draw + 1] for name, z in answer.dual.items()}
+        return cell_means(self.dual, coefficients, self.volume.reshape(len(self.mesh.cells), -1))
 
     def until(self, end: float | None = None, cycles: float | None = None) -> MechanicsReducedModel:
         """The same model with times that end at `end`, or after so many cycles of the loading; all else is shared.
@@ -309,12 +294,7 @@ class MechanicsReducedModel(BasisModel):
         NotSupported
             Cycles of amplitudes without a common period.
         """
-        if cycles is not None and end is None:
-            end = end_of_cycles(self.times, cycles, self.loading)
-        elif end is None or cycles is not None:
-            raise InputError("a reduced model was asked for other times; the rule is either their end or the number of "
-                             "cycles")
-        return replace(self, times=times_until(self.times, end, common_period(self.loading)))
+        return replace(self, times=times_to(self.times, self.loading, end, cycles))
 
     def truncate(self, size: int) -> MechanicsReducedModel:
         """The model on the first `size` basis vectors, by slicing alone; points and dual fields stay as they are.
@@ -331,8 +311,7 @@ class MechanicsReducedModel(BasisModel):
 
     def to_arrays(self) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
         """Kind, arrays and JSON metadata: all that the model is."""
-        arrays, metadata = stored(self)
-        return KIND, arrays, metadata
+        return KIND, *stored(self)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> MechanicsReducedModel:
@@ -365,14 +344,6 @@ class MechanicsReducedModel(BasisModel):
     @cached_property
     def _places(self) -> dict[str, np.ndarray]:
         return {name: dual.places(self.points) for name, dual in self.dual.items()}
-
-    def _checked(self, times: np.ndarray) -> np.ndarray:
-        when = np.asarray(times, dtype=float)
-        if when.ndim != 1 or not when.size or not np.isfinite(when).all() or np.any(np.diff(when) <= 0.0) \
-                or when[0] != self.times[0]:
-            raise InputError(f"times of shape {when.shape} were given to a reduced mechanics model; the rule is finite "
-                             f"times that rise from {self.times[0]:g}, where the body is undeformed")
-        return when
 
 
 # Reduced points times draws that are marched together: their arrays stay in the cache.
