@@ -19,7 +19,7 @@ from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.store.snapshots import SnapshotStore
 
-__all__ = ["MechanicsPictures", "adaptive_runs", "mechanics_pictures"]
+__all__ = ["MechanicsPictures", "mechanics_pictures", "pictured_runs"]
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ def mechanics_pictures(rom: ReducedModel, fom: Any, store: SnapshotStore, valida
     return MechanicsPictures(_body(rom, space, mu, answer, truth), points, run)
 
 
-def adaptive_runs(mu: np.ndarray, logs: Sequence[Sequence[LogRow]], tolerance: float,
+def pictured_runs(mu: np.ndarray, logs: Sequence[Sequence[LogRow]], tolerance: float,
                   true_error: np.ndarray | None = None) -> AdaptiveRuns:
     """The logs of adaptive runs at mu (k, p) as the report takes them; `true_error` (k,) where some are known.
 
     Examples
     --------
-    >>> runs = adaptive_runs([[1.0]], [[LogRow(0, 2.5, 0.01, 0.1, True, 0.05, 7, 80, 60)]], 0.05)
+    >>> runs = pictured_runs([[1.0]], [[LogRow(0, 2.5, 0.01, 0.1, True, 0.05, 7, 80, 60)]], 0.05)
     >>> runs.of(0).full_order_steps
     1
     """

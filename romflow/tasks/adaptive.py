@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from romflow.core.errors import ShapeError
 from romflow.reduction.mechanics.adaptivity import AdaptiveResult, AdaptiveSettings, adaptive_run
 from romflow.reduction.mechanics.offline import OfflineData
+from romflow.reduction.mechanics.runner import Tasks
 from romflow.rom.mechanics.model import MechanicsReducedModel
 
-__all__ = ["AdaptiveResult", "AdaptiveSettings", "run_adaptive", "run_many_adaptive"]
-
-Tasks = Callable[[str, dict[str, Any], Sequence[int]], list[dict[str, NDArray[Any]]]]
-
+__all__ = ["AdaptiveResult", "AdaptiveSettings", "Tasks", "run_adaptive", "run_many_adaptive"]
 
 def run_adaptive(tasks: Tasks, fom: Any, rom: MechanicsReducedModel, offline: OfflineData, mu: ArrayLike,
                  settings: AdaptiveSettings, folder: str | Path, times: ArrayLike | None = None) -> AdaptiveResult:

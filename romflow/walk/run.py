@@ -17,8 +17,7 @@ from romflow.core.log import logging_to
 from romflow.core.provenance import environment
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
 from romflow.outcome.interpolation import interpolation_hint, interpolation_summary
-from romflow.outcome.mechanics_pictures import adaptive_runs as pictured_runs
-from romflow.outcome.mechanics_pictures import mechanics_pictures
+from romflow.outcome.mechanics_pictures import mechanics_pictures, pictured_runs
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
 from romflow.outcome.validation import Validation, validate

@@ -14,7 +14,7 @@ from romflow.core.mesh import Mesh
 from romflow.fom.mechanics.replay import replay
 from romflow.fom.mechanics.shapes.box import box
 from romflow.materials.tensors import mises
-from romflow.outcome.mechanics_pictures import MechanicsPictures, adaptive_runs, mechanics_pictures
+from romflow.outcome.mechanics_pictures import MechanicsPictures, mechanics_pictures, pictured_runs
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import error_table, validation_summary
 from romflow.outcome.validation import Validation, validate
@@ -184,7 +184,7 @@ def runs(count: int, turns: int = 1) -> AdaptiveRuns:
         taken = turn == 0 and k % 3 == 0 and k // 3 <= j
         return LogRow(turn, 5.0 * k, 0.01, 0.2 if taken else 0.03, taken, 0.1 if taken else None, 10 + j, 80, 60)
     logs = [[row(turn, k, j) for turn in range(turns) for k in range(20)] for j in range(count)]
-    return adaptive_runs(np.tile(MU, (count, 1)), logs, 0.05, np.append(np.full(count - 1, np.nan), 0.02))
+    return pictured_runs(np.tile(MU, (count, 1)), logs, 0.05, np.append(np.full(count - 1, np.nan), 0.02))
 
 
 def test_adaptive_runs_count_their_full_order_steps(must_fail) -> None:
@@ -203,8 +203,8 @@ def test_adaptive_runs_count_their_full_order_steps(must_fail) -> None:
         assert "7 adaptive runs with 28 full-order steps" in picture.caption
         assert "The 6 with the most" in picture.caption
         assert "again from the start" in picture.caption
-        assert adaptive_picture(adaptive_runs(MU[None], [[]], 0.05), ("spot", "pull")) is None
-    empty = adaptive_table(adaptive_runs(MU[None], [[]], 0.05), ("spot", "pull"))
+        assert adaptive_picture(pictured_runs(MU[None], [[]], 0.05), ("spot", "pull")) is None
+    empty = adaptive_table(pictured_runs(MU[None], [[]], 0.05), ("spot", "pull"))
     assert "True error" not in empty.head and empty.rows[0][2] == "0"
 
 

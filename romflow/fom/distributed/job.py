@@ -33,7 +33,7 @@ from romflow.dd.communicator import agreed, check_size, gathered, world
 from romflow.fom.build import distributed_model, marches_on_ranks
 from romflow.fom.distributed.folder import PartPiece
 from romflow.fom.distributed.rank import RankModel
-from romflow.fom.distributed.telling import failed, say, total
+from romflow.fom.distributed.telling import failed, opened, say, total
 from romflow.store.part_arrays import read_part_arrays, write_part_arrays
 from romflow.store.snapshots import SnapshotStore
 
@@ -74,11 +74,7 @@ def run(comm: Any, job: Mapping[str, Any]) -> None:
 
 def _solve(rank: RankModel, job: Mapping[str, Any]) -> None:
     with agreed(rank.comm, "opening the store"):
-        store = SnapshotStore.open(job["store"])
-        if list(store.columns) != list(job["columns"]):
-            raise InputError(f"the job has the columns {', '.join(job['columns'])} and the store "
-                             f"{', '.join(store.columns)}; the rule is the same ones: run the study again")
-        rows = np.array(job["mu"], dtype=np.float64).reshape(len(job["mu"]), len(store.columns))
+        store, rows = opened(job)
     for index, row in enumerate(rows):
         say(rank.comm, {"begin": index})
         say(rank.comm, {"index": index, **_record(rank, store, row)})

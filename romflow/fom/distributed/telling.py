@@ -1,4 +1,4 @@
-"""What rank 0 of a job says, one JSON object a line, and what all ranks spent."""
+"""What a job is told, what its rank 0 says, one JSON object a line, and what all ranks spent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import RomflowError, SolveFailed
+from romflow.core.errors import InputError, RomflowError, SolveFailed
 from romflow.core.files import plain
 from romflow.core.names import one_line
 from romflow.dd.communicator import gathered
+from romflow.store.snapshots import SnapshotStore
 
-__all__ = ["failed", "say", "total"]
+__all__ = ["failed", "opened", "say", "total"]
+
+
+def opened(job: Mapping[str, Any]) -> tuple[SnapshotStore, np.ndarray]:
+    """The store of a job with "store", "columns" and "mu", and the parameters (k, p) to be solved.
+
+    Raises
+    ------
+    InputError
+        The store has other columns.
+    """
+    store = SnapshotStore.open(job["store"])
+    if list(store.columns) != list(job["columns"]):
+        raise InputError(f"the job has the columns {', '.join(job['columns'])} and the store "
+                         f"{', '.join(store.columns)}; the rule is the same ones: run the study again")
+    return store, np.array(job["mu"], dtype=np.float64).reshape(len(job["mu"]), len(store.columns))
 
 
 def say(comm: Any, line: Mapping[str, Any]) -> None:

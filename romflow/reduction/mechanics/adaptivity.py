@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from romflow.reduction.mechanics.adaptive_state import Place, load_place, save_p
 from romflow.reduction.mechanics.enrichment import enrich, observed_error, transferred, with_plastic_modes
 from romflow.reduction.mechanics.full_step import STEP_KERNELS, FullSteps
 from romflow.reduction.mechanics.offline import OfflineData
+from romflow.reduction.mechanics.runner import Tasks
 from romflow.rom.mechanics.answer import MechanicsAnswer, ReducedState
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.mechanics.observing import Watch
 from romflow.store.artefact import read_artefact
 
 __all__ = ["AdaptiveResult", "AdaptiveSettings", "adaptive_parameter", "adaptive_run"]
-
 
 # Replayed fields enter the modes where they are outside of them by this share of the tolerance.
 _FINE = 0.1
@@ -89,7 +89,7 @@ class AdaptiveResult:
     full_order_steps: int
 
 
-def adaptive_run(tasks: Callable[..., Any], fom: Any, rom: MechanicsReducedModel, offline: OfflineData,
+def adaptive_run(tasks: Tasks, fom: Any, rom: MechanicsReducedModel, offline: OfflineData,
                  mu: np.ndarray, settings: AdaptiveSettings, folder: str | Path,
                  times: np.ndarray | None = None) -> AdaptiveResult:
     """The run of one parameter; killed anywhere, it goes on to the same result (Casenave and Akkari 2019, algorithm 3).
@@ -174,7 +174,7 @@ def answer_arrays(answer: MechanicsAnswer) -> dict[str, np.ndarray]:
 class _Run:
     """An adaptive run: where it is, and what takes it on."""
 
-    def __init__(self, tasks: Callable[..., Any], fom: Any, mu: np.ndarray, times: np.ndarray,
+    def __init__(self, tasks: Tasks, fom: Any, mu: np.ndarray, times: np.ndarray,
                  settings: AdaptiveSettings, folder: Path) -> None:
         self.fom, self.mu, self.times, self.settings, self.folder = fom, mu, times, settings, folder
         self.steps = FullSteps(tasks, folder, fom.spec)

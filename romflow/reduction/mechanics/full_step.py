@@ -16,6 +16,7 @@ from romflow.fom.mechanics.replay import replay
 from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.reduction.mechanics.enrichment import FullStep
 from romflow.reduction.mechanics.files import WorkFiles
+from romflow.reduction.mechanics.runner import Tasks
 
 __all__ = ["STEP_KERNELS", "FullSteps", "full_order_step", "replayed_plastic"]
 
@@ -136,7 +137,7 @@ class FullSteps:
         What the model is.
     """
 
-    def __init__(self, tasks: Callable[..., Any], folder: str | Path, identity: Any) -> None:
+    def __init__(self, tasks: Tasks, folder: str | Path, identity: Any) -> None:
         self.tasks, self.folder, self.identity = tasks, Path(folder).absolute(), identity
         self.files = WorkFiles(self.folder)
 

@@ -30,7 +30,7 @@ class Calibration:
     to move a line of hundreds of easy pairs.
 
     Source: Casenave and Akkari 2019 (Mathematical and Computational Applications 24) for residual and regression; the
-    line in place of their Gaussian process is this project's, see the class's tests for what the process does.
+    line in place of their Gaussian process, which falls back to its prior away from the pairs, is this project's.
 
     Attributes
     ----------
@@ -46,6 +46,8 @@ class Calibration:
         Largest size of the dual field at the reduced points in training, ||p_hat||_2 / sqrt(m_p).
     guard : float
         Share of `scale` below which the field counts as not there yet; see :meth:`residual`.
+    share : float
+        What an observed pair counts, of all training pairs.
 
     Examples
     --------

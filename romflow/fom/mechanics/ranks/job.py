@@ -22,7 +22,7 @@ import numpy as np
 from romflow.core.errors import InputError, RomflowError, SolveFailed, StoreError
 from romflow.core.names import nearest
 from romflow.dd.communicator import agreed, spread
-from romflow.fom.distributed.telling import failed, say, total
+from romflow.fom.distributed.telling import failed, opened, say, total
 from romflow.fom.mechanics.problem import Point
 from romflow.fom.mechanics.ranks.history import RankHistory
 from romflow.fom.mechanics.replay import replay
@@ -46,11 +46,7 @@ def run_history(comm: Any, job: Mapping[str, Any]) -> None:
 def _solve(history: RankHistory, job: Mapping[str, Any]) -> None:
     comm = history.comm
     with agreed(comm, "opening the store"):
-        store = SnapshotStore.open(job["store"])
-        if list(store.columns) != list(job["columns"]):
-            raise InputError(f"the job has the columns {', '.join(job['columns'])} and the store "
-                             f"{', '.join(store.columns)}; the rule is the same ones: run the study again")
-        rows = np.array(job["mu"], dtype=np.float64).reshape(len(job["mu"]), len(store.columns))
+        store, rows = opened(job)
     for index, row in enumerate(rows):
         say(comm, {"begin": index})
         say(comm, {"index": index, **_record(history, store, row)})
