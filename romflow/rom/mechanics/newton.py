@@ -110,7 +110,7 @@ def balance(rule: PointRule, law: MaterialLaw, data: StepData, dt: float, guess:
     spared = (rule.points - rule.inner) * guess.shape[1]
     inner = rule.inner if spared >= _SPARED else rule.points
     found = _iterated(rule, inner, law, data, dt, guess, state, tolerance, reference)
-    if inner == rule.points or not found.converged.any():
+    if inner == rule.points:
         return found
     return _completed(found, rule, law, data, dt, state)
 
