@@ -44,7 +44,7 @@ class NewtonOptions:
         Guess from the rate of the last step, as far as the loads go on in their direction.
     """
 
-    tolerance: float = 1e-7
+    tolerance: float = 1e-8
     iterations: int = 25
     halvings: int = 8
     extrapolate: bool = True
