@@ -100,6 +100,7 @@ def solved(study, values):
     assert np.array_equal(study.store.matrix(values[:, None]), np.outer(np.arange(1.0, 51.0), values))
 
 
+@pytest.mark.long
 def test_a_study_with_two_jobs_of_two_ranks_gives_what_one_process_gives(tmp_path):
     (tmp_path / "study.toml").write_text(textwrap.dedent(STUDY + QUEUE), encoding="utf-8")
     answer = romflow(tmp_path, "run", "study.toml", "--out", "run")

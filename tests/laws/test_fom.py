@@ -125,7 +125,7 @@ def test_written_vectors_are_read_back(values, column):
     assert np.array_equal(read_vector(stream, len(values)), values.astype(float))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(st.binary(max_size=40), st.integers(0, 200), st.integers(0, 8))
 def test_damaged_vectors_raise_only_what_the_reader_expects(noise, position, removed):
     stream = BytesIO()

@@ -143,6 +143,7 @@ def test_a_new_coarse_space_keeps_what_the_old_one_adds(bars: Cut, monkeypatch: 
     assert sizes[False] < sizes[True] <= 2 * sizes[False]
 
 
+@pytest.mark.long
 def test_earlier_solutions_shorten_the_next_solve(bars: Cut) -> None:
     layout, system, b = bars
     counts = {}

@@ -9,56 +9,21 @@ import numpy as np
 import pytest
 
 import romflow.fom.mechanics.model as model_module
-from romflow.core.errors import ConfigError, InputError, NotSupported, ParameterError, ShapeError, SolveFailed
-from romflow.fom.build import build_model
+from romflow.core.errors import ConfigError, InputError, ParameterError, ShapeError, SolveFailed
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.marching import checked_march
 from romflow.fom.mechanics.between import inner_of
-from romflow.fom.mechanics.equilibrium import Equilibrium, NewtonOptions
+from romflow.fom.mechanics.equilibrium import Equilibrium
 from romflow.fom.mechanics.linear import FreePattern, KeptFactor, SharedFactor
-from romflow.fom.mechanics.making import make_amplitudes, make_temperature
-from romflow.fom.mechanics.model import Mechanics, QuasiStatic
+from romflow.fom.mechanics.model import QuasiStatic
 from romflow.fom.mechanics.problem import Point
 from romflow.fom.mechanics.replay import replay
-from romflow.linalg.solvers.flexible_gmres import flexible_gmres
-from romflow.materials.making import make_law
 from romflow.materials.reference import REFERENCE
 from romflow.outcome.mechanics import fields_at
-from romflow.parameters.distributions import Uniform
-from romflow.parameters.loading import Loading
-from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.marching import stored_march
 from romflow.testing.model import check_model
-
-SPACE = ParameterSpace([Parameter("pull", Uniform(0.0, 1000.0))])
-MU = np.array([110.0])
-CYCLE = {"times": [0, 30, 50, 80, 100], "values": [0, 1, 1, -0.3, 0], "period": 100}
-ELASTIC = {"kind": "thermoelastic", "young": 1000.0, "poisson": 0.25, "expansion": 1e-3}
-# Perfectly plastic in the end: a bar of it carries 100 in tension.
-SOFT = {"kind": "viscoplastic", "young": 1000.0, "poisson": 0.3, "expansion": 0.0, "isotropic": "100"}
-
-
-def plate(**changes: Any) -> Mechanics:
-    options: dict[str, Any] = {
-        "law": REFERENCE, "mesh": {"shape": "plate-with-hole", "cells": [6, 8]},
-        "supports": [{"on": "left", "symmetric": True}, {"on": "bottom", "symmetric": True}],
-        "loads": [{"type": "traction", "on": "top", "value": [0, 1], "amplitude": "pull * cycle"}],
-        "temperature": "20 + abs(cycle) * 500 * exp(-((x - 1)**2 + y**2) / 2.25)", "amplitudes": {"cycle": CYCLE},
-        "outputs": [{"name": "top", "type": "displacement", "on": "top", "component": "y"},
-                    {"name": "plastic", "type": "field", "field": "accumulated_plastic_strain"},
-                    {"name": "hole", "type": "field", "field": "mises", "at": [1.0, 0.0]},
-                    {"name": "held", "type": "reaction", "on": "bottom", "component": "y"}]}
-    return Mechanics(SPACE, **{**options, **changes})
-
-
-def bar(**changes: Any) -> Mechanics:
-    """A unit square, or what `changes` say, held in x at x = 0 and in y at y = 0."""
-    options: dict[str, Any] = {
-        "law": ELASTIC, "mesh": {"shape": "box", "cells": [2, 2]}, "element": "quad4-bbar",
-        "supports": [{"on": "x = 0", "components": ["x"]}, {"on": "y = 0", "components": ["y"]}],
-        "loads": [{"type": "traction", "on": "x = max", "value": [1, 0], "amplitude": "pull * t"}]}
-    return Mechanics(SPACE, **{**options, **changes})
+from tests.toy_mechanics import ELASTIC, MU, SOFT, bar, plate
 
 
 def history(model: QuasiStatic, mu: np.ndarray = MU) -> tuple[np.ndarray, np.ndarray]:
@@ -329,103 +294,6 @@ def test_temperatures_in_kelvin_are_found() -> None:
     model = plate(law=law, temperature="293.15 + 500 * cycle").evolving(TimeGrid(50.0, 5))
     with pytest.raises(ParameterError, match="kelvin"):
         list(model.march(MU))
-
-
-@pytest.mark.parametrize(("changes", "words"), [
-    ({"mesh": None}, "needs a mesh"), ({"norm": "energy"}, "norm"), ({"newton": {"tolerence": 1e-6}}, "tolerance"),
-    ({"newton": {"tolerance": "a"}}, "between 0 and 1"), ({"newton": [1]}, "is no table"),
-    ({"newton": {"extrapolate": "yes"}}, "true or false"),
-    ({"loads": [{"type": "traction", "on": "top", "value": [0, 1], "amplitude": "2 * tt"}]},
-     "load 1 .traction. has amplitude = '2 . tt': no parameter is called 'tt'"),
-    ({"temperature": "20 * w"}, "a term of a field is '20 . w'"),
-    ({"newton": {"tolerance": 2.0}}, "between 0 and 1"), ({"newton": {"halvings": -1}}, "whole number from 0"),
-    ({"reference_force": -1.0}, "reference_force"), ({"law": "steel"}, "no table"),
-    ({"amplitudes": {"cycle": 3}}, "no table"), ({"temperature": "20 + sycle"}, "sycle"),
-    ({"outputs": [{"name": "a", "type": "field", "field": "misess"}]}, "mises"),
-    ({"outputs": [{"name": "a", "type": "fields"}]}, "field"),
-    ({"outputs": [{"type": "field", "field": "mises"}]}, "name"),
-    ({"outputs": [{"name": "a", "type": "displacement", "on": "top", "component": "z"}]}, "one of x, y"),
-    ({"outputs": [{"name": "a", "type": "displacement", "component": "x"}]}, "needs on"),
-    ({"outputs": [{"name": "a", "type": "reaction", "on": "top", "component": "x"}]}, "not supported"),
-    ({"outputs": [{"name": "a", "type": "field", "field": "mises", "at": [1, 0], "measure": "max"}]}, "at beside"),
-    ({"outputs": [{"name": "a", "type": "field", "field": "mises"}] * 2}, "two outputs"),
-    ({"outputs": [{"name": "a", "type": "field", "field": "mises", "measure": "sum"}]}, "mean"),
-    ({"outputs": [{"name": "a", "type": "field", "field": "mises", "where": "top"}]}, "no key"),
-])
-def test_wrong_options_say_what_is_wrong(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        plate(**changes)
-
-
-def test_times_that_mechanics_does_not_have() -> None:
-    model = bar()
-    for time in (TimeGrid(1.0, 2, scheme="bdf2"), TimeGrid(1.0, 2, tolerance=1e-3), TimeGrid(1.0, 2, load="t"),
-                 TimeGrid(1.0, 2, initial="x")):
-        with pytest.raises(ConfigError, match="does not belong to mechanics"):
-            model.evolving(time)
-    with pytest.raises(NotSupported, match="add the table"):
-        model.solve(MU)
-
-
-def test_a_study_names_the_model() -> None:
-    request = {"kind": "mechanics", "parameters": SPACE.to_spec(), "base": ".", "time": {"end": 1.0, "steps": 2},
-               "options": {"law": ELASTIC, "mesh": {"shape": "box", "cells": [1, 1, 1]}, "norm": "H1",
-                           "supports": [{"on": "x = 0"}]}, "solver": {"method": "auto", "backend": "superlu",
-                                                                      "tolerance": 1e-9}}
-    fom = build_model(request)
-    assert isinstance(fom, QuasiStatic) and fom.spec["kind"] == "mechanics" and fom.spec["times"] == [0.0, 0.5, 1.0]
-    assert fom.inner_product.shape == (24, 24) and fom.norm == "H1" and fom.on(TimeGrid(1.0, 4)).times.size == 5
-    assert not fom.solve(MU).state.any()
-
-
-def test_nodal_temperatures_come_from_a_file(tmp_path: Any) -> None:
-    np.save(tmp_path / "T.npy", np.linspace(0.0, 1.0, 9))
-    term = {"file": "T.npy", "amplitude": "100 * t"}
-    model = bar(temperature=["20", term], base=tmp_path)
-    rows = model.mechanics.rows(MU, 0.5)
-    assert model.mechanics.nodal_temperature(rows) == pytest.approx(20.0 + 50.0 * np.linspace(0.0, 1.0, 9))
-    assert model.mechanics.data(rows, slice(0, 1))["T"] == pytest.approx(model.mechanics.data(rows)["T"][:4])
-    assert (tmp_path / "T.npy") in model.files and "T.npy" not in str(model.spec)
-    np.save(tmp_path / "T.npy", np.ones(4))
-    with pytest.raises(ShapeError, match="4 nodal values and the mesh 9 nodes"):
-        bar(temperature=term, base=tmp_path)
-    with pytest.raises(InputError, match="cannot be read"):
-        bar(temperature={"file": "none.npy"}, base=tmp_path)
-    with pytest.raises(ConfigError, match="no key"):
-        bar(temperature={"file": "T.npy", "time": 3}, base=tmp_path)
-
-
-def test_amplitudes_and_the_temperature_where_nothing_is_said() -> None:
-    assert make_amplitudes([{"name": "a", "times": [0, 1], "values": [0, 2]}])[0].name == "a"
-    with pytest.raises(ConfigError, match="amplitudes"):
-        make_amplitudes("cycle")
-    law = make_law(REFERENCE)
-    assert make_temperature(None, law, Loading(()), 3).values(np.zeros((2, 3)), np.zeros((1, 1))).max() == 20.0
-
-
-def test_flexible_gmres_needs_no_linear_preconditioner(must_fail: Callable[..., None]) -> None:
-    rng = np.random.default_rng(3)
-    A = np.eye(40) + 0.1 * rng.standard_normal((40, 40))
-    b = rng.standard_normal(40)
-
-    def rough(v: np.ndarray) -> np.ndarray:
-        return v.astype(np.float16).astype(np.float64)
-
-    x, count = flexible_gmres(lambda z: A @ z, rough, b, 1e-9, 60)
-
-    def solved(y: np.ndarray) -> None:
-        assert np.linalg.norm(b - A @ y) <= 2e-9 * np.linalg.norm(b)
-
-    assert x is not None and count <= 40
-    solved(x)
-    must_fail(solved, x * (1.0 + 1e-7), x * (1.0 - 1e-7))
-    assert flexible_gmres(lambda z: A @ z, rough, b, 1e-9, 3) == (None, 3)
-    assert flexible_gmres(lambda z: A @ z, rough, 0 * b, 1e-9, 3)[1] == 0
-
-
-def test_newton_options_are_numbers() -> None:
-    with pytest.raises(ConfigError, match="iterations"):
-        NewtonOptions(iterations=True)
 
 
 def test_the_model_keeps_the_laws_of_models(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,7 @@ def test_what_it_cannot_reduce_it_refuses_with_what_to_use():
         PodGreedy(modes=0)
 
 
+@pytest.mark.long
 def test_a_study_gives_a_bounded_model(tmp_path):
     study = romflow.Study.from_dict({
         "study": {"name": "heat"}, "model": {"kind": "thermal-block", "blocks": [2, 2], "cells": 6},

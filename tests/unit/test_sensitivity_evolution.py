@@ -92,6 +92,7 @@ def test_without_the_parameters_own_part_they_are_not(monkeypatch):
     assert relative(fom.series_sensitivity(mu), right) > 0.1
 
 
+@pytest.mark.long
 def test_steps_by_control_follow_the_derivatives_to_their_tolerance():
     fine, controlled = model("dc4", end=0.2, tolerance=1e-6), model("bdf2", end=0.2, tolerance=1e-3)
     mu = np.array([0.9, 1.3])

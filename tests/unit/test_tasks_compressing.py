@@ -215,6 +215,7 @@ def study(folder, **words):
     return romflow.Study.from_file(path)
 
 
+@pytest.mark.long
 def test_a_study_runs_the_tree_on_its_cluster_and_the_report_says_so(tmp_path):
     result = study(tmp_path, route="hapod", cluster="local").run(tmp_path / "run")
     about = result.rom.metadata["compression"]

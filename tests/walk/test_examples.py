@@ -56,6 +56,7 @@ def test_sweep(tmp_path):
     assert found["speedup"] > 0.7
 
 
+@pytest.mark.long
 def test_mesh_over_ranks(tmp_path):
     pytest.importorskip("mpi4py")
     found = run("06_mesh_over_ranks.py", tmp_path)
