@@ -77,12 +77,14 @@ def measure(places: np.ndarray) -> dict[str, Figure]:
     least = min(_least(*run) for run in adapted), min(_least(*run) for run in frozen)
     say(f"rank correlation {everywhere.rank_correlation:.3f} at all times, {ends.rank_correlation:.3f} at the ends; "
         f"least indicator by error above the tolerance {least[0]:.2f} adaptive, {least[1]:.2f} as it is")
-    return {"adaptive_error": Figure(E[:, -1].max(), 3e-2, False, "1"),
-            "adaptive_full_order_share": Figure(max(steps), 0.15, False, "1"),
-            "indicator_rank_correlation": Figure(everywhere.rank_correlation, 0.8, True, "1"),
-            "frozen_error": Figure(max(run[0][-1] for run in frozen), 0.3, True, "1"),
-            "least_effectivity": Figure(least[0], 1 / 3, True, "1"),
-            "least_effectivity_frozen": Figure(least[1], 1 / 3, True, "1")}
+    figures = {"adaptive_error": Figure(E[:, -1].max(), 3e-2, False, "1"),
+               "adaptive_full_order_share": Figure(max(steps), 0.15, False, "1"),
+               "indicator_rank_correlation": Figure(everywhere.rank_correlation, 0.8, True, "1"),
+               "frozen_error": Figure(max(run[0][-1] for run in frozen), 0.3, True, "1"),
+               "least_effectivity": Figure(least[0], 1 / 3, True, "1"),
+               "least_effectivity_frozen": Figure(least[1], 1 / 3, True, "1")}
+    # Where no error is above the tolerance there is no effectivity to speak of.
+    return {name: figure for name, figure in figures.items() if np.isfinite(figure.value)}
 
 
 def _least(errors: np.ndarray, indicators: np.ndarray) -> float:
