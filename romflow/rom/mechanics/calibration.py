@@ -59,14 +59,14 @@ class Calibration:
 
     pairs: np.ndarray
     observed: np.ndarray
-    margin: float = 2.75
+    margin: float = 3.0
     floor: float = 0.0
     scale: float = 0.0
     guard: float = 1e-3
     share: float = 0.02
 
     @classmethod
-    def fit(cls, residuals: Any, errors: Any, *, margin: float = 2.75, scale: float = 0.0, guard: float = 1e-3,
+    def fit(cls, residuals: Any, errors: Any, *, margin: float = 3.0, scale: float = 0.0, guard: float = 1e-3,
             floor: float | None = None) -> Calibration:
         """The line through pairs of degraded models; pairs with r = 0 or E = 0 say nothing and are left out.
 
