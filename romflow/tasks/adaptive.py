@@ -36,18 +36,19 @@ def run_adaptive(tasks: Tasks, fom: Any, rom: MechanicsReducedModel, offline: Of
                         None if times is None else np.asarray(times, dtype=np.float64))
 
 
-def run_many_adaptive(tasks: Tasks, rom: MechanicsReducedModel, offline: OfflineData, mu: ArrayLike,
-                      settings: AdaptiveSettings, folder: str | Path,
-                      times: ArrayLike | None = None) -> list[dict[str, NDArray[Any]]]:
+def run_many_adaptive(tasks: Tasks, model: str | Path, offline: str | Path, mu: ArrayLike, settings: AdaptiveSettings,
+                      folder: str | Path, times: ArrayLike | None = None) -> list[dict[str, NDArray[Any]]]:
     """Many parameters, each an independent task that begins with the same model: the order of tasks changes nothing.
 
     Parameters
     ----------
     tasks : callable
         As for :func:`run_adaptive`.
+    model, offline : path
+        Files of the reduced model and of its offline data, seen by the workers too.
     mu : (k, p)
     folder : path
-        Gets the model, its offline data, and a folder for each run.
+        Gets a folder for each run.
 
     Returns
     -------
@@ -61,13 +62,10 @@ def run_many_adaptive(tasks: Tasks, rom: MechanicsReducedModel, offline: Offline
     """
     rows = np.asarray(mu, dtype=np.float64)
     if rows.ndim != 2:
-        raise ShapeError(f"mu has shape {rows.shape}; adaptive runs need (k, {len(rom.parameters.columns)})")
-    place = Path(folder).absolute()
-    place.mkdir(parents=True, exist_ok=True)
-    rom.save(place / "model.h5")
-    offline.save(place / "offline.h5")
-    shared: dict[str, Any] = {"folder": str(place), "mu": rows.tolist(), "model": str(place / "model.h5"),
-                              "offline": str(place / "offline.h5"), "settings": asdict(settings)}
+        raise ShapeError(f"mu has shape {rows.shape}; adaptive runs need (k, p), one row a parameter")
+    shared: dict[str, Any] = {"folder": str(Path(folder).absolute()), "mu": rows.tolist(),
+                              "model": str(Path(model).absolute()), "offline": str(Path(offline).absolute()),
+                              "settings": asdict(settings)}
     if times is not None:
         shared["times"] = np.asarray(times, dtype=np.float64).tolist()
     return tasks("mechanics-adaptive", shared, range(len(rows)))

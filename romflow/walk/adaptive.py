@@ -14,6 +14,7 @@ from romflow.outcome.mechanics import FieldErrors, field_errors, measured_field
 from romflow.reduction.mechanics.adaptive_log import LogRow
 from romflow.tasks.adaptive import AdaptiveResult, AdaptiveSettings, Tasks, run_adaptive, run_many_adaptive
 from romflow.walk.truth import Truth
+from romflow.walk.watcher import MODEL, OFFLINE
 
 __all__ = ["FOLDER", "AdaptiveOutcome", "adaptive_runs", "adaptive_summary"]
 
@@ -60,6 +61,8 @@ def adaptive_runs(tasks: Tasks, truth: Truth, rom: Any, offline: Any, mu: np.nda
                   folder: Path) -> list[AdaptiveOutcome]:
     """Run the reduced model adaptively at each row of mu (k, p); each run begins with the same model.
 
+    The model and its offline data are stored in `folder`, that of the study's run.
+
     The runs are tasks; where MPI ranks take the full-order steps, these are the tasks, and the runs stay here. A run
     that fails is told and left out; the others go on.
 
@@ -76,7 +79,7 @@ def adaptive_runs(tasks: Tasks, truth: Truth, rom: Any, offline: Any, mu: np.nda
     if truth.request.get("ranks") is None:
         # One that fails ends the others' waiting; what they did is found below.
         with progress.timed("adaptive runs"), contextlib.suppress(SolveFailed):
-            run_many_adaptive(tasks, rom, offline, mu, settings, place)
+            run_many_adaptive(tasks, folder / MODEL, folder / OFFLINE, mu, settings, place)
     for number, row in enumerate(mu):
         where = place / f"{number:04d}"
         with progress.timed("adaptive runs"):
@@ -86,7 +89,6 @@ def adaptive_runs(tasks: Tasks, truth: Truth, rom: Any, offline: Any, mu: np.nda
                 progress.note(f"an adaptive run failed: {error}")
                 progress.tick(0)
                 continue
-            result.rom.save(where / "enriched.h5")
             found.append(_outcome(result, truth, row))
         progress.tick(1)
     return found

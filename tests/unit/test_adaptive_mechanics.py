@@ -131,11 +131,12 @@ def test_a_killed_run_goes_on_to_the_same_bits(known: Known, straight: AdaptiveR
 
 def test_many_runs_are_tasks_that_do_not_know_of_each_other(known: Known, straight: AdaptiveResult,
                                                             tmp_path: Path) -> None:
-    found = run_many_adaptive(here(known[0]), *known[1:], np.array([TRAINED, MOVED]), SETTINGS, tmp_path)
+    files = known[1].save(tmp_path / "model.h5"), known[2].save(tmp_path / "offline.h5")
+    found = run_many_adaptive(here(known[0]), *files, np.array([TRAINED, MOVED]), SETTINGS, tmp_path)
     assert [int(one["full_order_steps"]) for one in found] == [0, straight.full_order_steps]
     assert np.allclose(found[1]["trajectory"], straight.answer.trajectory[:, :, 0], rtol=1e-9, atol=1e-14)
     with pytest.raises(ShapeError, match="adaptive runs need"):
-        run_many_adaptive(here(known[0]), *known[1:], MOVED, SETTINGS, tmp_path)
+        run_many_adaptive(here(known[0]), *files, MOVED, SETTINGS, tmp_path)
 
 
 def test_an_enriched_model_holds_the_step(known: Known, must_fail: Callable[..., None]) -> None:

@@ -109,7 +109,8 @@ def adaptive_run(tasks: Tasks, fom: Any, rom: MechanicsReducedModel, offline: Of
     mu : (p,)
     settings : AdaptiveSettings
     folder : path
-        Of this run alone: checkpoint, models, log.csv, and the results of full-order steps.
+        Of this run alone: checkpoint, models, log.csv, enriched.h5 (the model in the end), and the results of
+        full-order steps.
     times : (K + 1,), optional
         Those of the model where left out.
 
@@ -160,7 +161,6 @@ def adaptive_parameter(fom: Any, store_folder: str | Path, part: int, folder: st
     found = adaptive_run(here, fom, MechanicsReducedModel.from_arrays(arrays, about), OfflineData.load(offline),
                          np.array(mu[part]), AdaptiveSettings(**settings), place,
                          None if times is None else np.array(times))
-    found.rom.save(place / "enriched.h5")
     return answer_arrays(found.answer) | {"full_order_steps": np.array(found.full_order_steps)}
 
 
@@ -196,8 +196,10 @@ class _Run:
 
     def whole(self) -> AdaptiveResult:
         """All passes to the end."""
+        ended, enriched = True, self.folder / "enriched.h5"
         while True:
             while self.place.k < len(self.times) - 1:
+                ended = False
                 self._step()
                 if self.place.k % self.settings.every == 0:
                     self._checkpoint()
@@ -207,7 +209,10 @@ class _Run:
         place = self.place
         if self.settings.replay and place.taken and PLASTIC in place.rom.dual:
             self._replayed()
-        AdaptiveLog(place.log).write(self.folder / "log.csv")
+        # A run that had come to its end before has left both.
+        if not (ended and enriched.exists()):
+            AdaptiveLog(place.log).write(self.folder / "log.csv")
+            place.rom.save(enriched)
         return AdaptiveResult(place.rom, place.offline, self._answer(), tuple(place.log), place.taken)
 
     def _first(self, rom: MechanicsReducedModel, offline: OfflineData) -> Place:
