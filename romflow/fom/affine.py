@@ -103,9 +103,7 @@ class AffineModel:
         SolveFailed
             The matrix is singular, or the residual stays above the tolerance after refinement.
         """
-        row = self.parameters.validate(mu)
-        if row.shape[0] != 1:
-            raise ShapeError(f"mu has {row.shape[0]} rows; solve takes one parameter (p,)")
+        row = self.parameters.one(mu, "solve")[None]
         u, facts = self.solves.solve(row[0])
         outputs = None if self.outputs is None else self.outputs.evaluate(u[:, None], row)[:, 0]
         return Snapshot(u, outputs, facts)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from romflow.core.errors import ConfigError, InputError, ShapeError, SolveFailed
+from romflow.core.errors import ConfigError, InputError, SolveFailed
 from romflow.core.fingerprint import file_fingerprint
 from romflow.core.names import one_line, shown
 from romflow.core.snapshot import Snapshot
@@ -110,11 +110,9 @@ class ExternalProgram:
             The program cannot be started, took too long, returned another exit code than 0, or gave no usable result.
             `report`: "mu", "command", "exit_code", "stderr" (the last 4000 characters), "seconds", "wall_seconds".
         """
-        rows = self.parameters.validate(mu)
-        if rows.shape[0] != 1:
-            raise ShapeError(f"mu has {rows.shape[0]} rows; solve takes one parameter (p,)")
+        row = self.parameters.one(mu, "solve")
         with tempfile.TemporaryDirectory(prefix="romflow-", ignore_cleanup_errors=True) as folder:
-            return self._solve(rows[0], Path(folder).resolve())
+            return self._solve(row, Path(folder).resolve())
 
     def _solve(self, mu: np.ndarray, folder: Path) -> Snapshot:
         state_file, outputs_file = folder / "state.npy", folder / "outputs.npy"

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import NotSupported, ShapeError, SolveFailed
+from romflow.core.errors import NotSupported, SolveFailed
 from romflow.linalg.solvers.policy import LinearSolver
 from romflow.linalg.solvers.superlu import SuperLU
 from romflow.parameters.expressions import Theta
@@ -53,9 +53,7 @@ def sensitivity(model: Any, mu: Any) -> np.ndarray:
     factorisation serves the state. An iterative solver takes its place where the matrix is symmetric and large, see
     `romflow.linalg.solvers.policy.LinearSolver`.
     """
-    row = model.parameters.validate(mu)
-    if row.shape[0] != 1:
-        raise ShapeError(f"mu has {row.shape[0]} rows; the sensitivity takes one parameter (p,)")
+    row = model.parameters.one(mu, "the sensitivity")[None]
     if model.outputs is None:
         raise NotSupported("this model has no outputs that could be differentiated; give it outputs")
     u, system = _state(model, row)

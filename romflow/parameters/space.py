@@ -153,6 +153,26 @@ class ParameterSpace:
             raise ParameterError(self._complaint(rows, outside, self._outside))
         return rows
 
+    def one(self, mu: ArrayLike | Mapping[str, ArrayLike], who: str) -> Array:
+        """One parameter (p,), checked as by `validate`.
+
+        Parameters
+        ----------
+        mu : (p,), (1, p) or mapping
+        who : str
+            What takes one, for the message.
+
+        Raises
+        ------
+        ShapeError, ParameterError
+            As for `validate`; mu has several rows.
+        """
+        rows = self.validate(mu)
+        if len(rows) != 1:
+            raise ShapeError(f"mu has {len(rows)} rows; {who} takes one parameter (p,)")
+        first: Array = rows[0]
+        return first
+
     def contains(self, mu: ArrayLike | Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
         """Which rows of mu are finite and inside the space: (k,) of bool.
 

@@ -174,10 +174,7 @@ class EvolutionModel:
         ParameterError, SolveFailed
             As for `solve`.
         """
-        rows = self.parameters.validate(mu)
-        if rows.shape[0] != 1:
-            raise ShapeError(f"mu has {rows.shape[0]} rows; march takes one parameter (p,)")
-        row = rows[0]
+        row = self.parameters.one(mu, "march")
         start, checkpoint = (0, None) if resume is None else (int(resume[0]), dict(resume[1]))
         if start >= len(self.times):
             return

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import NotSupported, ShapeError, SolveFailed
+from romflow.core.errors import NotSupported, SolveFailed
 from romflow.fom.evolution.system import Orderings, TimeSystem
 from romflow.fom.protocol import short
 from romflow.linalg.stepping.march import march
@@ -54,9 +54,7 @@ def series_sensitivity(model: Any, mu: Any, shared: Orderings) -> np.ndarray:
     Cost: a trajectory, and at each solve of it p more right-hand sides; with N one factorisation more, at the solution.
     Memory: that of the scheme for 1 + p states.
     """
-    row = model.parameters.validate(mu)
-    if row.shape[0] != 1:
-        raise ShapeError(f"mu has {row.shape[0]} rows; the sensitivity takes one parameter (p,)")
+    row = model.parameters.one(mu, "the sensitivity")[None]
     if model.outputs is None:
         raise NotSupported("this model has no outputs that could be differentiated; give it outputs")
     time, theta = model.time, model.outputs.theta

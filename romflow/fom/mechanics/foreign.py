@@ -186,7 +186,7 @@ class ForeignHistory(QuasiStatic):
         InputError
             The run belongs to another mesh.
         """
-        row = self._row(mu)
+        row = self.parameters.one(mu, "one history")
         start = 0 if resume is None else int(resume[0])
         if start >= len(self.times):
             return
@@ -223,7 +223,7 @@ class ForeignHistory(QuasiStatic):
         ParameterError, SolveFailed, InputError
             As for `march`; unbalanced forces are reported here, not refused.
         """
-        row = self._row(mu)
+        row = self.parameters.one(mu, "one history")
         fields, failure = self.model.fields(row, self.times)
         found = [(share, *self._differences(fields, point)) for _, point, _, share in
                  self._points(row, fields, failure, np.inf)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import ConfigError, InputError, NotSupported, ShapeError
+from romflow.core.errors import ConfigError, InputError, NotSupported
 from romflow.core.names import nearest, shown
 from romflow.core.snapshot import Snapshot
 from romflow.fom.evolution.solvers import step_options
@@ -202,7 +202,7 @@ class QuasiStatic:
         SolveFailed
             A step has no equilibrium; the pieces before it were given.
         """
-        row = self._row(mu)
+        row = self.parameters.one(mu, "one history")
         start = 0 if resume is None else int(resume[0])
         if start >= len(self.times):
             return
@@ -227,13 +227,7 @@ class QuasiStatic:
         """
         if not float(t) > previous.time:
             raise InputError(f"a step from t = {previous.time:.6g} to t = {float(t):.6g} does not go on in time")
-        return self._equilibrium().step(previous, float(t), self._row(mu))
-
-    def _row(self, mu: np.ndarray) -> np.ndarray:
-        rows = self.parameters.validate(mu)
-        if rows.shape[0] != 1:
-            raise ShapeError(f"mu has {rows.shape[0]} rows; one history takes one parameter (p,)")
-        return np.asarray(rows[0])
+        return self._equilibrium().step(previous, float(t), self.parameters.one(mu, "one history"))
 
     def _equilibrium(self) -> Equilibrium:
         return Equilibrium(self.mechanics, self._tangents(), self.newton)

@@ -134,9 +134,7 @@ class NonlinearModel:
         SolveFailed
             Newton fails however little load is added; `report` has its history and the share that was reached.
         """
-        row = self.parameters.validate(mu)
-        if row.shape[0] != 1:
-            raise ShapeError(f"mu has {row.shape[0]} rows; solve takes one parameter (p,)")
+        row = self.parameters.one(mu, "solve")[None]
         u, facts = self._solved(row[0])
         outputs = None if self.outputs is None else self.outputs.evaluate(u[:, None], row)[:, 0]
         return Snapshot(u, outputs, facts)
