@@ -1,0 +1,1 @@
+"""The online stage of a reduced model as a short list of array operations, which several languages print."""
