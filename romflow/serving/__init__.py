@@ -1,0 +1,1 @@
+"""Serving models to other programs over HTTP, by the UM-Bridge protocol."""
