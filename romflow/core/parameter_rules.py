@@ -6,7 +6,8 @@ import keyword
 import math
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from romflow.core.names import nearest, shown
 
@@ -18,6 +19,7 @@ __all__ = [
     "distribution_fault",
     "keys_fault",
     "name_fault",
+    "table_fault",
     "twice",
 ]
 
@@ -28,16 +30,31 @@ DISTRIBUTION_KEYS: dict[str, tuple[str, ...]] = {
     "normal": ("mean", "std"),
     "truncated-normal": ("mean", "std", "low", "high"),
     "log-normal": ("mean", "std"),
+    "truncated-log-normal": ("mean", "std", "low", "high"),
     "beta": ("a", "b", "low", "high"),
+    "triangular": ("low", "mode", "high"),
+    "table": ("values", "weights", "discrete"),
 }
 
+#: Keys of a study file that stand for numbers in a file; `weights` may then be the name of a column.
+FILE_KEYS: dict[str, tuple[str, ...]] = {"table": ("file", "column")}
+
 #: Keys that may be left out, and their values then.
-OPTIONAL_KEYS: dict[str, dict[str, float]] = {"beta": {"low": 0.0, "high": 1.0}}
+OPTIONAL_KEYS: dict[str, dict[str, Any]] = {
+    "beta": {"low": 0.0, "high": 1.0},
+    "table": {"weights": None, "discrete": False},
+}
 
 #: Words of the theta language, which no parameter may take.
 RESERVED = ("sqrt", "exp", "log", "sin", "cos", "tan", "tanh", "abs", "sign", "min", "max", "pi")
 
 MAX_SIZE = 100_000
+
+#: Values of a table at most: they are written into every model file.
+MAX_VALUES = 100_000
+
+# Squares and differences of values stay within float64.
+_LARGEST = 1e150
 
 # A normal quantile at 2^-53 or 1 - 2^-53 is within this many standard deviations of the mean.
 _REACH = 9.0
@@ -112,7 +129,7 @@ def keys_fault(kind: str, keys: Collection[str]) -> str | None:
     return None
 
 
-def distribution_fault(kind: str, values: Mapping[str, float]) -> str | None:
+def distribution_fault(kind: str, values: Mapping[str, Any]) -> str | None:
     """Why `values` (key -> number) do not make a distribution of this kind, or None.
 
     Examples
@@ -123,6 +140,8 @@ def distribution_fault(kind: str, values: Mapping[str, float]) -> str | None:
     fault = keys_fault(kind, values)
     if fault is not None:
         return fault
+    if kind == "table":
+        return table_fault(values)
     for key, value in values.items():
         if not math.isfinite(value):
             return f"{key} = {shown(value)} is not finite; write a finite number."
@@ -142,6 +161,10 @@ def _range_fault(kind: str, values: Mapping[str, float]) -> str | None:
         return f"low = {shown(low)} and high = {shown(high)} are further apart than float64 holds; bring them together."
     if kind == "log-uniform" and low <= 0.0:
         return f"low = {shown(low)} is not positive, as a log-uniform distribution needs; write a number above 0."
+    if kind == "truncated-log-normal" and (low < 0.0 or high <= 0.0):
+        return f"low = {shown(low)}, high = {shown(high)}: a log-normal value is positive; raise them to 0 and above."
+    if not low <= values.get("mode", low) <= high:
+        return f"mode = {shown(values['mode'])} is outside [{shown(low)}, {shown(high)}]; put it between low and high."
     return None
 
 
@@ -152,3 +175,43 @@ def _reach_fault(kind: str, values: Mapping[str, float]) -> str | None:
     if largest < (math.log(sys.float_info.max) if kind == "log-normal" else math.inf):
         return None
     return f"mean = {shown(mean)} and std = {shown(values['std'])} reach beyond float64; bring them down."
+
+
+def table_fault(content: Mapping[str, Any]) -> str | None:
+    """Why `values`, `weights` and `discrete` do not make a distribution from a sample, or None.
+
+    Examples
+    --------
+    >>> table_fault({"values": [1.0, 2.0], "weights": [1.0, -1.0]})
+    'weights[1] = -1 is negative; give weights from 0 on.'
+    """
+    if not isinstance(content.get("discrete", False), bool):
+        return f"discrete = {shown(content['discrete'])} is neither true nor false; write one of them."
+    fault = _list_fault("values", content["values"])
+    if fault is not None or content.get("weights") is None:
+        return fault
+    values, weights = content["values"], content["weights"]
+    fault = _list_fault("weights", weights)
+    if fault is not None:
+        return fault
+    if len(weights) != len(values):
+        return f"weights has {len(weights)} numbers and values {len(values)}; give one weight a value."
+    for index, weight in enumerate(weights):
+        if weight < 0.0:
+            return f"weights[{index}] = {shown(float(weight))} is negative; give weights from 0 on."
+    return None if max(weights) > 0.0 else "all weights are 0; give a positive one."
+
+
+def _list_fault(name: str, values: Any) -> str | None:
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence) and not hasattr(values, "tolist"):
+        return f"{name} = {shown(values)} is no list; write numbers in brackets."
+    entries = values.tolist() if hasattr(values, "tolist") else values
+    if not isinstance(entries, Sequence) or not 1 <= len(entries) <= MAX_VALUES:
+        count = len(entries) if isinstance(entries, Sequence) else 0
+        return f"{name} has {count} numbers; a sample has 1 to {MAX_VALUES}."
+    for index, value in enumerate(entries):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"{name}[{index}] = {shown(value)} is not a number; write one."
+        if not math.isfinite(value) or abs(value) > _LARGEST:
+            return f"{name}[{index}] = {shown(float(value))} is not finite; write a finite number."
+    return None

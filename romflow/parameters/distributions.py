@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from romflow.core.errors import ParameterError
-from romflow.core.names import shown
-from romflow.core.parameter_rules import distribution_fault, keys_fault
+from romflow.core.parameter_rules import keys_fault
+from romflow.parameters.distribution import INSIDE, Distribution
+from romflow.parameters.empirical import Table
+from romflow.parameters.truncated import TruncatedLogNormal, TruncatedNormal
 
 __all__ = [
     "Beta",
@@ -21,6 +23,9 @@ __all__ = [
     "LogNormal",
     "LogUniform",
     "Normal",
+    "Table",
+    "Triangular",
+    "TruncatedLogNormal",
     "TruncatedNormal",
     "Uniform",
     "from_spec",
@@ -28,58 +33,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-_INSIDE = 2.0**-53
-
-
-@dataclass(frozen=True)
-class Distribution(ABC):
-    """A distribution on an interval; its fields are its keys in the study file.
-
-    Raises
-    ------
-    ParameterError
-        On making one from numbers that break its rules.
-    """
-
-    kind: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        for key, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-                raise ParameterError(f"{self.kind}: {key} = {shown(value)} is not a number; give one.")
-            object.__setattr__(self, key, float(value))
-        fault = distribution_fault(self.kind, {key: float(value) for key, value in values.items()})
-        if fault is not None:
-            raise ParameterError(f"{self.kind}: {fault}")
-
-    @property
-    @abstractmethod
-    def support(self) -> tuple[float, float]:
-        """Smallest interval that holds all values; infinite where it has no end."""
-
-    @abstractmethod
-    def quantile(self, unit: Array) -> Array:
-        """Inverse distribution function at `unit` in [0, 1], any shape, before round-off beyond the support is cut."""
-
-    def ppf(self, unit: Array) -> Array:
-        """Inverse distribution function: finite values of the support, for `unit` in [0, 1] of any shape.
-
-        Where the support has no end, and at the zero of the log-normal, `unit` is kept 2^-53 away from 0 and 1.
-
-        Examples
-        --------
-        >>> Uniform(0.1, 1.0).ppf(np.array([0.0, 0.5, 1.0]))
-        array([0.1 , 0.55, 1.  ])
-        """
-        low, high = self.support
-        lowest = 0.0 if np.isfinite(low) else _INSIDE
-        highest = 1.0 if np.isfinite(high) else 1.0 - _INSIDE
-        return np.clip(self.quantile(np.clip(unit, lowest, highest)), low, high)
-
-    def spec(self) -> dict[str, Any]:
-        """JSON form: {"distribution": kind, key: number ...}; :func:`from_spec` reads it."""
-        return {"distribution": self.kind, **{item.name: getattr(self, item.name) for item in fields(self)}}
+_LOG_ROOT = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -96,6 +50,20 @@ class Uniform(Distribution):
 
     def quantile(self, unit: Array) -> Array:
         return self.low + (self.high - self.low) * unit
+
+    @property
+    def expectation(self) -> float:
+        return 0.5 * (self.low + self.high)
+
+    @property
+    def variance(self) -> float:
+        return (self.high - self.low) ** 2 / 12.0
+
+    def _cdf(self, x: Array) -> Array:
+        return np.asarray((x - self.low) / (self.high - self.low))
+
+    def _log_density(self, x: Array) -> Array:
+        return np.full(x.shape, -math.log(self.high - self.low))
 
 
 @dataclass(frozen=True)
@@ -114,6 +82,32 @@ class LogUniform(Distribution):
         start = np.log(self.low)
         return np.asarray(np.exp(start + (np.log(self.high) - start) * unit))
 
+    @property
+    def expectation(self) -> float:
+        width = self._width
+        return self.low if width == 0.0 else math.sqrt(self.low) * math.sqrt(self.high) * _sinhc(0.5 * width)
+
+    @property
+    def variance(self) -> float:
+        width = self._width
+        if width < 1e-2:
+            return self.low * self.high * (width**2 / 12.0 + width**4 / 180.0)
+        return self.low * self.high * (_sinhc(width) - _sinhc(0.5 * width) ** 2)
+
+    def _cdf(self, x: Array) -> Array:
+        return np.asarray((np.log(x) - math.log(self.low)) / self._width)
+
+    def _log_density(self, x: Array) -> Array:
+        return np.asarray(-np.log(x) - math.log(self._width))
+
+    @property
+    def _width(self) -> float:
+        return math.log(self.high) - math.log(self.low)
+
+
+def _sinhc(x: float) -> float:
+    return math.sinh(x) / x
+
 
 @dataclass(frozen=True)
 class Normal(Distribution):
@@ -130,35 +124,20 @@ class Normal(Distribution):
     def quantile(self, unit: Array) -> Array:
         return np.asarray(self.mean + self.std * special.ndtri(unit))
 
-
-@dataclass(frozen=True)
-class TruncatedNormal(Distribution):
-    """Normal (mean and std before truncation) restricted to [low, high], accurate in the tails too.
-
-    ``x = mean + std z`` with ``log Phi(z) = log((1 - u) Phi(alpha) + u Phi(beta))``, taken at the mirrored interval if
-    it lies above the mean, where Phi would round to 1.
-    """
-
-    kind: ClassVar[str] = "truncated-normal"
-    mean: float
-    std: float
-    low: float
-    high: float
+    @property
+    def expectation(self) -> float:
+        return self.mean
 
     @property
-    def support(self) -> tuple[float, float]:
-        return self.low, self.high
+    def variance(self) -> float:
+        return self.std**2
 
-    def quantile(self, unit: Array) -> Array:
-        alpha, beta = (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
-        mirrored = alpha + beta > 0.0
-        if mirrored:
-            alpha, beta, unit = -beta, -alpha, 1.0 - unit
-        with np.errstate(divide="ignore"):
-            log_left = np.log1p(-unit) + special.log_ndtr(alpha)
-            log_right = np.log(unit) + special.log_ndtr(beta)
-        standard = special.ndtri_exp(np.minimum(np.logaddexp(log_left, log_right), 0.0))
-        return np.asarray(self.mean + self.std * (-standard if mirrored else standard))
+    def _cdf(self, x: Array) -> Array:
+        return np.asarray(special.ndtr((x - self.mean) / self.std))
+
+    def _log_density(self, x: Array) -> Array:
+        z = (x - self.mean) / self.std
+        return np.asarray(-0.5 * z * z - _LOG_ROOT - math.log(self.std))
 
 
 @dataclass(frozen=True)
@@ -174,7 +153,28 @@ class LogNormal(Distribution):
         return 0.0, np.inf
 
     def quantile(self, unit: Array) -> Array:
-        return np.asarray(np.exp(self.mean + self.std * special.ndtri(np.maximum(unit, _INSIDE))))
+        return np.asarray(np.exp(self.mean + self.std * special.ndtri(np.maximum(unit, INSIDE))))
+
+    @property
+    def expectation(self) -> float:
+        return math.exp(self.mean + 0.5 * self.std**2)
+
+    @property
+    def variance(self) -> float:
+        return math.expm1(self.std**2) * math.exp(2.0 * self.mean + self.std**2)
+
+    def _cdf(self, x: Array) -> Array:
+        return np.asarray(special.ndtr(self._standard(x)))
+
+    def _log_density(self, x: Array) -> Array:
+        z = self._standard(x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inner = -0.5 * z * z - _LOG_ROOT - math.log(self.std) - np.log(x)
+        return np.where(x > 0.0, inner, -np.inf)
+
+    def _standard(self, x: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.asarray((np.log(x) - self.mean) / self.std)
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,69 @@ class Beta(Distribution):
     def quantile(self, unit: Array) -> Array:
         return np.asarray(self.low + (self.high - self.low) * special.betaincinv(self.a, self.b, unit))
 
+    @property
+    def expectation(self) -> float:
+        return self.low + (self.high - self.low) * self.a / (self.a + self.b)
+
+    @property
+    def variance(self) -> float:
+        total = self.a + self.b
+        return (self.high - self.low) ** 2 * (self.a / total) * (self.b / total) / (total + 1.0)
+
+    def _cdf(self, x: Array) -> Array:
+        return np.asarray(special.betainc(self.a, self.b, (x - self.low) / (self.high - self.low)))
+
+    def _log_density(self, x: Array) -> Array:
+        unit = (x - self.low) / (self.high - self.low)
+        powers = special.xlogy(self.a - 1.0, unit) + special.xlog1py(self.b - 1.0, -unit)
+        return np.asarray(powers - special.betaln(self.a, self.b) - math.log(self.high - self.low))
+
+
+@dataclass(frozen=True)
+class Triangular(Distribution):
+    """Density rising linearly from `low` to `mode` and falling to `high`."""
+
+    kind: ClassVar[str] = "triangular"
+    low: float
+    mode: float
+    high: float
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return self.low, self.high
+
+    @property
+    def expectation(self) -> float:
+        return self.low / 3.0 + self.mode / 3.0 + self.high / 3.0
+
+    @property
+    def variance(self) -> float:
+        left, right = self.mode - self.low, self.high - self.mode
+        return (left**2 + left * right + right**2) / 18.0
+
+    def quantile(self, unit: Array) -> Array:
+        width, left = self.high - self.low, self.mode - self.low
+        rising = self.low + np.sqrt(unit * width * left)
+        falling = self.high - np.sqrt((1.0 - unit) * width * (self.high - self.mode))
+        return np.where(unit * width <= left, rising, falling)
+
+    def _cdf(self, x: Array) -> Array:
+        width, left, right = self.high - self.low, self.mode - self.low, self.high - self.mode
+        rising = (x - self.low) ** 2 / (width * left) if left > 0.0 else np.zeros(x.shape)
+        falling = 1.0 - (self.high - x) ** 2 / (width * right) if right > 0.0 else np.ones(x.shape)
+        return np.where(x <= self.mode, rising, falling)
+
+    def _log_density(self, x: Array) -> Array:
+        width, left, right = self.high - self.low, self.mode - self.low, self.high - self.mode
+        rising = (x - self.low) / left if left > 0.0 else np.ones(x.shape)
+        falling = (self.high - x) / right if right > 0.0 else np.ones(x.shape)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(2.0 / width * np.where(x <= self.mode, rising, falling)))
+
 
 _KINDS: dict[str, type[Distribution]] = {
-    cls.kind: cls for cls in (Uniform, LogUniform, Normal, TruncatedNormal, LogNormal, Beta)
+    cls.kind: cls
+    for cls in (Uniform, LogUniform, Normal, TruncatedNormal, LogNormal, TruncatedLogNormal, Beta, Triangular, Table)
 }
 
 
