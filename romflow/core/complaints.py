@@ -55,7 +55,7 @@ def complaint(faults: Sequence[ErrorDetails], keys_of: Callable[[Location], Sequ
     if kind == "missing":
         return _missing(location)
     if kind == "value_error":
-        return f"{_place(location) if location else 'the study'} {context['error']}"
+        return f"{_place(location, value) if location else 'the study'} {context['error']}"
     if kind in ("model_type", "dict_type", "list_type", "model_attributes_type"):
         return _no_table(location, value)
     if kind == "too_short":
@@ -142,11 +142,9 @@ def _word(step: str | int) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9_-]+", text, re.ASCII) else shown(text)
 
 
-def _place(location: Location) -> str:
+def _place(location: Location, value: Any) -> str:
     """Where a rule of our own was broken: a table, or a key of it."""
-    if len(location) == 1 or location[0] == "parameters" and len(location) == 2:
-        return _section(location)
-    if location[0] == "export" and len(location) == 2:
+    if len(location) == 1 or isinstance(value, Mapping):
         return _section(location)
     return f"{_section(location[:-1])} {location[-1]}:"
 

@@ -12,12 +12,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from romflow.core.adaptivity_section import AdaptivityConfig
 from romflow.core.complaints import complaint, unwritable
 from romflow.core.errors import ConfigError
-from romflow.core.names import nearest, one_line, shown
+from romflow.core.names import one_line, shown
 from romflow.core.parameter_rules import name_fault, twice
 from romflow.core.parameter_section import ParameterConfig
 from romflow.core.registry import check_name
 from romflow.core.sections import OpenSection, Section
 from romflow.core.time_section import TimeConfig
+from romflow.core.uq_section import UQ_TABLES, UqConfig
 from romflow.core.work_sections import (
     JOB_KEYS,
     ClusterConfig,
@@ -40,6 +41,7 @@ __all__ = [
     "StudyConfig",
     "StudySection",
     "TimeConfig",
+    "UqConfig",
     "ValidationConfig",
     "parse_option",
     "parse_study",
@@ -133,6 +135,7 @@ class StudyConfig(Section):
     reduction: ReductionConfig = Field(default_factory=ReductionConfig)
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
     adaptivity: AdaptivityConfig | None = None
+    uq: UqConfig | None = None
     failures: FailuresConfig = Field(default_factory=FailuresConfig)
     solver: SolverConfig = Field(default_factory=SolverConfig)
     cluster: ClusterConfig = Field(default_factory=ClusterConfig)
@@ -168,6 +171,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "reduction": ReductionConfig,
     "validation": ValidationConfig,
     "adaptivity": AdaptivityConfig,
+    "uq": UqConfig,
     "failures": FailuresConfig,
     "solver": SolverConfig,
     "cluster": ClusterConfig,
@@ -213,8 +217,15 @@ def parse_study(content: Mapping[str, Any], where: str = "") -> StudyConfig:
 def _keys_of(location: tuple[str | int, ...]) -> list[str]:
     if not location:
         return list(_SECTIONS)
-    keys = [key for key in _SECTIONS[str(location[0])].model_fields]
+    keys = list(_section_of(location).model_fields)
     return keys + list(JOB_KEYS) if location[0] == "cluster" else keys
+
+
+def _section_of(location: tuple[str | int, ...]) -> type[Section]:
+    """What describes the table at `location`, such as ("uq", "copula")."""
+    if location[0] == "uq" and len(location) > 1:
+        return UQ_TABLES[str(location[1])]
+    return _SECTIONS[str(location[0])]
 
 
 def read_study(path: str | Path) -> StudyConfig:

@@ -1,0 +1,176 @@
+"""The table [uq] of a study: random inputs, what is asked of the outputs, and by which estimators."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from romflow.core.names import shown
+from romflow.core.parameter_section import ParameterConfig
+from romflow.core.sections import Section
+
+__all__ = ["UQ_TABLES", "CalibrationConfig", "ControlConfig", "CopulaConfig", "LevelsConfig", "RareConfig", "UqConfig"]
+
+_MOST = 10_000_000_000
+
+
+class CopulaConfig(Section):
+    """[uq.copula]: how the inputs depend on each other, by the correlation matrix of their normal scores.
+
+    Either the whole matrix `correlation`, in the order of the columns, or `pairs` such as {"a, b" = 0.5}.
+    """
+
+    kind: Literal["gaussian", "student"] = "gaussian"
+    correlation: list[list[float]] | None = None
+    pairs: dict[str, float] | None = None
+    degrees: float = Field(default=4.0, gt=0.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, content: Any) -> Any:
+        """Take whole numbers for floating ones, as people write 1 on the diagonal."""
+        return _floats(content)
+
+    @model_validator(mode="after")
+    def _one(self) -> CopulaConfig:
+        if (self.correlation is None) == (self.pairs is None):
+            raise ValueError("needs correlation (a matrix) or pairs (such as {\"a, b\" = 0.5}); give one of the two.")
+        return self
+
+
+class ControlConfig(Section):
+    """[uq.control]: full-order solves at random inputs that free the answers from the bias of the reduced model.
+
+    `solves` full-order solves, or as many as `seconds` processor seconds allow, are shared out between the levels: the
+    reduced model and smaller models of the sizes `levels`, cut from it.
+    """
+
+    method: Literal["control-variate", "multifidelity"] = "control-variate"
+    solves: int | None = Field(default=None, ge=4, le=10_000_000)
+    seconds: float | None = Field(default=None, gt=0.0)
+    pilot: int = Field(default=16, ge=4)
+    levels: list[int] = Field(default_factory=list)
+    seed: int = Field(default=11, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, content: Any) -> Any:
+        return _floats(content, only=("seconds",))
+
+    @model_validator(mode="after")
+    def _one(self) -> ControlConfig:
+        if (self.solves is None) == (self.seconds is None):
+            raise ValueError("needs solves (how many full-order ones) or seconds (of all models); give one of the two.")
+        return self
+
+
+class RareConfig(Section):
+    """[uq.rare]: adaptive importance sampling with control variates for the probabilities of [uq.exceedance]."""
+
+    size: int = Field(default=20_000, ge=100, le=100_000_000)
+    tolerance: float = Field(default=0.1, gt=0.0, lt=1.0)
+    seed: int = Field(default=13, ge=0)
+
+
+class CalibrationConfig(Section):
+    """[uq.calibration]: the posterior of the inputs given measured outputs, with the reduced model inside.
+
+    `data` is a CSV with the columns output, value and std. With a `tolerance` the full-order model decides wherever the
+    error of the reduced one may change the log-likelihood by more.
+    """
+
+    data: str = Field(min_length=1)
+    sampler: Literal["pcn", "emcee"] = "pcn"
+    size: int = Field(default=20_000, ge=100, le=100_000_000)
+    chains: int = Field(default=4, ge=2, le=10_000)
+    tolerance: float | None = Field(default=None, gt=0.0)
+    seed: int = Field(default=17, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, content: Any) -> Any:
+        return _floats(content, only=("tolerance",))
+
+
+class LevelsConfig(Section):
+    """[uq.levels]: the same study with other values of two options of the model, to split the error of its mean.
+
+    `mesh` lists values of the option that sets the mesh, coarse to fine, `terms` those of the number of random terms;
+    the study's own values are among them or come last.
+    """
+
+    mesh: list[int] = Field(default_factory=list)
+    terms: list[int] = Field(default_factory=list)
+    size: int | None = Field(default=None, ge=2)
+
+
+class UqConfig(Section):
+    """[uq]: what random inputs make of the outputs.
+
+    The inputs have the distributions of [parameters] unless [uq.inputs.NAME] says otherwise.
+    """
+
+    method: Literal["monte-carlo", "sobol", "latin-hypercube", "lattice", "sparse-grid"] = "sobol"
+    size: int = Field(default=65_536, ge=2, le=_MOST)
+    repetitions: int = Field(default=16, ge=2, le=1000)
+    level: int | None = Field(default=None, ge=0, le=20)
+    seed: int = Field(default=5, ge=0)
+    model: Literal["reduced", "full-order"] = "reduced"
+    outputs: list[str] | None = Field(default=None, min_length=1)
+    quantiles: list[float] = Field(default_factory=lambda: [0.05, 0.5, 0.95])
+    exceedance: dict[str, list[float]] = Field(default_factory=dict)
+    density: bool = True
+    sensitivity: bool = True
+    confidence: float = Field(default=0.95, gt=0.0, lt=1.0)
+    outside: Literal["flag", "refuse"] = "flag"
+    inputs: dict[str, ParameterConfig] = Field(default_factory=dict)
+    copula: CopulaConfig | None = None
+    control: ControlConfig | None = None
+    rare: RareConfig | None = None
+    calibration: CalibrationConfig | None = None
+    levels: LevelsConfig | None = None
+
+    @field_validator("exceedance", mode="before")
+    @classmethod
+    def _thresholds(cls, content: Any) -> Any:
+        """One threshold may be written without brackets, and whole numbers for floating ones."""
+        if not isinstance(content, dict):
+            return content
+        return {name: _floats(value if isinstance(value, list) else [value]) for name, value in content.items()}
+
+    @field_validator("quantiles")
+    @classmethod
+    def _between(cls, levels: list[float]) -> list[float]:
+        for level in levels:
+            if not 0.0 < level < 1.0:
+                raise ValueError(f"has the quantile {shown(level)}; the rule is a number between 0 and 1.")
+        return levels
+
+    @model_validator(mode="after")
+    def _fits(self) -> UqConfig:
+        if self.rare is not None and not self.exceedance:
+            raise ValueError("has a table rare and no thresholds; say [uq.exceedance] OUTPUT = [threshold, ...].")
+        if self.level is not None and self.method != "sparse-grid":
+            raise ValueError(f"has a level, which belongs to method = 'sparse-grid' and not to {shown(self.method)}.")
+        return self
+
+
+#: Tables within [uq] -> what describes them.
+UQ_TABLES: dict[str, type[Section]] = {
+    "inputs": ParameterConfig,
+    "copula": CopulaConfig,
+    "control": ControlConfig,
+    "rare": RareConfig,
+    "calibration": CalibrationConfig,
+    "levels": LevelsConfig,
+}
+
+
+def _floats(value: Any, only: tuple[str, ...] | None = None) -> Any:
+    """Whole numbers within lists and tables as floating ones; in a table those under `only` alone."""
+    if isinstance(value, dict):
+        return {key: _floats(item) if only is None or key in only else item for key, item in value.items()}
+    if isinstance(value, list):
+        return [_floats(item) for item in value]
+    return float(value) if type(value) is int else value
