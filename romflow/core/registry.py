@@ -30,6 +30,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "burgers": "romflow.fom.gallery.burgers:Burgers",
         "reaction-diffusion": "romflow.fom.gallery.reaction_diffusion:ReactionDiffusion",
         "radiation": "romflow.fom.gallery.radiation:Radiation",
+        "random-domain": "romflow.fom.gallery.random_domain:RandomDomain",
         "mechanics": "romflow.fom.mechanics.model:Mechanics",
         "calculix": "romflow.fom.mechanics.calculix.model:Calculix",
         "imported": "romflow.fom.mechanics.imported:Imported",
