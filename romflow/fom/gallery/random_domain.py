@@ -119,12 +119,7 @@ class RandomDomain:
             The domain is folded, or the residual is above 1e-9.
         """
         row = self.parameters.one(mu, "solve")[None]
-        least = float(self.coefficients(row)[1].min())
-        if least <= 0.0:
-            raise SolveFailed(f"the domain is folded over itself for mu = {short(row[0])}: det DV is {least:.3g} "
-                              "somewhere, and the rule is positive values; lower the amplitude, or raise the decay",
-                              {"mu": row[0].tolist(), "least_determinant": least})
-        u, outputs, residuals = self._batch(row)
+        u, outputs, residuals = self._batch(row, *self.unfolded(row[0]))
         if not residuals[0] <= _TOLERANCE:
             raise SolveFailed(f"no solution for mu = {short(row[0])}: the relative residual is {residuals[0]:.2e}, "
                               f"above the tolerance {_TOLERANCE:g}; the domain is too thin somewhere: lower the "
@@ -141,8 +136,32 @@ class RandomDomain:
         """
         rows = self.parameters.validate(mu)
         width = max(1, _NUMBERS // self.forms.P)
-        found = [self._batch(rows[start:start + width])[1] for start in range(0, len(rows), width)]
-        return np.hstack(found) if found else np.empty((len(self.output_names), 0))
+        found = [np.empty((len(self.output_names), 0))]
+        for start in range(0, len(rows), width):
+            part = rows[start:start + width]
+            K, determinant = self.coefficients(part)
+            folded = determinant.min(axis=0) <= 0.0
+            K[:, folded] = np.nan
+            outputs = self._batch(part, K, determinant)[1]
+            outputs[:, folded] = np.nan
+            found.append(outputs)
+        return np.hstack(found)
+
+    def unfolded(self, mu: Array) -> tuple[Array, Array]:
+        """As `coefficients` at one mu (p,).
+
+        Raises
+        ------
+        SolveFailed
+            The domain is folded.
+        """
+        K, determinant = self.coefficients(mu[None])
+        least = float(determinant.min())
+        if least <= 0.0:
+            raise SolveFailed(f"the domain is folded over itself for mu = {short(mu)}: det DV is {least:.3g} "
+                              "somewhere, and the rule is positive values; lower the amplitude, or raise the decay",
+                              {"mu": mu.tolist(), "least_determinant": least})
+        return K, determinant
 
     def coefficients(self, mu: Array) -> tuple[Array, Array]:
         """K11, K12, K22 of J^-1 J^-T det J one below the other (3 P, b), and det J (P, b), at mu (b, p)."""
@@ -168,13 +187,14 @@ class RandomDomain:
         f = self._source.values(places.reshape(-1, 2), np.empty((1, 0)))[0, :, 0].reshape(determinant.shape)
         return np.asarray(self.forms.load @ (f * determinant))
 
-    def read(self, u: Array, determinant: Array) -> Array:
-        """Outputs (o, b) of states (n, b) on domains with these determinants (P, b)."""
-        # Sums over rows of an array round differently for one column and for many; sparse products do not.
-        area = (self._total @ determinant)[0]
-        integral = (self._ones @ ((self.forms.load @ determinant) * u))[0]
-        known = {"average": integral / area, "integral": integral, "area": area}
-        return np.vstack([*(known[name] for name in self._named), self._values @ u])
+    def functionals(self, determinant: Array) -> tuple[Array, Array]:
+        """Functionals (o, n) and constants (o,) with which the outputs on a domain (P, 1) are l u + c."""
+        area, integral = (self._total @ determinant)[0, 0], (self.forms.load @ determinant)[:, 0]
+        known = {"average": integral / area, "integral": integral, "area": np.zeros(self.n)}
+        rows = [known[name] for name in self._named]
+        constant = np.zeros(len(self.output_names))
+        constant[:len(rows)] = [area if name == "area" else 0.0 for name in self._named]
+        return np.vstack([*rows, self._values.toarray()]), constant
 
     def placed(self, mu: Array) -> Array:
         """Places ((N+1)(M+1), 2) of the nodes in the domain at mu (p,)."""
@@ -186,18 +206,21 @@ class RandomDomain:
 
         return RandomDomainHeat(self, time)
 
-    def _batch(self, mu: Array) -> tuple[Array, Array, Array]:
+    def _batch(self, mu: Array, K: Array, determinant: Array) -> tuple[Array, Array, Array]:
         """States (n, b), outputs (o, b) and relative residuals (b,)."""
-        K, determinant = self.coefficients(mu)
-        folded = determinant.min(axis=0) <= 0.0
-        K[:, folded] = np.nan
         entries, f = self.forms.stiffness @ K, self.load(mu, determinant)
         u = self.forms.solve(entries, f)
         left = np.linalg.norm(f - self.forms.product(entries, u), axis=0)
         scale = np.linalg.norm(f, axis=0)
-        outputs = self.read(u, determinant)
-        outputs[:, folded] = np.nan
-        return u, outputs, np.where(scale > 0.0, left / np.where(scale > 0.0, scale, 1.0), left)
+        return u, self._read(u, determinant), np.where(scale > 0.0, left / np.where(scale > 0.0, scale, 1.0), left)
+
+    def _read(self, u: Array, determinant: Array) -> Array:
+        """Outputs (o, b) of states (n, b) on domains with these determinants (P, b)."""
+        # Sums over rows of an array round differently for one column and for many; sparse products do not.
+        area = (self._total @ determinant)[0]
+        integral = (self._ones @ ((self.forms.load @ determinant) * u))[0]
+        known = {"average": integral / area, "integral": integral, "area": area}
+        return np.vstack([*(known[name] for name in self._named), self._values @ u])
 
     def _gevrey(self, mu: Array) -> Array:
         return gevrey(mu, self.map.order)
