@@ -73,6 +73,13 @@ class AffineReducedModel(BasisModel):
         certain = self.interpolation is None or self.interpolation.exact
         return "bound" if self.stability is not None and self.residual.exact and certain else "indicator"
 
+    @cached_property
+    def definite(self) -> bool:
+        """All the reduced operators are symmetric positive definite."""
+        # Few terms may interpolate a positive coefficient by one that is negative somewhere.
+        positive = self.stability is not None and self.stability.kind == "coercivity"
+        return positive and self.symmetric and self.interpolation is None
+
     def solve(self, mu: Any, check: bool = True) -> Answer:
         """Solve for a whole batch at once; the cost does not depend on n.
 
@@ -189,7 +196,7 @@ class AffineReducedModel(BasisModel):
         if self.size == 0:
             return np.zeros((0, theta_a.shape[0]))
         if self.projection == "galerkin":
-            return assemble_and_solve(theta_a, self.operator, self.rhs.T @ theta_f.T, definite=self._definite)
+            return assemble_and_solve(theta_a, self.operator, self.rhs.T @ theta_f.T, definite=self.definite)
         return self._minimal_residual(theta_a, theta_f)
 
     def _minimal_residual(self, theta_a: np.ndarray, theta_f: np.ndarray) -> np.ndarray:
@@ -202,12 +209,6 @@ class AffineReducedModel(BasisModel):
             x[:, part] = least_squares(np.einsum("mrq,bq->bmr", terms, theta_a[part], optimize=True),
                                        theta_f[part] @ self.factor[:, :Qf].T)
         return x
-
-    @cached_property
-    def _definite(self) -> bool:
-        # Few terms may interpolate a positive coefficient by one that is negative somewhere.
-        positive = self.stability is not None and self.stability.kind == "coercivity"
-        return positive and self.symmetric and self.interpolation is None
 
     def _error(self, residual: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         if self.stability is None:
@@ -224,7 +225,7 @@ class AffineReducedModel(BasisModel):
         """||l||_{X'} Delta, and for compliant outputs of symmetric problems c alpha Delta^2 where that is smaller."""
         dual = np.sqrt(np.maximum(np.einsum("bq,oqs,bs->ob", psi, self.output_gram, psi, optimize=True), 0.0))
         bound = dual * error
-        if alpha is None or not self.compliance.any() or not self._definite or self.projection != "galerkin":
+        if alpha is None or not self.compliance.any() or not self.definite or self.projection != "galerkin":
             return bound
         quadratic = np.abs(self.compliance)[:, None] * (alpha * error**2)
         return np.where((self.compliance != 0.0)[:, None], np.fmin(bound, quadratic), bound)
