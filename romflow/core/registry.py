@@ -44,6 +44,9 @@ BUILTIN: dict[str, dict[str, str]] = {
         "grid": "romflow.parameters.sampling.grid:Grid",
         "file": "romflow.parameters.sampling.file:FromFile",
         "random": "romflow.parameters.sampling.random:Random",
+        "lattice": "romflow.parameters.sampling.lattice:Lattice",
+        "sparse-grid": "romflow.parameters.sampling.sparse_grid:SparseGrid",
+        "optimal-design": "romflow.parameters.sampling.optimal_design:OptimalDesign",
     },
     "reductor": {
         "reduced-basis": "romflow.reduction.reduced_basis:ReducedBasisReductor",
@@ -104,7 +107,7 @@ def check_name(role: str, name: str) -> None:
     Traceback (most recent call last):
         ...
     romflow.core.errors.ConfigError: no sampler is called 'gredy'; known: greedy, latin-hypercube, sobol, grid, file, \
-random. Did you mean 'greedy'?
+random, lattice, sparse-grid, optimal-design. Did you mean 'greedy'?
     """
     names = known(role)
     if is_path(name):

@@ -137,7 +137,8 @@ def clenshaw_curtis(level: int) -> tuple[Array, Array]:
     cosines = np.cos(2.0 * np.pi * (np.outer(j, k) % m) / m)
     ends = np.where((j == 0) | (j == m), 1.0, 2.0)
     weights = 0.5 * ends / m * (1.0 - cosines @ (b / (4.0 * k**2 - 1.0)))
-    return np.sin(0.5 * np.pi * j / m) ** 2, weights
+    half = np.sin(0.5 * np.pi * j[:m // 2] / m) ** 2
+    return np.concatenate([half, [0.5], 1.0 - half[::-1]]), weights
 
 
 def _combination(indices: Integers) -> Integers:
