@@ -147,8 +147,8 @@ class Study:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the result: not the cluster, the exports or the name of a file."""
-        content = self.config.model_dump(mode="json", exclude={"cluster", "export"})
+        """SHA-256 of all that decides the model: not what is asked of it, the cluster, or the name of a file."""
+        content = self.config.model_dump(mode="json", exclude={"cluster", "export", "uq"})
         return fingerprint({"study": content, "model": registry.source_identity("model", self.config.model.kind,
                                                                                self.base)})
 

@@ -173,6 +173,23 @@ def export(model: ModelFile,
 
 
 @app.command()
+def serve(model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A reduced model, model.h5.")] = None,
+          study: Annotated[Path | None, typer.Option("--study", help="Serve the full-order model of this study "
+                                                     "too.")] = None,
+          out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run folder of that study, which "
+                                                   "keeps the solves; default: runs/<name> beside it.")] = None,
+          host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
+          port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 4242) -> None:
+    """Serve models to other programs over HTTP by the UM-Bridge protocol, on this machine alone unless told."""
+    from romflow.cli.serve import serve_models
+
+    if model is None and study is None:
+        raise InputError("there is nothing to serve; give MODEL, --study STUDY, or both")
+    with ended_by_sigterm():
+        serve_models(model, study, out, host, port)
+
+
+@app.command()
 def report(folder: RunFolder) -> None:
     """Write the HTML report of a run folder again."""
     from romflow.report.data import ReportData

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.core.errors import InputError, RomflowError
+from romflow.core.errors import InputError, NotSupported, RomflowError
 from romflow.core.names import one_line, shown
 from romflow.serving.model import Served
 
@@ -70,6 +70,8 @@ def answer(models: Sequence[Served], path: str, content: Any) -> Reply:
         return fault.reply
     except InputError as error:
         return refusal("InvalidInput", str(error))
+    except NotSupported as error:
+        return refusal("UnsupportedFeature", str(error))
     except RomflowError as error:
         return refusal("InvalidOutput", str(error), 500)
     except Exception as error:

@@ -32,7 +32,7 @@ from romflow.tasks.adaptive import AdaptiveSettings, Tasks
 from romflow.tasks.executor import Executor, make_executor, pinned_threads
 from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
 from romflow.walk.progress import Progress
-from romflow.walk.truth import Truth
+from romflow.walk.truth import Truth, store_folder
 from romflow.walk.watcher import LOG, MODEL, OFFLINE, REPORT, SUMMARY, Result, Silent, Watcher
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ class Walk:
             sampler, reductor, exporters = study.sampler(), study.reductor(), study.exporters()
             study.check_fit(sampler, reductor)
             self._training = self._truth(study.training_request, self.folder / "store")
-            self._horizon = self._training if study.training_request == study.request else self._truth(
-                study.request, self.folder / "store" / "horizon")
+            horizon = store_folder(study, self.folder)
+            self._horizon = self._training if horizon == self._training.store.folder else self._truth(study.request,
+                                                                                                      horizon)
         fom = self._horizon.fom
         with make_executor(study.config.cluster, retries=study.config.failures.retries) as executor:
             self._executor: Executor = executor
@@ -87,6 +88,7 @@ class Walk:
             offline = self._offline_summary(rom, sampler, time.process_time() - cpu, time.perf_counter() - started)
             offline |= self._interpolation(rom, fom, sampler)
             validation = self._validate(rom, fom, mu)
+            rom = _with_range(rom, mu, validation)
             rom.save(self.folder / MODEL)
             self._runs = self._adaptive(rom, reductor)
             history = self._history(sampler, rom, fom, validation)
@@ -312,3 +314,11 @@ class Walk:
             if step["size"] in gaps:
                 step["max_true_error"], step["max_relative_true_error"] = gaps[step["size"]]
         return history
+
+
+def _with_range(rom: ReducedModel, mu: np.ndarray, validation: Validation | None) -> ReducedModel:
+    """The model with what its exports tell: the range of its snapshots at mu (k, p), and its validation."""
+    found: dict[str, Any] = {"validation": None if validation is None else validation_summary(validation, rom)}
+    if len(mu):
+        found["training_range"] = {"low": mu.min(axis=0), "high": mu.max(axis=0), "snapshots": len(mu)}
+    return replace(rom, metadata=plain({**rom.metadata, **found}))  # type: ignore[type-var]

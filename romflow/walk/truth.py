@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,16 @@ from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.executor import Executor
 from romflow.walk.progress import Progress
 
-__all__ = ["Truth"]
+if TYPE_CHECKING:
+    from romflow.study import Study
+
+__all__ = ["Truth", "store_folder"]
+
+
+def store_folder(study: Study, folder: Path) -> Path:
+    """Where a run in `folder` keeps the snapshots over all the times of the study."""
+    store = folder / "store"
+    return store if study.training_request == study.request else store / "horizon"
 
 
 class Truth:
