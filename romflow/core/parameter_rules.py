@@ -212,6 +212,6 @@ def _list_fault(name: str, values: Any) -> str | None:
     for index, value in enumerate(entries):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"{name}[{index}] = {shown(value)} is not a number; write one."
-        if not math.isfinite(value) or abs(value) > _LARGEST:
-            return f"{name}[{index}] = {shown(float(value))} is not finite; write a finite number."
+        if not abs(value) <= _LARGEST:
+            return f"{name}[{index}] = {shown(value)} is not finite or beyond 1e150; write a smaller number."
     return None

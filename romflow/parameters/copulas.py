@@ -152,16 +152,16 @@ class Gaussian(_Elliptical):
         return tuple(tuple(int(column) for column in np.flatnonzero(labels == group)) for group in range(count))
 
     def transform(self, unit: ArrayLike) -> Array:
-        z = special.ndtri(self._points(unit)) @ self._L.T
+        z = _times(self._L, special.ndtri(self._points(unit)))
         return np.clip(special.ndtr(z), INSIDE, 1.0 - INSIDE)
 
     def inverse(self, u: ArrayLike) -> Array:
-        z = special.ndtri(self._points(u)) @ self._inverse_factor.T
+        z = _times(self._inverse_factor, special.ndtri(self._points(u)))
         return np.clip(special.ndtr(z), INSIDE, 1.0 - INSIDE)
 
     def log_density(self, u: ArrayLike) -> Array:
         z = special.ndtri(self._points(u))
-        white = z @ self._inverse_factor.T
+        white = _times(self._inverse_factor, z)
         return np.asarray(0.5 * ((z * z).sum(axis=1) - (white * white).sum(axis=1) - self._log_determinant))
 
     def spec(self) -> dict[str, Any]:
@@ -212,10 +212,10 @@ class Student(_Elliptical):
         w = np.empty_like(points)
         for column, scale in self._scales(w):
             w[:, column] = scale * special.stdtrit(self.degrees + column, points[:, column])
-        return np.clip(special.stdtr(self.degrees, w @ self._L.T), INSIDE, 1.0 - INSIDE)
+        return np.clip(special.stdtr(self.degrees, _times(self._L, w)), INSIDE, 1.0 - INSIDE)
 
     def inverse(self, u: ArrayLike) -> Array:
-        w = special.stdtrit(self.degrees, self._points(u)) @ self._inverse_factor.T
+        w = _times(self._inverse_factor, special.stdtrit(self.degrees, self._points(u)))
         unit = np.empty_like(w)
         for column, scale in self._scales(w):
             unit[:, column] = special.stdtr(self.degrees + column, w[:, column] / scale)
@@ -224,7 +224,7 @@ class Student(_Elliptical):
     def log_density(self, u: ArrayLike) -> Array:
         nu, p = self.degrees, self.size
         t = special.stdtrit(nu, self._points(u))
-        white = t @ self._inverse_factor.T
+        white = _times(self._inverse_factor, t)
         constant = special.gammaln(0.5 * (nu + p)) + (p - 1) * special.gammaln(0.5 * nu)
         constant -= p * special.gammaln(0.5 * (nu + 1.0)) + 0.5 * self._log_determinant
         joint = 0.5 * (nu + p) * np.log1p((white * white).sum(axis=1) / nu)
@@ -240,6 +240,17 @@ class Student(_Elliptical):
         for column in range(self.size):
             yield column, np.sqrt(total / (self.degrees + column))
             total = total + w[:, column] ** 2
+
+
+def _times(L: Array, rows: NDArray[Any]) -> Array:
+    """``rows L^T`` (k, p) for lower triangular L; a row's bits do not depend on the rows beside it, as in a BLAS."""
+    columns = np.ascontiguousarray(rows.T, dtype=np.float64)
+    product = np.empty_like(columns)
+    for row in range(len(L)):
+        product[row] = L[row, row] * columns[row]
+        for column in np.flatnonzero(L[row, :row]):
+            product[row] += L[row, column] * columns[column]
+    return np.ascontiguousarray(product.T)
 
 
 _KEYS: dict[str, tuple[type[Copula], tuple[str, ...]]] = {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from romflow.core.errors import ParameterError, ShapeError
-from romflow.core.names import shown
+from romflow.core.names import nearest, shown
 
-__all__ = ["correlation_factor", "nearest_correlation"]
+__all__ = ["correlation_factor", "correlation_of_pairs", "nearest_correlation"]
 
 Array = NDArray[np.float64]
 
@@ -115,3 +117,43 @@ def _lifted(Y: Array, smallest: float) -> Array:
         return Y
     share = (smallest - least) / (1.0 - least)
     return np.asarray((1.0 - share) * Y + share * np.eye(len(Y)))
+
+
+def correlation_of_pairs(columns: Sequence[str], pairs: Mapping[str, float]) -> Array:
+    """The correlation matrix (p, p) with these entries and 0 elsewhere.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the p columns.
+    pairs : mapping
+        "a, b" -> correlation of the columns a and b.
+
+    Raises
+    ------
+    ParameterError
+        A key does not name two different columns, or two keys name the same.
+
+    Examples
+    --------
+    >>> correlation_of_pairs(["a", "b"], {"a, b": 0.5})
+    array([[1. , 0.5],
+           [0.5, 1. ]])
+    """
+    R = np.eye(len(columns))
+    seen = set()
+    for key, value in pairs.items():
+        names = [name.strip() for name in str(key).split(",")]
+        if len(names) != 2:
+            raise ParameterError(f"copula: the pair {shown(key)} names {len(names)} columns; write \"a, b\" = number.")
+        for name in names:
+            if name not in columns:
+                raise ParameterError(f"copula: no column is called {shown(name)}{nearest(name, columns)}")
+        i, j = sorted(columns.index(name) for name in names)
+        if i == j:
+            raise ParameterError(f"copula: a pair correlates {names[0]!r} with itself; name two columns.")
+        if (i, j) in seen:
+            raise ParameterError(f"copula: the pair of {columns[i]!r} and {columns[j]!r} is there twice; remove one.")
+        seen.add((i, j))
+        R[i, j] = R[j, i] = value
+    return R

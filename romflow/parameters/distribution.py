@@ -110,7 +110,8 @@ class Distribution(ABC):
         low, high = self.support
         if low == high:
             return np.where(values >= low, 1.0, 0.0)
-        inner = np.clip(self._cdf(np.clip(values, *self._finite())), 0.0, 1.0)
+        with np.errstate(over="ignore"):
+            inner = np.clip(self._cdf(np.clip(values, *self._finite())), 0.0, 1.0)
         return np.where(values < low, 0.0, np.where(values >= high, 1.0, inner))
 
     def log_density(self, x: ArrayLike) -> Array:
@@ -134,7 +135,8 @@ class Distribution(ABC):
         if low == high:
             return np.where(values == low, 0.0, -np.inf)
         inside = (values >= low) & (values <= high) & np.isfinite(values)
-        return np.where(inside, self._log_density(np.clip(values, *self._finite())), -np.inf)
+        with np.errstate(over="ignore"):
+            return np.where(inside, self._log_density(np.clip(values, *self._finite())), -np.inf)
 
     def spec(self) -> dict[str, Any]:
         """JSON form: {"distribution": kind, key: number ...}; `from_spec` of romflow.parameters.distributions reads it.

@@ -52,7 +52,7 @@ class Table(Distribution):
     kind: ClassVar[str] = "table"
     values: tuple[float, ...]
     weights: tuple[float, ...] | None = None
-    discrete: bool = False  # type: ignore[misc]
+    discrete: bool = False
 
     def __init__(self, values: Sequence[float], weights: Sequence[float] | None = None, discrete: bool = False) -> None:
         content = {"values": values, "weights": weights, "discrete": discrete}
@@ -127,7 +127,7 @@ class Table(Distribution):
         """Probabilities between neighbours (n - 1,)."""
         _, w = self._points
         parts: Array = 0.5 * (w[1:] + w[:-1])
-        return parts / parts.sum()
+        return np.asarray(parts / parts.sum())
 
     @cached_property
     def _steps(self) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from romflow.core.errors import ParameterError, ShapeError
 from romflow.core.names import nearest, shown
-from romflow.core.parameter_rules import DISTRIBUTION_KEYS, MAX_SIZE, columns_of, name_fault, twice
+from romflow.core.parameter_rules import MAX_SIZE, columns_of, name_fault, twice
+from romflow.parameters.configured import configured_distribution
 from romflow.parameters.distributions import Distribution, from_spec
 
 if TYPE_CHECKING:
-    from romflow.core.schema import ParameterConfig
+    from romflow.core.parameter_section import ParameterConfig
 
 __all__ = ["Parameter", "ParameterSpace"]
 
@@ -276,15 +278,19 @@ class ParameterSpace:
         return cls(tables)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, ParameterConfig]) -> ParameterSpace:
-        """The space of the [parameters.NAME] tables of a study."""
-        tables = []
-        for name, table in config.items():
-            keys = DISTRIBUTION_KEYS[table.distribution]
-            numbers = {key: getattr(table, key) for key in keys if getattr(table, key) is not None}
-            distribution = from_spec({"distribution": table.distribution, **numbers})
-            tables.append(Parameter(name, distribution, table.size, table.unit))
-        return cls(tables)
+    def from_config(cls, config: Mapping[str, ParameterConfig], base: str | Path = ".") -> ParameterSpace:
+        """The space of the [parameters.NAME] tables of a study.
+
+        Parameters
+        ----------
+        config : mapping
+        base : path
+            Folder of the study file, to which the files of tables are relative.
+        """
+        return cls([
+            Parameter(name, configured_distribution(name, table, base), table.size, table.unit)
+            for name, table in config.items()
+        ])
 
     def _axis(self, column: int, count: int) -> Array:
         if count == 1:

@@ -18,7 +18,7 @@ __all__ = ["read_table"]
 _RUNS = "file"
 
 
-def read_table(path: str | Path, columns: Sequence[str]) -> NDArray[np.float64]:
+def read_table(path: str | Path, columns: Sequence[str], *, others: bool = False) -> NDArray[np.float64]:
     """Rows (k, p) of a table, its columns put into the order of `columns`.
 
     Parameters
@@ -28,6 +28,8 @@ def read_table(path: str | Path, columns: Sequence[str]) -> NDArray[np.float64]:
         the names of the columns in any order; empty lines are skipped.
     columns : sequence of str
         The p names; each must be there, and no other but "file", which names a run and is not read.
+    others : bool
+        Allow further columns, which are not read.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> NDArray[np.float64]:
     """
     file = Path(path)
     try:
-        return _from_npy(file, columns) if file.suffix == ".npy" else _from_csv(file, columns)
+        return _from_npy(file, columns) if file.suffix == ".npy" else _from_csv(file, columns, others)
     except OSError as error:
         raise InputError(f"{file}: it cannot be read ({(error.strerror or str(error)).lower()}); check it.") from error
 
@@ -66,12 +68,12 @@ def _from_npy(file: Path, columns: Sequence[str]) -> NDArray[np.float64]:
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def _from_csv(file: Path, columns: Sequence[str]) -> NDArray[np.float64]:
+def _from_csv(file: Path, columns: Sequence[str], others: bool) -> NDArray[np.float64]:
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
             header = [name.strip() for name in next(reader, [])]
-            _check_header(file, header, columns)
+            _check_header(file, header, columns, others)
             rows = [_numbers(file, reader.line_num, header, row, columns) for row in reader if any(map(str.strip, row))]
     except UnicodeDecodeError as error:
         raise ParameterError(f"{file}: this is not UTF-8 text; save the table as CSV in UTF-8.") from error
@@ -83,19 +85,16 @@ def _from_csv(file: Path, columns: Sequence[str]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(header))[:, order].copy()
 
 
-def _not_read(name: str, columns: Sequence[str]) -> bool:
-    return name == _RUNS and name not in columns
-
-
-def _check_header(file: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+def _check_header(file: Path, header: Sequence[str], columns: Sequence[str], others: bool) -> None:
     for name in header:
-        if name not in columns and name != _RUNS:
+        if name not in columns and name != _RUNS and not others:
             raise ParameterError(f"{file}: no parameter is called {shown(name)} (first line){nearest(name, columns)}")
-        if list(header).count(name) > 1:
+        if list(header).count(name) > 1 and (name in columns or not others):
             raise ParameterError(f"{file}: the column {name!r} is there twice; remove one.")
     missing = _first(name for name in columns if name not in header)
     if missing is not None:
-        raise ParameterError(f"{file}: the column {missing!r} is missing; the first line must name all {len(columns)}.")
+        rule = f"names {', '.join(header[:20])}" if others else f"must name all {len(columns)}"
+        raise ParameterError(f"{file}: the column {missing!r} is missing; the first line {rule}.")
 
 
 def _first(names: Iterable[str]) -> str | None:
@@ -109,7 +108,7 @@ def _numbers(file: Path, line: int, header: Sequence[str], row: Sequence[str],
     numbers = []
     for name, text in zip(header, row, strict=True):
         try:
-            numbers.append(0.0 if _not_read(name, columns) else float(text))
+            numbers.append(float(text) if name in columns else 0.0)
         except ValueError as error:
             raise ParameterError(f"{file}: line {line}: {name} = {shown(text)} is not a number; write one.") from error
     return numbers

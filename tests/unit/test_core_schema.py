@@ -175,8 +175,8 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             "size = 9",
             'distribution = "uniforn"',
             "[parameters.conductivity] distribution: no distribution is called "
-            "'uniforn'; known: uniform, log-uniform, normal, truncated-normal, log-normal, beta. "
-            "Did you mean 'uniform'?",
+            "'uniforn'; known: uniform, log-uniform, normal, truncated-normal, log-normal, truncated-log-normal, "
+            "beta, triangular, table. Did you mean 'uniform'?",
         ),
         (
             "size = 9",
