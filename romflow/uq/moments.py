@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["kurtosis", "merge", "merge_all", "moments_of", "no_moments", "skewness", "variance", "without_each"]
 
 Array = NDArray[np.float64]
+Merge = Callable[[Array, Array], Array]
 
 
 def no_moments(*shape: int) -> Array:
@@ -56,22 +59,22 @@ def merge(first: Array, second: Array) -> Array:
         + 6.0 * d**2 * (share_a**2 * b2 + share_b**2 * a2) + 4.0 * d * (share_a * b3 - share_b * a3)])
 
 
-def merge_all(groups: Array) -> Array:
+def merge_all(groups: Array, merging: Merge = merge) -> Array:
     """Moments (5, ...) of all groups (g, 5, ...) together, one after the other."""
     total = np.zeros(groups.shape[1:])
     for group in groups:
-        total = merge(total, group)
+        total = merging(total, group)
     return total
 
 
-def without_each(groups: Array) -> Array:
-    """Moments (g, 5, ...) of all groups but the j-th, for each j; 2 g merges."""
+def without_each(groups: Array, merging: Merge = merge) -> Array:
+    """Moments (g, 5, ...) of all groups but the j-th, for each j; 3 g merges."""
     before = [np.zeros(groups.shape[1:])]
     after = [np.zeros(groups.shape[1:])]
     for group, last in zip(groups[:-1], groups[:0:-1], strict=True):
-        before.append(merge(before[-1], group))
-        after.append(merge(after[-1], last))
-    return np.stack([merge(one, other) for one, other in zip(before, reversed(after), strict=True)])
+        before.append(merging(before[-1], group))
+        after.append(merging(after[-1], last))
+    return np.stack([merging(one, other) for one, other in zip(before, reversed(after), strict=True)])
 
 
 def variance(moments: Array) -> Array:
