@@ -1,0 +1,167 @@
+"""Unbiased estimates from several models on nested sets of draws, whatever the bias of the cheaper models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from romflow.uq.asked import Asked
+from romflow.uq.estimate import Estimate
+from romflow.uq.joint_moments import JointMoments, union
+from romflow.uq.nested_sums import NestedSums
+
+__all__ = ["Found", "influences", "nested_estimates"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Estimates of one kind of statistic, for g outputs or thresholds.
+
+    Attributes
+    ----------
+    value, half_width : (g,)
+        The interval is value -+ half_width.
+    variance : (k, g)
+        Of the estimate, by the model whose number of draws it comes from.
+    correlation : (k, g)
+        With the first model.
+    single : (g,)
+        Variance of one draw of the first model, for plain Monte Carlo.
+    """
+
+    value: Array
+    half_width: Array
+    variance: Array
+    correlation: Array
+    single: Array
+
+    def estimates(self, least: float = -np.inf, most: float = np.inf) -> list[Estimate]:
+        """With intervals cut at the values that are possible; the value itself is not cut, for it to stay unbiased."""
+        low = np.minimum(np.maximum(self.value - self.half_width, least), self.value)
+        high = np.maximum(np.minimum(self.value + self.half_width, most), self.value)
+        return [Estimate(float(v), float(a), float(b), 0.0, "bound")
+                for v, a, b in zip(self.value, low, high, strict=True)]
+
+
+def nested_estimates(wish: Asked, sums: NestedSums, pilot: tuple[JointMoments, JointMoments] | None = None) -> dict[
+        str, Found]:
+    """Means, variances and exceedance probabilities of the first model.
+
+    Each fold f of the draws gives T_f = s_1(m_1) + sum_i alpha_i (s_i(m_i) - s_i(m_{i-1})), with s the mean or the
+    unbiased variance of a model over the fold's first draws (Peherstorfer, Willcox and Gunzburger 2016, eq. (3.2);
+    variances: Qian, Peherstorfer, O'Malley, Vesselinov and Willcox 2018, eq. (2.9)) and alpha_i the regression
+    coefficient of the *other* folds and of the pilot. alpha_i is independent of what it multiplies, whose mean is 0:
+    E T_f is the statistic of the first model exactly. The answer is the mean of T_f by the folds' draws.
+
+    The interval is Student's with the variance sum_b n_b kappa_b^T C_b kappa_b of independent blocks of draws, and
+    Welch's degrees of freedom. To the variance of a probability comes (z / n_1)^2, as in Wilson's interval, so that no
+    disagreement seen among n_1 draws is not taken for none.
+    """
+    found = {"mean": _found(wish, sums.powers, pilot and pilot[0], "mean")}
+    found["mean"] = _shifted(found["mean"], sums.centres[0])
+    found["variance"] = _found(wish, sums.powers, pilot and pilot[0], "variance")
+    if wish.thresholds:
+        found["exceedance"] = _found(wish, sums.indicators, pilot and pilot[1], "exceedance")
+    return found
+
+
+def influences(moments: JointMoments, kind: str, centre: Array | None = None) -> Array:
+    """Covariances (g, k, k) between the models' influence functions of a statistic.
+
+    y for the mean, 1{y > t} for a probability, (y - E y)^2 = d^2 - 2 (E d) d + constant for the variance.
+    """
+    C = moments.covariance
+    if kind == "exceedance":
+        return C
+    g, w = C.shape[:2]
+    C = C.reshape(g, w // 2, 2, w // 2, 2)
+    if kind == "mean":
+        return C[:, :, 0, :, 0]
+    mean = (moments.mean if centre is None else centre).reshape(g, w // 2, 2)[:, :, 0]
+    factors = np.stack([-2.0 * mean, np.ones_like(mean)], axis=2)
+    return np.einsum("gkalb,gka,glb->gkl", C, factors, factors, optimize=True)
+
+
+def _found(wish: Asked, sums: list[list[JointMoments]], pilot: JointMoments | None, kind: str) -> Found:
+    folds, k = len(sums), len(sums[0])
+    per = 1 if kind == "exceedance" else 2
+    alphas = [_alpha(union([*(sums[f][0] for f in range(folds) if f != left), *([] if pilot is None else [pilot])]),
+                     kind) for left in range(folds)]
+    parts = np.array([_of_fold(blocks, alpha, kind, per) for blocks, alpha in zip(sums, alphas, strict=True)])
+    sizes = np.array([blocks[0].count for blocks in sums], dtype=float)
+    value = (sizes @ parts) / sizes.sum()
+    pooled = [union(blocks[b] for blocks in sums) for b in range(k)]
+    variance = _variance(sums, alphas, kind, per)
+    first = influences(pooled[0], kind)
+    spread = np.sqrt(np.einsum("gkk->kg", first))
+    correlation = np.divide(first[:, 0].T, spread * spread[0], out=np.zeros_like(spread), where=spread * spread[0] > 0)
+    return Found(value, _half_width(wish, pooled, variance, kind), variance, np.clip(correlation, -1.0, 1.0), first[:, 0, 0])
+
+
+def _shifted(found: Found, shift: Array) -> Found:
+    return Found(found.value + shift, found.half_width, found.variance, found.correlation, found.single)
+
+
+def _alpha(moments: JointMoments, kind: str) -> Array:
+    """(g, k) regression coefficients of the first model's influence on each one's; probabilities start from 1."""
+    S = influences(moments, kind)
+    extra = 1.0 / max(moments.count - 1, 1) if kind == "exceedance" else 0.0
+    own, joint = np.einsum("gkk->gk", S) + extra, S[:, 0] + extra
+    return np.divide(joint, own, out=np.zeros_like(own), where=own > 0.0)
+
+
+def _of_fold(blocks: list[JointMoments], alpha: Array, kind: str, per: int) -> Array:
+    k = len(blocks)
+    value = _statistic(blocks[0], kind)
+    for i in range(1, k):
+        before = union(block.last(per * (k - i)) for block in blocks[:i])
+        after = before + blocks[i]
+        value = value + alpha[:, i] * (_statistic(after, kind) - _statistic(before, kind))
+    return value
+
+
+def _statistic(moments: JointMoments, kind: str) -> Array:
+    """Of the first model in `moments`, for each group."""
+    return moments.covariance[:, 0, 0] if kind == "variance" else moments.mean[:, 0]
+
+
+def _variance(sums: list[list[JointMoments]], alphas: list[Array], kind: str, per: int) -> Array:
+    """Variance (k, g) that each block of draws contributes.
+
+    Each fold's covariances meet the coefficients of the other folds, as in the estimate, so that the noise of the
+    coefficients counts.
+    """
+    k, g = len(sums[0]), alphas[0].shape[0]
+    pooled = [union(blocks[b] for blocks in sums) for b in range(k)]
+    totals = np.cumsum([block.count for block in pooled])
+    variance = np.zeros((k, g))
+    for b in range(k):
+        centre = union(block.last(per * (k - b)) for block in pooled[:b + 1]).mean
+        step = 1.0 / totals[b:] - np.append(0.0, 1.0 / totals[b:-1])
+        for blocks, alpha in zip(sums, alphas, strict=True):
+            if blocks[b].count < 2:
+                continue
+            kappa = alpha[:, b:] * step
+            if b == 0:
+                kappa[:, 0] = 1.0 / totals[0]
+            S = influences(blocks[b], kind, centre)
+            variance[b] += blocks[b].count * np.maximum(np.einsum("gk,gkl,gl->g", kappa, S, kappa), 0.0)
+    return variance
+
+
+def _half_width(wish: Asked, pooled: list[JointMoments], variance: Array, kind: str) -> Array:
+    level, n = 0.5 + wish.confidence / 2, pooled[0].count
+    freedom = np.maximum(np.array([block.count for block in pooled]) - 1.0, 1.0)
+    freedom[0] = max(n - len(pooled), 1.0)
+    total = variance.sum(axis=0)
+    weights = (variance**2 / freedom[:, None]).sum(axis=0)
+    welch = np.divide(total**2, weights, out=np.full_like(total, freedom[0]), where=weights > 0.0)
+    if kind == "exceedance":
+        z = stats.norm.ppf(level)
+        total = total + (z / n)**2
+    return np.asarray(stats.t.ppf(level, np.maximum(welch, 1.0)) * np.sqrt(total))

@@ -1,0 +1,138 @@
+"""Several models on nested sets of draws: what each set of draws contributes, by fold and block."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from romflow.core.errors import InputError
+from romflow.core.names import shown
+from romflow.uq.asked import Asked, all_failed, evaluated
+from romflow.uq.draws import MAX_SIZE, Draws
+from romflow.uq.evaluation import Evaluate
+from romflow.uq.joint_moments import JointMoments
+
+__all__ = ["Fidelity", "NestedSums", "nested_sums", "pair_sums"]
+
+Array = NDArray[np.float64]
+
+#: Draws that are evaluated at a time.
+CHUNK = 4096
+#: Stream of the draws that the estimate is made of.
+MAIN = 0
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A model of the outputs.
+
+    Attributes
+    ----------
+    name : str
+    evaluate : Evaluate
+    seconds : float or None
+        Of one evaluation; None has it measured, and then the allocation is not repeatable.
+    """
+
+    name: str
+    evaluate: Evaluate
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not (np.isfinite(self.seconds) and self.seconds > 0.0):
+            raise InputError(f"model {shown(self.name)} takes seconds = {shown(self.seconds)}; the rule is a positive "
+                             "number, or none to have it measured")
+
+
+@dataclass
+class NestedSums:
+    """JointMoments of fold f and block b as `powers[f][b]` and `indicators[f][b]`.
+
+    Block 0 holds the draws at which all k models were evaluated, block b those at which the models b .. k - 1 were.
+    `failed[i]` draws were dropped because model i had no answer; `seconds[i]` went into model i.
+    """
+
+    centres: Array
+    powers: list[list[JointMoments]]
+    indicators: list[list[JointMoments]]
+    failed: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def pair_sums(wish: Asked, values: Array, centres: Array) -> tuple[JointMoments, JointMoments]:
+    """Powers and indicators of outputs (k, o, n); draws that failed anywhere do not count."""
+    good = np.isfinite(values).all(axis=(0, 1))
+    powers, indicators = wish.features(values[:, :, good], centres)
+    return JointMoments.of(powers), JointMoments.of(indicators)
+
+
+def nested_sums(models: Sequence[Fidelity], counts: Sequence[int], inputs: Any, wish: Asked, seed: int,
+                folds: int, known: Array | None = None) -> NestedSums:
+    """Evaluate models[i] at the first counts[i] draws; the first model in one call, the others by chunks.
+
+    Draw s belongs to fold s mod `folds`, so that the folds are independent of each other. `known` (o, j) are outputs of
+    the first model at the first j draws.
+    """
+    k, o = len(models), len(wish.outputs)
+    truth, spent = _of_first(models[0], counts[0], inputs, wish, seed, known)
+    good = np.isfinite(truth).all(axis=0)
+    if good.sum() < 2 * folds:
+        raise all_failed(models[0].name, counts[0])
+    sums = NestedSums(np.repeat(truth[:, good].mean(axis=1)[None], k, axis=0),
+                      _empty(o, 2, k, folds), _empty(len(wish.thresholds), 1, k, folds), [0] * k, [0.0] * k)
+    sums.failed[0], sums.seconds[0] = int((~good).sum()), spent
+    for block, start, stop in _pieces(counts):
+        mu = draws(inputs, seed, MAIN, start, stop)
+        values = [truth[:, start:stop]] if block == 0 else []
+        for i in range(max(block, 1), k):
+            begun = time.perf_counter()
+            values.append(evaluated(models[i].evaluate, mu, wish.outputs, models[i].name))
+            sums.seconds[i] += time.perf_counter() - begun
+            sums.failed[i] += int(np.isnan(values[-1][0]).sum())
+        _add(sums, wish, np.array(values), block, start)
+    return sums
+
+
+def _of_first(model: Fidelity, count: int, inputs: Any, wish: Asked, seed: int, known: Array | None) -> tuple[
+        Array, float]:
+    begun = time.perf_counter()
+    have = np.empty((len(wish.outputs), 0)) if known is None else known[:, :count]
+    if have.shape[1] == count:
+        return have, 0.0
+    new = evaluated(model.evaluate, draws(inputs, seed, MAIN, have.shape[1], count), wish.outputs, model.name)
+    return np.hstack([have, new]), time.perf_counter() - begun
+
+
+def _empty(groups: int, features: int, k: int, folds: int) -> list[list[JointMoments]]:
+    return [[JointMoments.empty(groups, features * (k - block)) for block in range(k)] for _ in range(folds)]
+
+
+def _pieces(counts: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(block, start, stop): the draws counts[block - 1] .. counts[block], cut at whole chunks."""
+    pieces, start = [], 0
+    for block, end in enumerate(counts):
+        while start < end:
+            stop = min(end, (start // CHUNK + 1) * CHUNK)
+            pieces.append((block, start, stop))
+            start = stop
+    return pieces
+
+
+def draws(inputs: Any, seed: int, stream: int, start: int, stop: int) -> Array:
+    """Parameters (stop - start, p) of a stream of independent draws, the same however they are cut."""
+    points = Draws("monte-carlo", MAX_SIZE, inputs.size, seed, stream=stream)
+    return np.asarray(inputs.ppf(points.block(0, start, stop)))
+
+
+def _add(sums: NestedSums, wish: Asked, values: Array, block: int, start: int) -> None:
+    folds = len(sums.powers)
+    for position in range(min(folds, values.shape[2])):
+        f = (start + position) % folds
+        powers, indicators = pair_sums(wish, values[:, :, position::folds], sums.centres[block:])
+        sums.powers[f][block] = sums.powers[f][block] + powers
+        sums.indicators[f][block] = sums.indicators[f][block] + indicators
