@@ -31,6 +31,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "reaction-diffusion": "romflow.fom.gallery.reaction_diffusion:ReactionDiffusion",
         "radiation": "romflow.fom.gallery.radiation:Radiation",
         "random-domain": "romflow.fom.gallery.random_domain:RandomDomain",
+        "random-field": "romflow.fom.gallery.random_field:RandomField",
         "mechanics": "romflow.fom.mechanics.model:Mechanics",
         "calculix": "romflow.fom.mechanics.calculix.model:Calculix",
         "imported": "romflow.fom.mechanics.imported:Imported",
@@ -65,6 +66,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "npz": "romflow.export.npz:Npz",
         "vtu": "romflow.export.vtu:Vtu",
         "csv": "romflow.export.csv:Csv",
+        "onnx": "romflow.export.onnx.exporter:Onnx",
     },
 }
 
