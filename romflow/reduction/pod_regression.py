@@ -13,7 +13,16 @@ from romflow.core.names import nearest
 from romflow.linalg.inner_product import InnerProduct
 from romflow.reduction.compression import SnapshotCompression
 from romflow.reduction.distributed.runner import is_split
-from romflow.rom.regression import REGRESSORS, GaussianProcess, RadialBasis, RegressionReducedModel, cubic, matern
+from romflow.reduction.polynomial_fit import PolynomialChoice, fit_polynomials
+from romflow.rom.regression import (
+    REGRESSORS,
+    GaussianProcess,
+    RadialBasis,
+    RegressionReducedModel,
+    Regressor,
+    cubic,
+    matern,
+)
 from romflow.store.snapshots import SnapshotStore
 
 # Share of the leave-one-out predictions that the indicator must cover.
@@ -22,18 +31,24 @@ _JITTER = 1e-10
 
 
 class PodRegression:
-    """POD with Gaussian-process or radial-basis regression of the coefficients (Guo and Hesthaven 2018).
+    """POD with regression of the coefficients: Gaussian processes (Guo and Hesthaven 2018), radial basis, polynomials.
 
     Parameters
     ----------
     tolerance : float
         Relative projection error of the POD.
     max_size : int
-    regressor : {"gaussian-process", "rbf"}
+    regressor : {"gaussian-process", "rbf", "polynomial"}
     seed : int
         Seed of the restarts of the hyperparameter search.
     compression : {"auto", "gram", "two-pass", "sketched", "randomised", "streaming", "hapod"}
         See :func:`romflow.linalg.pod.pod`; "hapod" uses the workers of the run.
+    degree : int, optional
+        Of the polynomials; by leave-one-out where not given.
+    index_set : {"total", "hyperbolic"}, optional
+        Which products of polynomials there are; where not given, both are tried, and "total" with a degree.
+    weights : {"auto", "equal", "optimal"}
+        Of the snapshots for polynomials: "optimal" with [sampling] method = "optimal-design"; "auto" finds out.
     """
 
     method = "pod-regression"
@@ -41,9 +56,14 @@ class PodRegression:
     fixed_designs_only = True
 
     def __init__(self, tolerance: float = 1e-3, max_size: int = 100, regressor: str = "gaussian-process",
-                 seed: int = 0, compression: str = "auto") -> None:
+                 seed: int = 0, compression: str = "auto", degree: int | None = None, index_set: str | None = None,
+                 weights: str = "auto") -> None:
         if regressor not in REGRESSORS:
             raise ConfigError(f"no regressor is called '{regressor}'{nearest(regressor, REGRESSORS)}")
+        self.polynomials = PolynomialChoice(degree, index_set, weights)
+        if regressor != "polynomial" and self.polynomials != PolynomialChoice():
+            raise ConfigError("[reduction] degree, index_set and weights are for regressor = \"polynomial\" alone; "
+                              f"leave them out with '{regressor}'")
         self.tolerance, self.max_size, self.regressor, self.seed = tolerance, max_size, regressor, seed
         self.compression = SnapshotCompression(compression, seed)
 
@@ -71,12 +91,9 @@ class PodRegression:
         V = modes.basis
         coefficients, left = _coordinates(store, mu, V, product)
         names, outputs = _outputs(fom, store, mu)
-        low = mu.min(axis=0)
-        span = np.where(np.ptp(mu, axis=0) > 0.0, np.ptp(mu, axis=0), 1.0)
-        targets = np.vstack([coefficients, outputs])
-        fit = _fit_gaussian_process if self.regressor == "gaussian-process" else _fit_radial_basis
-        regressor, missed, std = fit((mu - low) / span, targets, self.seed)
+        low, span = self._scaling(mu)
         r = V.shape[1]
+        regressor, missed, std = self._fit(fom, (mu - low) / span, np.vstack([coefficients, outputs]), r)
         truncation = float(np.sqrt(np.mean(left**2)))
         error = np.sqrt(np.sum(missed[:r] ** 2, axis=0) + left**2)
         spread = np.sqrt(np.sum(std[:r] ** 2, axis=0) + truncation**2)
@@ -88,6 +105,29 @@ class PodRegression:
                                                                    zip(missed[r:], std[r:], strict=True)]),
             truncation=truncation, energy=np.sqrt(np.mean(coefficients**2, axis=1)), norm_name=product.name,
             mesh=getattr(fom, "mesh", None), metadata=about)
+
+
+    def _scaling(self, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """low, span (p,) of the box of the parameters; polynomials scale by their distributions."""
+        if self.regressor == "polynomial":
+            return np.zeros(mu.shape[1]), np.ones(mu.shape[1])
+        return mu.min(axis=0), np.where(np.ptp(mu, axis=0) > 0.0, np.ptp(mu, axis=0), 1.0)
+
+    def _fit(self, fom: Any, z: np.ndarray, targets: np.ndarray,
+             r: int) -> tuple[Regressor, np.ndarray, np.ndarray]:
+        """The regressor of all targets (t, k), its leave-one-out errors and spreads (t, k)."""
+        if self.regressor == "gaussian-process":
+            return _fit_gaussian_process(z, targets, self.seed)
+        if self.regressor == "rbf":
+            return _fit_radial_basis(z, targets, self.seed)
+        return fit_polynomials(fom.parameters, z, targets, _importance(targets, r), self.polynomials)
+
+
+def _importance(targets: np.ndarray, r: int) -> np.ndarray:
+    """1 / variance: the state as a whole and each output count alike."""
+    variance = np.var(targets, axis=1)
+    variance[:r] = variance[:r].sum()
+    return np.where(variance > 0.0, 1.0 / np.where(variance > 0.0, variance, 1.0), 0.0)
 
 
 def _coordinates(store: SnapshotStore, mu: np.ndarray, V: np.ndarray,

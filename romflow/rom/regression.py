@@ -14,6 +14,7 @@ from romflow.core.errors import StoreError
 from romflow.core.mesh import Mesh
 from romflow.parameters.space import ParameterSpace
 from romflow.rom.model import Answer, BasisModel, mesh_arrays, mesh_from, truncated_size
+from romflow.rom.polynomial_regression import PolynomialRegression
 
 KIND = "regression"
 _SQRT5 = np.sqrt(5.0)
@@ -141,8 +142,8 @@ def cubic(z: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.maximum(squared, 0.0) ** 1.5
 
 
-REGRESSORS: dict[str, type[GaussianProcess] | type[RadialBasis]] = {"gaussian-process": GaussianProcess,
-                                                                   "rbf": RadialBasis}
+REGRESSORS: dict[str, type[GaussianProcess] | type[RadialBasis] | type[PolynomialRegression]] = {
+    "gaussian-process": GaussianProcess, "rbf": RadialBasis, "polynomial": PolynomialRegression}
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class RegressionReducedModel(BasisModel):
     regressor : Regressor
         Its first r targets are the coefficients, the others the outputs.
     low, span : (p,)
-        Parameters are scaled by z = (mu - low) / span.
+        Parameters are scaled by z = (mu - low) / span; polynomials scale by themselves, with 0 and 1 here.
     truncation : float
         Root mean square, over the snapshots, of what the basis leaves out.
     energy : (r,)

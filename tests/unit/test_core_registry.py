@@ -57,7 +57,8 @@ def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(ConfigError) as caught:
         registry.load("sampler", "gredy", ".")
     assert str(caught.value) == (
-        "no sampler is called 'gredy'; known: greedy, latin-hypercube, sobol, grid, file, random. "
+        "no sampler is called 'gredy'; known: greedy, latin-hypercube, sobol, grid, file, random, "
+        "lattice, sparse-grid, optimal-design. "
         "Did you mean 'greedy'?"
     )
     with pytest.raises(ConfigError, match="no role is called 'samplers'"):

@@ -27,7 +27,7 @@ class Box:
         return Snapshot(u, np.array([u.max(), u.mean()]))
 
 
-@pytest.fixture(scope="module", params=["gaussian-process", "rbf"])
+@pytest.fixture(scope="module", params=["gaussian-process", "rbf", "polynomial"])
 def built(request):
     fom = Box()
     mu = SPACE.sample(60, np.random.default_rng(0))

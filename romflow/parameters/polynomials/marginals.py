@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from romflow.parameters.distributions import Beta, Distribution, LogNormal, LogUniform, Normal, Uniform
+from romflow.parameters.empirical import Table
 from romflow.parameters.polynomials.recurrence import Recurrence, hermite, jacobi, legendre, of_measure
 from romflow.parameters.smolyak import Rule
 
@@ -19,6 +20,8 @@ Array = NDArray[np.float64]
 # Cells of [0, 1] shrink by halves towards both ends, down to this power.
 _HALVINGS = 48
 _NODES = 10
+# Values of a table that bound cells.
+_BENDS = 1000
 _LOGARITHMIC = ("log-uniform", "log-normal", "truncated-log-normal")
 
 
@@ -158,8 +161,14 @@ def _unit_edges(distribution: Distribution, degree: int) -> Array:
     """Edges of cells of [0, 1]: finer towards both ends, and at the bends of the distribution function."""
     halves = 0.5 ** np.arange(_HALVINGS, 0, -1.0)
     middle = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, 8 + 2 * degree))
-    bends = np.asarray(getattr(distribution, "bends", ()), dtype=np.float64)
+    bends = distribution.cdf(_thinned(distribution.values)) if isinstance(distribution, Table) else np.empty(0)
     return np.unique(np.clip(np.concatenate([[0.0, 1.0], halves, 1.0 - halves, middle, bends]), 0.0, 1.0))
+
+
+def _thinned(values: Sequence[float]) -> Array:
+    """Some of the values of a large table: bends between them are left to the rules of the cells."""
+    x = np.unique(np.array(values, dtype=np.float64))
+    return x[:: -(-len(x) // _BENDS)]
 
 
 def _gauss_nodes(edges: Array) -> tuple[Array, Array]:
