@@ -272,8 +272,8 @@ def _count(values: Array, total: float, terms: int | None, share: float | None) 
     captured = np.cumsum(values) / total
     enough = np.flatnonzero(captured >= float(share or 0.0))
     if not enough.size:
-        raise ConfigError(f"share = {share} of the variance of a random field needs more than {len(values)} terms (they "
-                          f"capture {captured[-1]:.4g}); take a smaller share, or a longer correlation length")
+        raise ConfigError(f"share = {share} of the variance of a random field needs more than {len(values)} terms "
+                          f"(they capture {captured[-1]:.4g}); take a smaller share, or a longer correlation length")
     return int(enough[0]) + 1
 
 
@@ -296,8 +296,8 @@ def _checked(points: ArrayLike, weights: ArrayLike) -> tuple[Array, Array]:
     if not np.isfinite(x).all() or not np.isfinite(w).all():
         raise InputError("points or weights of a random field are not finite; give finite numbers")
     if w.min() <= 0.0:
-        raise InputError(f"the smallest weight of a random field's points is {w.min():g}; the rule is positive weights, "
-                         "such as the integrals of the shape functions")
+        raise InputError(f"the smallest weight of a random field's points is {w.min():g}; the rule is positive "
+                         "weights, such as the integrals of the shape functions")
     return x, w
 
 

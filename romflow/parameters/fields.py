@@ -171,5 +171,14 @@ class FieldSample:
     @classmethod
     def from_arrays(cls, prefix: str, arrays: dict[str, NDArray[Any]], spec: dict[str, Any]) -> FieldSample:
         """The sample that `to_arrays` described."""
-        return cls(ParametricField.from_spec(spec), arrays[f"{prefix}/points"],
+        return cls(_from_spec(spec), arrays[f"{prefix}/points"],
                    arrays[f"{prefix}/components"].astype(np.int64))
+
+
+def _from_spec(spec: dict[str, Any]) -> Any:
+    """The field of texts or of modes that its `to_spec` described."""
+    if "transform" not in spec:
+        return ParametricField.from_spec(spec)
+    from romflow.parameters.modal_field import ModalField
+
+    return ModalField.from_spec(spec)

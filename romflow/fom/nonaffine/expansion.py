@@ -17,6 +17,7 @@ from romflow.parameters.expressions import Theta
 from romflow.parameters.field_bounds import InterpolatedField
 from romflow.parameters.fields import FieldSample, ParametricField
 from romflow.parameters.language import MAX_LENGTH, MAX_OPERATORS
+from romflow.parameters.modal_field import ModalField
 from romflow.parameters.space import ParameterSpace
 
 # Points that the interpolation would take next, at which its error is watched.
@@ -138,6 +139,8 @@ def expansion(field: ParametricField, points: np.ndarray, training: np.ndarray, 
         return Expansion(field.values(points, training[:1]).reshape(C * P, 1), ("1",), None, nothing)
     if not field.varies_in_space:
         return Expansion(np.repeat(np.eye(C), P, axis=0), field.expressions, None, nothing)
+    if isinstance(field, ModalField) and field.transform == "affine":
+        return Expansion(points[:, field.skipped:], ("1", *field.columns), None, nothing)
     rows = FieldRows(field, points, training)
     memory = 8 * rows.shape[0] * rows.shape[1]
     found = empirical_interpolation(rows, wish.tolerance * _FURTHER, wish.max_terms + WATCHED,

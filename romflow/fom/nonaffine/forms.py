@@ -94,6 +94,11 @@ class QuadratureForms:
         matrix.has_canonical_format = True
         return matrix
 
+    @property
+    def shapes(self) -> np.ndarray:
+        """Values (v, E, points a cell) of the shape functions at the quadrature points of each cell."""
+        return np.asarray(self._values)
+
     @cached_property
     def load(self) -> sp.csr_array:
         """(n, P): load vector from values of the source."""
