@@ -115,7 +115,7 @@ class Study:
     @cached_property
     def parameters(self) -> ParameterSpace:
         """The parameter space."""
-        return ParameterSpace.from_config(self.config.parameters)
+        return ParameterSpace.from_config(self.config.parameters, self.base)
 
     @cached_property
     def request(self) -> dict[str, Any]:

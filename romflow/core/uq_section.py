@@ -111,17 +111,19 @@ class UqConfig(Section):
     The inputs have the distributions of [parameters] unless [uq.inputs.NAME] says otherwise.
     """
 
-    method: Literal["monte-carlo", "sobol", "latin-hypercube", "lattice", "sparse-grid"] = "sobol"
-    size: int = Field(default=65_536, ge=2, le=_MOST)
+    draws: Literal["monte-carlo", "sobol", "latin-hypercube", "lattice", "sparse-grid"] = "sobol"
+    size: int = Field(default=65_536, ge=16, le=_MOST)
     repetitions: int = Field(default=16, ge=2, le=1000)
-    level: int | None = Field(default=None, ge=0, le=20)
+    level: int = Field(default=3, ge=1, le=30)
     seed: int = Field(default=5, ge=0)
+    batch: int = Field(default=2048, ge=1, le=10_000_000)
     model: Literal["reduced", "full-order"] = "reduced"
     outputs: list[str] | None = Field(default=None, min_length=1)
     quantiles: list[float] = Field(default_factory=lambda: [0.05, 0.5, 0.95])
     exceedance: dict[str, list[float]] = Field(default_factory=dict)
     density: bool = True
     sensitivity: bool = True
+    sensitivity_size: int | None = Field(default=None, ge=16, le=_MOST)
     confidence: float = Field(default=0.95, gt=0.0, lt=1.0)
     outside: Literal["flag", "refuse"] = "flag"
     inputs: dict[str, ParameterConfig] = Field(default_factory=dict)
@@ -151,9 +153,19 @@ class UqConfig(Section):
     def _fits(self) -> UqConfig:
         if self.rare is not None and not self.exceedance:
             raise ValueError("has a table rare and no thresholds; say [uq.exceedance] OUTPUT = [threshold, ...].")
-        if self.level is not None and self.method != "sparse-grid":
-            raise ValueError(f"has a level, which belongs to method = 'sparse-grid' and not to {shown(self.method)}.")
+        sparse = self.draws == "sparse-grid"
+        if "level" in self.model_fields_set and not sparse:
+            raise ValueError(f"has a level, which belongs to draws = 'sparse-grid' and not to {shown(self.draws)}.")
         return self
+
+    def answers(self) -> dict[str, Any]:
+        """What is asked of the outputs; of a sparse grid, whose weights may be negative, no more than was written."""
+        keys = ("quantiles", "density", "sensitivity")
+        chosen = {key: getattr(self, key) for key in keys}
+        if self.draws == "sparse-grid":
+            absent: dict[str, Any] = {"quantiles": [], "density": False, "sensitivity": False}
+            chosen = {key: chosen[key] if key in self.model_fields_set else absent[key] for key in keys}
+        return {**chosen, "exceedance": self.exceedance}
 
 
 #: Tables within [uq] -> what describes them.

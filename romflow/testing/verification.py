@@ -143,7 +143,7 @@ class _Plan:
     @property
     def space(self) -> ParameterSpace | None:
         """The study's parameters."""
-        return None if self.config is None else ParameterSpace.from_config(self.config.parameters)
+        return None if self.config is None else ParameterSpace.from_config(self.config.parameters, self.study_base)
 
     def maker(self) -> Callable[[], Any]:
         """Builds a model, reductor, exporter or law."""
