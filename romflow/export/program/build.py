@@ -10,10 +10,12 @@ import numpy as np
 from romflow.core.errors import NotSupported
 from romflow.export.program.affine import affine_results
 from romflow.export.program.builder import Builder, Value
+from romflow.export.program.evolution import evolution_results
 from romflow.export.program.program import Facts, Program
 from romflow.export.program.regression import regression_results
 from romflow.export.program.shapes import check_program
 from romflow.rom.affine import AffineReducedModel
+from romflow.rom.evolution import EvolutionReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.regression import RegressionReducedModel
 from romflow.rom.residual import EimResidual
@@ -81,4 +83,5 @@ def _range(mu: np.ndarray) -> dict[str, Any]:
 
 
 _KINDS: list[tuple[type[Any], Callable[[Builder, Any], dict[str, Value]]]] = [
-    (AffineReducedModel, affine_results), (RegressionReducedModel, regression_results)]
+    (AffineReducedModel, affine_results), (RegressionReducedModel, regression_results),
+    (EvolutionReducedModel, evolution_results)]

@@ -262,10 +262,13 @@ class Builder:
                              f"follows for {sorted(following)}; they must agree")
         outside = {name: self._names.new(name) for name in (*stacked, *(f"last_{state}" for state in final))}
         results = {name: body.varying(value).name for name, value in stacked.items()}
-        march = March(body.program(results | {state: body.varying(value).name for state, value in following.items()}),
-                      counts.pop(), tuple(body.states), tuple(body.steps), tuple(body.fixed),
+        inside = body.program(results | {state: body.varying(value).name for state, value in following.items()})
+        used = {name for node in inside.nodes for name in node.inputs} | set(inside.results.values())
+        steps, fixed = ({name: value for name, value in kind.items() if name in used}
+                        for kind in (body.steps, body.fixed))
+        outer = (*body.states.values(), *steps.values(), *fixed.values())
+        march = March(inside, counts.pop(), tuple(body.states), tuple(steps), tuple(fixed),
                       {outside[name]: name for name in stacked}, {outside[f"last_{state}"]: state for state in final})
-        outer = (*body.states.values(), *body.steps.values(), *body.fixed.values())
         node = Node(self._names.new("march"), "march", tuple(value.name for value in outer), dict(vars(march)))
         self._nodes.append(node)
         found = march_shapes(node, {name: value.shape for name, value in self._values.items()})
@@ -302,8 +305,6 @@ class Builder:
         return self.mu.take(0)
 
     def _folded(self, node: Node, values: Sequence[Value], name: str) -> Value:
-        if any(value.constant is None for value in values):
-            raise ShapeError(f"{node.op} of {', '.join(node.inputs)} is the same for all parameters; do it outside")
         with np.errstate(all="ignore"):
             return self.constant(evaluate(node, [(value.constant, False) for value in values]), name)
 
@@ -364,5 +365,22 @@ class Body(Builder):
     def _varies(self, value: Value) -> bool:
         return value.constant is None and value.name not in self._same
 
+    def _folded(self, node: Node, values: Sequence[Value], name: str) -> Value:
+        """Of constants a constant; of rows that are the same for all parameters such rows."""
+        cut = {value.name: self.steps[value.name].constant for value in values if value.name in self._same}
+        if not cut:
+            return super()._folded(node, values, name)
+        key = node.op, node.inputs, repr(sorted(node.attributes.items())), node.shape
+        if key not in self._known:
+            count = next(rows.shape[0] for rows in cut.values() if rows is not None)
+            operands = [[(self._row(value, k), False) for value in values] for k in range(count)]
+            with np.errstate(all="ignore"):
+                self._known[key] = self.step(name, np.stack([evaluate(node, row) for row in operands]))
+        return self._known[key]
+
     def _anything(self) -> Value:
         return next(value for value in self._values.values() if self._varies(value)).reshape(-1).cut(0, 1).sum()
+
+    def _row(self, value: Value, k: int) -> Any:
+        outer = self.steps[value.name].constant if value.name in self._same else None
+        return value.constant if outer is None else outer[k]

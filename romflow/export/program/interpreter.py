@@ -13,7 +13,7 @@ from romflow.export.program.program import MU, Array, March, Node, Program
 from romflow.export.program.shapes import march_shapes, shapes
 from romflow.parameters.language import run as run_postfix
 
-__all__ = ["batch_size", "evaluate", "run"]
+__all__ = ["batch_size", "evaluate", "is_matrix_product", "run"]
 
 # Numbers of the largest value of a chunk of parameters: 8 MB, and the most parameters at once.
 _NUMBERS, _MOST = 1_000_000, 2000
@@ -142,7 +142,18 @@ def _einsum(node: Node, operands: Sequence[Operand]) -> Array:
     letters = ["Z" * batched + text for text, (_, batched) in zip((left, right), operands, strict=True)]
     total = "Z" * any(batched for _, batched in operands) + result
     return np.asarray(np.einsum(f"{letters[0]},{letters[1]}->{total}", *(value for value, _ in operands),
-                                optimize=True))
+                                optimize=is_matrix_product(*letters)))
+
+
+def is_matrix_product(left: str, right: str) -> bool:
+    """Whether both operands of an einsum have letters of their own, so that BLAS multiplies them as matrices.
+
+    Examples
+    --------
+    >>> is_matrix_product("Zq", "qij"), is_matrix_product("Zij", "Zj")
+    (True, False)
+    """
+    return bool(set(left) - set(right)) and bool(set(right) - set(left))
 
 
 def _solve(node: Node, operands: Sequence[Operand]) -> Array:
@@ -164,12 +175,12 @@ def _concatenate(node: Node, operands: Sequence[Operand]) -> Array:
     return np.concatenate(whole, axis=node.attributes["axis"] + len(batch))
 
 
-def _reshape(node: Node, operands: Sequence[Operand]) -> Array:
+def _reshape(node: Node, operands: Sequence[Operand]) -> Any:
     value, batched = operands[0]
     return value.reshape(*(value.shape[:1] if batched else ()), *node.shape)
 
 
-def _slice(node: Node, operands: Sequence[Operand]) -> Array:
+def _slice(node: Node, operands: Sequence[Operand]) -> Any:
     value, batched = operands[0]
     place = slice(node.attributes["start"], node.attributes["stop"])
     return value[(slice(None),) * (node.attributes["axis"] + batched) + (place,)]
@@ -182,7 +193,7 @@ def _take(node: Node, operands: Sequence[Operand]) -> Array:
     return np.take(value, place, axis=node.attributes["axis"] + batched)
 
 
-def _transpose(node: Node, operands: Sequence[Operand]) -> Array:
+def _transpose(node: Node, operands: Sequence[Operand]) -> Any:
     value, batched = operands[0]
     axes = [axis + batched for axis in node.attributes["axes"]]
     return value.transpose([0, *axes] if batched else axes)
