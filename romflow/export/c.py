@@ -1,0 +1,47 @@
+"""One pair of a C header and source that answers as the reduced model does, without dependencies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from romflow.core.files import write_atomic
+from romflow.export.compiled.source import source_of
+from romflow.export.program.build import build
+from romflow.rom.model import ReducedModel
+
+__all__ = ["C"]
+
+
+class C:
+    """The online stage as ``<stem>.c`` and ``<stem>.h``: C99 that needs the mathematics of the standard library only.
+
+    ``int romflow_<stem>_evaluate(const double *mu, double *output, double *output_error, double *error)`` gives the
+    outputs, the error of each and that of the state, 0 if all went well, 1 if a parameter is outside its range (then
+    all is NaN), 2 if one is not finite and 3 if the arithmetic broke down. A model that moves in time has
+    ``romflow_<stem>_series`` too, for all its times. Names, units, ranges, errors when the model was made and the
+    fingerprint of the study are constants of the files. No memory is allocated; many threads may call at once.
+
+    Examples
+    --------
+    >>> C().suffix
+    '.c'
+    """
+
+    suffix = ".c"
+
+    def write(self, rom: ReducedModel, path: Path) -> list[Path]:
+        """Write `path` and the header beside it; the same model gives the same bytes.
+
+        Raises
+        ------
+        NotSupported
+            The model cannot be written as a list of array operations.
+        StoreError
+            A file cannot be written.
+        """
+        path = Path(path)
+        found = source_of(build(rom), path.stem)
+        header = path.with_suffix(".h")
+        write_atomic(header, found.header.encode("ascii"))
+        write_atomic(path, found.source.encode("ascii"))
+        return [path, header]
