@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.core.errors import InputError, SolveFailed
+from romflow.core.errors import InputError
 from romflow.core.names import nearest, shown
 from romflow.parameters.polynomials.basis import PolynomialBasis
 from romflow.parameters.polynomials.marginals import Marginal
@@ -80,7 +80,7 @@ def conditioned(basis: PolynomialBasis, marginals: Sequence[Marginal], n: int, r
 
     Raises
     ------
-    SolveFailed
+    InputError
         None of a hundred designs is so good.
     """
     best = 0.0
@@ -90,9 +90,8 @@ def conditioned(basis: PolynomialBasis, marginals: Sequence[Marginal], n: int, r
         if smallest >= least:
             return germs
         best = max(best, smallest)
-    raise SolveFailed(f"none of {_TRIES} designs of {n} points for {basis.size} polynomials has a Gram matrix without "
-                      f"eigenvalues below {least:.2g} (best {best:.2g}); raise size, or lower degree.",
-                      {"tries": _TRIES, "best": best})
+    raise InputError(f"none of {_TRIES} designs of {n} points for {basis.size} polynomials has a Gram matrix without "
+                     f"eigenvalues below {least:.2g} (best {best:.2g}); raise size, or lower degree.")
 
 
 def _independent(draws: SquareDraws, m: int, count: int, rng: np.random.Generator) -> Array:

@@ -73,8 +73,9 @@ class OptimalDesign(FixedDesign):
     def design(self) -> NDArray[np.float64]:
         marginals = marginals_of(self.space, self.degree)
         rng = np.random.default_rng(self.seed)
-        if self.conditioned:
-            germs = conditioned(self._basis, marginals, self.size, rng, self.kind)
-        else:
-            germs = optimal_germs(self._basis, marginals, self.size, rng, self.kind)[0]
+        try:
+            germs = (conditioned(self._basis, marginals, self.size, rng, self.kind) if self.conditioned else
+                     optimal_germs(self._basis, marginals, self.size, rng, self.kind)[0])
+        except InputError as error:
+            raise ConfigError(f"[sampling] {error}") from error
         return np.stack([part.values(germs[:, j]) for j, part in enumerate(marginals)], axis=1)
