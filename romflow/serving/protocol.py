@@ -61,11 +61,11 @@ def answer(models: Sequence[Served], path: str, content: Any) -> Reply:
     """
     if path == "/Info":
         return 200, {"protocolVersion": VERSION, "models": [model.name for model in models]}
-    handler = _HANDLERS.get(path)
-    if handler is None:
-        return refusal("InvalidInput", f"there is no {shown(path)}; known: /Info, {', '.join(_HANDLERS)}", 404)
+    power = _POWERS.get(path)
+    if power is None:
+        return refusal("InvalidInput", f"there is no {shown(path)}; known: /Info, {', '.join(_POWERS)}", 404)
     try:
-        return 200, handler(_model(models, content), content)
+        return 200, power(_model(models, content), content)
     except _Fault as fault:
         return fault.reply
     except InputError as error:
@@ -133,7 +133,7 @@ def _apply_hessian(model: Served, content: Mapping[str, Any]) -> dict[str, Any]:
     raise _Fault("UnsupportedFeature", f"the model {shown(model.name)} has no second derivatives")
 
 
-_HANDLERS: dict[str, Callable[[Served, Mapping[str, Any]], dict[str, Any]]] = {
+_POWERS: dict[str, Callable[[Served, Mapping[str, Any]], dict[str, Any]]] = {
     "/ModelInfo": _model_info,
     "/InputSizes": _input_sizes,
     "/OutputSizes": _output_sizes,

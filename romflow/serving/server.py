@@ -69,7 +69,7 @@ class ModelServer(ThreadingHTTPServer):
         self.models = tuple(models)
         try:
             self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            super().__init__((host, port), _Handler)
+            super().__init__((host, port), _Conversation)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise InputError(f"{host}:{port} cannot be listened at: {reason}; choose another one") from error
@@ -84,7 +84,7 @@ class ModelServer(ThreadingHTTPServer):
         _LOG.debug("the connection from %s broke", client_address, exc_info=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Conversation(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "romflow"
     sys_version = ""
