@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from romflow.export.onnx.graph import IR_VERSION, OPSET, Graph, Value, library
-from romflow.export.onnx.marching import add_nodes, loop, tensor_info
+from romflow.export.onnx.loops import loop, tensor_info
+from romflow.export.onnx.marching import add_nodes
 from romflow.export.onnx.operations import Scope
 from romflow.export.program.program import MU, March, Program
 from romflow.export.program.shapes import march_shapes, shapes

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from romflow.core.errors import NotSupported
+from romflow.export.onnx.blocks import blocked_solution
 from romflow.export.onnx.einsum import einsum
 from romflow.export.onnx.graph import Graph, Value
 from romflow.export.onnx.solving import (
@@ -30,6 +31,8 @@ _UNARY = {"negative": "Neg", "abs": "Abs", "sqrt": "Sqrt", "exp": "Exp"}
 _BROADCAST = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "minimum": "Min", "maximum": "Max",
               "power": "Pow"}
 _REDUCTIONS = {"sum": "ReduceSum", "min": "ReduceMin", "max": "ReduceMax"}
+# Equations up to which elimination row by row is faster than by blocks, and its graph not too large.
+_DEFINITE, _PIVOTED = 40, 24
 
 
 @dataclass
@@ -130,8 +133,11 @@ def _solve(scope: Scope, inputs: Sequence[Value], node: Node) -> Value:
     wide = A.wide or f.wide
     matrix, right = (scope.widened(A), scope.widened(f)) if wide else (A.name, f.name)
     right = right if len(f.shape) > 1 else graph.node("Unsqueeze", right, graph.integers(1))
-    method = definite_solution if node.attributes.get("definite") else pivoted_solution
-    x = method(graph, matrix, right, r, k)
+    definite = bool(node.attributes.get("definite"))
+    if r > (_DEFINITE if definite else _PIVOTED):
+        x = blocked_solution(graph, matrix, right, r, k, definite)
+    else:
+        x = (definite_solution if definite else pivoted_solution)(graph, matrix, right, r, k)
     return Value(x if len(f.shape) > 1 else graph.node("Squeeze", x, graph.integers(1)), node.shape, wide)
 
 
