@@ -66,6 +66,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "npz": "romflow.export.npz:Npz",
         "vtu": "romflow.export.vtu:Vtu",
         "csv": "romflow.export.csv:Csv",
+        "c": "romflow.export.c:C",
+        "fmu": "romflow.export.fmu:Fmu",
         "onnx": "romflow.export.onnx.exporter:Onnx",
     },
 }
@@ -88,7 +90,7 @@ def known(role: str) -> list[str]:
     Examples
     --------
     >>> known("exporter")
-    ['npz', 'vtu', 'csv']
+    ['npz', 'vtu', 'csv', 'c', 'fmu', 'onnx']
     """
     if role not in BUILTIN:
         raise ConfigError(f"no role is called {shown(role)}{nearest(role, BUILTIN)}")
