@@ -15,7 +15,7 @@ from romflow.core.names import nearest, shown
 from romflow.core.snapshot import Snapshot
 from romflow.fom.gallery.grids import counts
 from romflow.fom.gallery.square_forms import SquareForms
-from romflow.fom.gallery.square_maps import SIDES, SquareMap, gevrey
+from romflow.fom.gallery.square_maps import SIDES, SquareMap, gevrey, pulled_back
 from romflow.fom.products import checked_inner_product
 from romflow.fom.protocol import short
 from romflow.parameters.fields import ParametricField
@@ -170,11 +170,7 @@ class RandomDomain:
         J[0, 0] = J[1, 1] = 1.0
         for j, axis in enumerate(self._axes):
             J[axis] += self._slopes[j][:, :, None] * xi[:, j]
-        (a, b), (c, d) = J
-        determinant = a * d - b * c
-        with np.errstate(divide="ignore", invalid="ignore"):
-            K = np.concatenate([d * d + b * b, -(c * d + a * b), a * a + c * c]) / np.tile(determinant, (3, 1))
-        return K, determinant
+        return pulled_back(J)
 
     def load(self, mu: Array, determinant: Array) -> Array:
         """int f(V) det J v (n, b)."""

@@ -12,7 +12,7 @@ from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, shown
 from romflow.fom.gallery.rules import number
 
-__all__ = ["SIDES", "SquareMap", "gevrey"]
+__all__ = ["SIDES", "SquareMap", "gevrey", "pulled_back"]
 
 Array = NDArray[np.float64]
 
@@ -37,6 +37,25 @@ def gevrey(y: Array, order: float) -> Array:
     with np.errstate(divide="ignore", over="ignore"):
         power = np.abs(y) ** (-1.0 / (order - 1.0))
     return np.asarray(np.sign(y) * np.exp(1.0 - power))
+
+
+def pulled_back(J: Array) -> tuple[Array, Array]:
+    """K11, K12, K22 of K = J^-1 J^-T det J one below the other (3 P, b), and det J (P, b), for J (2, 2, P, b).
+
+    Where det J is zero, K is not finite.
+
+    Examples
+    --------
+    >>> pulled_back(np.diag([2.0, 1.0])[:, :, None, None])
+    (array([[0.5],
+           [0. ],
+           [2. ]]), array([[2.]]))
+    """
+    (a, b), (c, d) = J
+    determinant = a * d - b * c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        K = np.concatenate([d * d + b * b, -(c * d + a * b), a * a + c * c]) / np.tile(determinant, (3, 1))
+    return K, determinant
 
 
 class SquareMap:
