@@ -84,7 +84,8 @@ def pair_intervals(groups: Array, confidence: float) -> tuple[Array, Array]:
     value, error = index_values(merge_all(groups, merge_pairs))
     if groups.shape[0] == 1:
         return value, normal_factor(confidence) * error
-    return value, from_groups(index_values(without_each(groups, merge_pairs))[0], confidence)
+    others = np.moveaxis(without_each(groups, merge_pairs), 0, 1)
+    return value, from_groups(index_values(others)[0], confidence)
 
 
 class Indices:
