@@ -94,15 +94,26 @@ class CalibrationConfig(Section):
 
 
 class LevelsConfig(Section):
-    """[uq.levels]: the same study with other values of two options of the model, to split the error of its mean.
+    """[uq.levels]: the error of the mean split into dimension truncation, mesh and cubature.
 
-    `mesh` lists values of the option that sets the mesh, coarse to fine, `terms` those of the number of random terms;
-    the study's own values are among them or come last.
+    `dimension` of the inputs are kept and compared with all of them, the others having the value `neutral`; the model's
+    option `option` is the mesh, `cells` against half and twice as many; random shifts tell the error of the cubature.
     """
 
-    mesh: list[int] = Field(default_factory=list)
-    terms: list[int] = Field(default_factory=list)
-    size: int | None = Field(default=None, ge=2)
+    dimension: int | None = Field(default=None, ge=2)
+    option: str = Field(default="cells", min_length=1)
+    cells: int | None = Field(default=None, ge=4)
+    size: int = Field(default=256, ge=4, le=_MOST)
+    few: int | None = Field(default=None, ge=1)
+    repetitions: int = Field(default=16, ge=2, le=1000)
+    order: float = Field(default=2.0, gt=0.0)
+    neutral: float = 0.0
+    seed: int = Field(default=19, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, content: Any) -> Any:
+        return _floats(content, only=("order", "neutral"))
 
 
 class UqConfig(Section):

@@ -218,6 +218,8 @@ class ReportData:
         Failed solves: ``mu, message, attempts, exit_code, stderr, when`` (only ``message`` is needed).
     provenance : dict
         Versions, host, seeds; may be nested.
+    uq : dict
+        The content of ``uq.json``.
 
     Examples
     --------
@@ -246,6 +248,7 @@ class ReportData:
     solve_seconds: Array | None = None
     failures: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    uq: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays and metadata of everything but the reduced model; each part is a JSON text, which keeps its order."""
@@ -333,7 +336,7 @@ def _unfinished(folder: Path) -> ReportData:
 
 
 _OUTPUTS = ("outputs_true", "outputs_reduced", "output_estimate")
-_METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance")
+_METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance", "uq")
 _ARRAYS = ("singular_values", "snapshot_mu", "solve_seconds")
 _TABLES: dict[str, type] = {
     "validation": ErrorTable,

@@ -79,9 +79,11 @@ class ModelServer(ThreadingHTTPServer):
         """The port that it listens at."""
         return int(self.server_address[1])
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def _note_broken(self, request: Any, client_address: Any) -> None:
         """A connection that broke is no fault of the server."""
         _LOG.debug("the connection from %s broke", client_address, exc_info=True)
+
+    handle_error = _note_broken
 
 
 class _Conversation(BaseHTTPRequestHandler):

@@ -45,17 +45,23 @@ def random_inputs(config: UqConfig, space: ParameterSpace, base: str | Path = ".
         raise ConfigError(f"[uq] {str(error).removeprefix('random inputs: ')}") from error
 
 
-def wishes(config: UqConfig) -> Wishes:
-    """The draws and answers that a study asks for.
+def wishes(config: UqConfig, inputs: RandomInputs) -> Wishes:
+    """The draws and answers that a study asks for; indices of inputs that all depend on each other only if written.
 
     Examples
     --------
-    >>> wishes(UqConfig(size=4096)).draws
+    >>> from romflow.parameters.distributions import Uniform
+    >>> from romflow.parameters.space import Parameter
+    >>> inputs = RandomInputs(ParameterSpace([Parameter("a", Uniform(0.0, 1.0))]))
+    >>> wishes(UqConfig(size=4096), inputs).draws
     'sobol'
     """
+    answers = config.answers()
+    if "sensitivity" not in config.model_fields_set and inputs.size > 1 and len(inputs.groups) == 1:
+        answers["sensitivity"] = False
     return Wishes(draws=config.draws, size=config.size, seed=config.seed, repetitions=config.repetitions,
                   confidence=config.confidence, outputs=config.outputs, outside=config.outside, batch=config.batch,
-                  sensitivity_size=config.sensitivity_size, level=config.level, **config.answers())
+                  sensitivity_size=config.sensitivity_size, level=config.level, **answers)
 
 
 def _copula(config: CopulaConfig, space: ParameterSpace) -> Copula:

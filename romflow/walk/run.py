@@ -33,6 +33,7 @@ from romflow.tasks.executor import Executor, make_executor, pinned_threads
 from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
 from romflow.walk.progress import Progress
 from romflow.walk.truth import Truth, store_folder
+from romflow.walk.uncertainty import Uncertainty, uncertainty_summary
 from romflow.walk.watcher import LOG, MODEL, OFFLINE, REPORT, SUMMARY, Result, Silent, Watcher
 
 if TYPE_CHECKING:
@@ -94,13 +95,17 @@ class Walk:
             history = self._history(sampler, rom, fom, validation)
             values = rom.metadata.get("singular_values") or singular_values(rom, fom, self._training.store, mu,
                                                                             self._runner)
-        rom = self._kept(rom)
-        summary = self._summary(rom, offline, validation, mu)
+            rom = self._kept(rom)
+            summary = self._summary(rom, offline, validation, mu)
+            uq = None if study.config.uq is None else Uncertainty(study, rom, self._horizon, executor,
+                                                                  self.folder).run()
+        if uq is not None:
+            summary["uq"] = uncertainty_summary(uq)
         if self._runs is not None:
             summary["adaptive"] = plain(adaptive_summary(self._runs))
         self._export(rom, fom, exporters)
         write_json(self.folder / SUMMARY, summary)
-        self._report(rom, mu, validation, summary, history, values)
+        self._report(rom, mu, validation, summary, history, values, uq)
         return Result(rom, summary, self.folder)
 
     def _truth(self, request: dict[str, Any], folder: Path) -> Truth:
@@ -279,7 +284,7 @@ class Walk:
             self._progress.note(f"not written: {target}, because {error}")
 
     def _report(self, rom: ReducedModel, mu: np.ndarray, validation: Validation | None, summary: dict[str, Any],
-                history: list[dict[str, Any]], values: Any) -> None:
+                history: list[dict[str, Any]], values: Any, uq: dict[str, Any] | None) -> None:
         self._progress.begin("report", None)
         truth, store = self._horizon, self._training.store
         trained = None if truth is self._training else float(self._training.fom.times[-1])
@@ -292,7 +297,7 @@ class Walk:
             body=shown.body, points=shown.points, run=shown.run, adaptive=self._adaptive_pictures(),
             stages=self._progress.stages, solve_seconds=store.seconds(mu) if len(mu) else None,
             failures=store.failures(), provenance=summary["environment"],
-            snapshot_mu=mu if len(mu) else None)
+            snapshot_mu=mu if len(mu) else None, uq=uq or {})
         data.save(self.folder)
         write_report(self.folder / REPORT, data)
 

@@ -1,0 +1,239 @@
+"""The last station but one of the walk: what random inputs make of the outputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from romflow.core.errors import ConfigError, StoreError
+from romflow.core.files import plain, read_json, write_json
+from romflow.core.fingerprint import file_fingerprint, fingerprint
+from romflow.core.names import shown
+from romflow.rom.model import ReducedModel
+from romflow.tasks.executor import Executor
+from romflow.uq.configured import random_inputs, wishes
+from romflow.uq.control_variate import control_variate
+from romflow.uq.domain_errors import DomainWish, domain_errors
+from romflow.uq.evaluation import Evaluate, of_reduced
+from romflow.uq.importance import importance
+from romflow.uq.multifidelity import Fidelity, multifidelity
+from romflow.uq.propagation import propagate
+from romflow.walk.full_order import FullOrder
+from romflow.walk.truth import Truth
+from romflow.walk.watcher import MODEL
+
+if TYPE_CHECKING:
+    from romflow.core.uq_section import ControlConfig, UqConfig
+    from romflow.study import Study
+
+__all__ = ["ANSWERS", "Uncertainty", "uncertainty_summary"]
+
+#: The file of all answers, and the folder of what makes them resumable, within that of the run.
+ANSWERS, FOLDER = "uq.json", "uq"
+_TIMED = 2000  # draws that tell the seconds of an evaluation
+_INSTANT = 1e-9
+
+
+class Uncertainty:
+    """The table [uq] of a study, carried out part by part; a part that is done is not done again.
+
+    Parameters
+    ----------
+    study : Study
+        With a table [uq].
+    rom : ReducedModel
+    truth : Truth
+    executor : Executor
+    folder : Path
+        Of the run.
+    """
+
+    def __init__(self, study: Study, rom: ReducedModel, truth: Truth, executor: Executor, folder: Path) -> None:
+        config = study.config.uq
+        if config is None:
+            raise ConfigError("the study has no table [uq]; add one")
+        self.config: UqConfig = config
+        self.rom, self.truth, self.progress = rom, truth, truth.progress
+        self.folder = folder / FOLDER
+        self.inputs = random_inputs(config, study.parameters, study.base)
+        self.study, self._target, self._executor = study, folder / ANSWERS, executor
+        self._full_order = FullOrder(truth, executor)
+        self._model = file_fingerprint(folder / MODEL)
+        self.folder.mkdir(exist_ok=True)
+
+    def run(self) -> dict[str, Any]:
+        """All parts that the study asks for, written to uq.json."""
+        config = self.config
+        parts: dict[str, tuple[Any, Callable[[], dict[str, Any]]]] = {"answers": (True, self._answers)}
+        parts["control"] = (config.control, self._control)
+        parts["rare"] = (config.rare, self._rare)
+        parts["levels"] = (config.levels, self._levels)
+        found = {name: self._kept(name, make) for name, (wanted, make) in parts.items() if wanted}
+        found = plain({"inputs": self.inputs.spec(), "model": config.model, **found})
+        write_json(self._target, found)
+        return found
+
+    def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `make` gives, taken from its file where the same question was answered before."""
+        file = self.folder / f"{name}.json"
+        key = fingerprint({"model": self._model, "inputs": self.inputs.spec(),
+                           "wish": self.config.model_dump(mode="json", exclude={"batch"})})
+        kept = _read(file)
+        if kept.get("key") == key:
+            return dict(kept["found"])
+        with self.progress.timed(f"uncertainty: {name}"):
+            found = plain(make())
+        write_json(file, {"key": key, "found": found}, sync=True)
+        return dict(found)
+
+    @property
+    def _evaluate(self) -> Evaluate:
+        return self._full_order if self.config.model == "full-order" else of_reduced(self.rom)
+
+    def _answers(self) -> dict[str, Any]:
+        """Statistics of the outputs by many draws of one model."""
+        told = 0
+
+        def watch(done: int, total: int) -> None:
+            nonlocal told
+            if not told:
+                self.progress.begin("draws", total)
+            self.progress.tick(done - told)
+            told = done
+
+        found = propagate(self._evaluate, self.inputs, wishes(self.config, self.inputs), names=self._names,
+                          folder=self.folder, identity=self._model, watcher=watch)
+        self._tell(found.outside_share, found.failed_share)
+        return found.plain()
+
+    def _tell(self, outside: float, failed: float) -> None:
+        if outside:
+            self.progress.note(f"WARNING: {100 * outside:.3g} % of the draws are outside the range for which the model "
+                               "was built; there its error estimate and its answers are extrapolated")
+        if failed:
+            self.progress.note(f"WARNING: {100 * failed:.3g} % of the evaluations have no answer and are left out")
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._full_order.names
+
+    def _control(self) -> dict[str, Any]:
+        """Statistics of the full-order outputs, with the reduced model as control variate."""
+        wish = self.config.control
+        thresholds, names = self.config.exceedance, self._names
+        truth, *others = self._fidelities(wish)
+        if wish.method == "control-variate":
+            solves = wish.solves if wish.solves is not None else max(10, int(wish.seconds / truth.seconds))
+            found = control_variate(truth, others[0], self.inputs, names, solves, exceedance=thresholds,
+                                    confidence=self.config.confidence, seed=wish.seed)
+        else:
+            unit = "solves" if wish.solves is not None else "seconds"
+            found = multifidelity([truth, *others], self.inputs, names, float(wish.solves or wish.seconds), unit=unit,
+                                  pilot=wish.pilot, exceedance=thresholds, confidence=self.config.confidence,
+                                  seed=wish.seed)
+        for note in found.notes:
+            self.progress.note(note)
+        return found.plain() | {"method": wish.method}
+
+    def _fidelities(self, wish: ControlConfig) -> list[Fidelity]:
+        """The full-order model, the reduced one, and smaller ones cut from it."""
+        models: list[tuple[str, Evaluate]] = [("full-order", self._full_order), ("reduced", of_reduced(self.rom))]
+        models += [(f"reduced to {size}", of_reduced(self.rom.truncate(size))) for size in wish.levels]
+        seconds = self._seconds(dict(models))
+        return [Fidelity(name, evaluate, seconds[name]) for name, evaluate in models]
+
+    def _seconds(self, models: Mapping[str, Evaluate]) -> dict[str, float]:
+        """Seconds of an evaluation of each model, measured once a run folder, so that a resumed run splits alike."""
+        file = self.folder / "seconds.json"
+        key = fingerprint({"model": self._model, "models": sorted(models)})
+        kept = _read(file)
+        if kept.get("key") == key:
+            return dict(kept["seconds"])
+        mu = self.inputs.sample(_TIMED, np.random.default_rng(0))
+        seconds = {name: _seconds_of(evaluate, mu) for name, evaluate in models.items() if name != "full-order"}
+        seconds["full-order"] = self._full_order_seconds(mu[:1])
+        write_json(file, {"key": key, "seconds": seconds}, sync=True)
+        return seconds
+
+    def _full_order_seconds(self, mu: np.ndarray) -> float:
+        """What the validation's solves took, or one solve at mu (1, p)."""
+        validation = self.study.validation_parameters()
+        known = self._full_order.seconds(validation) if len(validation) else None
+        if known is None:
+            started = time.perf_counter()
+            self._full_order(mu)
+            known = time.perf_counter() - started
+        return max(known, _INSTANT)
+
+    def _rare(self) -> dict[str, Any]:
+        """Exceedance probabilities by importance sampling."""
+        wish = self.config.rare
+        found = importance(self._evaluate, self.inputs, self._names, self.config.exceedance, size=wish.size,
+                           tolerance=wish.tolerance, confidence=self.config.confidence, seed=wish.seed)
+        for note in found.notes:
+            self.progress.note(note)
+        return found.plain()
+
+    def _levels(self) -> dict[str, Any]:
+        """The error of the mean, split."""
+        wish, option = self.config.levels, self.config.levels.option
+        own = self.study.config.model.options.get(option)
+        cells = wish.cells if wish.cells is not None else own
+        if not isinstance(cells, int):
+            raise ConfigError(f"[uq.levels] needs cells: the model's option {shown(option)} is {shown(own)}; give a "
+                              "whole number, or name another option")
+        size = self.inputs.size
+        dimension = wish.dimension if wish.dimension is not None else size // 2
+        if not 2 <= dimension < size:
+            raise ConfigError(f"[uq.levels] dimension = {dimension} of {size} inputs; the rule is at least 2 and fewer "
+                              "than all")
+        settings = DomainWish(dimension, size, cells, wish.size, wish.few, wish.repetitions, wish.order, wish.neutral,
+                              wish.seed, self.config.confidence)
+        models: dict[int, FullOrder] = {own: self._full_order}
+
+        def truth(options: Mapping[str, Any], mu: np.ndarray) -> np.ndarray:
+            level = int(options["cells"])
+            if level not in models:
+                models[level] = self._on_level(option, level)
+            return models[level](mu).output
+
+        return domain_errors(truth, self.inputs, settings, self._names).plain()
+
+    def _on_level(self, option: str, value: int) -> FullOrder:
+        """The full-order model with another value of one option, in a store of its own."""
+        request = {**self.truth.request, "options": {**self.truth.request["options"], option: value}}
+        folder = self.truth.store.folder / "levels" / f"{option}-{value}"
+        return FullOrder(Truth(request, folder, self.truth.columns, self.progress, 0.0), self._executor)
+
+
+def uncertainty_summary(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The "uq" part of summary.json: all numbers but the curves."""
+    answers = dict(found["answers"])
+    answers["outputs"] = {name: {key: value for key, value in one.items() if key not in ("density", "convergence")}
+                          for name, one in answers["outputs"].items()}
+    return {**{name: part for name, part in found.items() if name != "inputs"}, "answers": answers}
+
+
+def _seconds_of(evaluate: Evaluate, mu: np.ndarray) -> float:
+    """Seconds of an evaluation in a batch of mu (b, p)."""
+    started = time.perf_counter()
+    evaluate(mu[:10])
+    first = (time.perf_counter() - started) / 10
+    if first > 1.0 / len(mu):
+        return max(first, _INSTANT)
+    started = time.perf_counter()
+    evaluate(mu)
+    return max((time.perf_counter() - started) / len(mu), _INSTANT)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """What an earlier run left in `file`; nothing where it is missing or damaged, for it is made again."""
+    try:
+        kept = read_json(file)
+    except StoreError:
+        return {}
+    return kept if isinstance(kept, dict) else {}
