@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from romflow.core.files import write_atomic
 from romflow.export.onnx.graph import library
 from romflow.export.onnx.model import model_of
+from romflow.export.onnx.running import run_file
 from romflow.export.program.build import build
 from romflow.rom.model import ReducedModel
 
@@ -43,3 +46,15 @@ class Onnx:
         model = model_of(build(rom))
         write_atomic(Path(path), model.SerializeToString(deterministic=True))
         return [Path(path)]
+
+    def answers(self, path: Path, mu: np.ndarray) -> dict[str, np.ndarray]:
+        """All outputs of a file at mu (b, p), by onnxruntime in a process in which romflow cannot be imported.
+
+        Raises
+        ------
+        NotSupported
+            onnxruntime is not installed.
+        StoreError
+            The file is no such model.
+        """
+        return run_file(Path(path), mu)
