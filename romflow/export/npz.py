@@ -15,7 +15,8 @@ from romflow.core.errors import ConfigError
 from romflow.core.files import write_atomic
 from romflow.core.fingerprint import canonical_json
 from romflow.core.names import shown
-from romflow.export.evaluator import evaluator_source, supported
+from romflow.export.program.build import build
+from romflow.export.program.numpy_evaluator import constants_in, evaluator_source
 from romflow.rom.model import ReducedModel
 
 _MESH = ("points", "cells", "dofs", "components", "cell_type")
@@ -25,8 +26,9 @@ _WRITTEN = (1980, 1, 1, 0, 0, 0)
 class Npz:
     """The arrays of the model as .npz and an evaluator ``<stem>_evaluate.py`` of pure NumPy beside them.
 
-    The arrays have the names that ``model.h5`` uses, with "space/low" and "space/high" of the parameters and
-    "metadata" as JSON text. Nothing is pickled: ``numpy.load(path, allow_pickle=False)`` reads all.
+    The arrays have the names that ``model.h5`` uses, with "space/low" and "space/high" of the parameters, "metadata"
+    and "facts" (`romflow.export.program.program.Facts`) as JSON text, and under "program/" what the evaluator needs
+    beside them. Nothing is pickled: ``numpy.load(path, allow_pickle=False)`` reads all.
 
     Parameters
     ----------
@@ -63,15 +65,21 @@ class Npz:
         """
         path = Path(path)
         evaluator = path.with_name(f"{path.stem}_evaluate.py")
-        model = supported(rom)
-        source = evaluator_source(model, path.name)
-        _, arrays, metadata = model.to_arrays()
+        program = build(rom)
+        _, arrays, metadata = rom.to_arrays()
         kept = {name: values for name, values in arrays.items() if self.fields or name not in ("basis", *_MESH)}
-        kept |= {"space/low": rom.parameters.low, "space/high": rom.parameters.high}
-        kept["metadata"] = np.array(canonical_json(metadata).decode("ascii"))
+        texts, added = constants_in(program, kept)
+        source = evaluator_source(program, path.name, rom.parameters.centre(), texts.__getitem__)
+        kept |= added | {"space/low": rom.parameters.low, "space/high": rom.parameters.high}
+        facts = {} if program.facts is None else program.facts.plain()
+        kept |= {"metadata": _json(metadata), "facts": _json(facts)}
         write_atomic(path, _image(kept))
         write_atomic(evaluator, source.encode("utf-8"))
         return [path, evaluator]
+
+
+def _json(value: Any) -> NDArray[Any]:
+    return np.array(canonical_json(value).decode("ascii"))
 
 
 def _image(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -140,7 +140,7 @@ def test_files_are_two_short_deterministic_and_without_pickle(rom, tmp_path):
         np.testing.assert_array_equal(arrays[name], values)
     assert json.loads(str(arrays["metadata"]))["operator_theta"] == metadata["operator_theta"]
     source = files[1].read_text("utf-8")
-    assert len(source.splitlines()) < 60 and "mu[:, 3]" in source
+    assert len(source.splitlines()) < 80 and "mu[:, 3]" in source
     assert not re.search(r"pickle=True|\beval\(|exec\(|^import (?!numpy|sys)", source, re.MULTILINE)
 
 
@@ -186,7 +186,7 @@ def test_many_columns_and_terms_still_make_a_program(tmp_path):
 
 
 def test_other_models_and_options_are_refused(tmp_path):
-    with pytest.raises(NotSupported, match="int is neither"):
+    with pytest.raises(NotSupported, match='the kind int cannot be written.*use format = "csv"'):
         Npz().write(3, tmp_path / "a.npz")
     with pytest.raises(ConfigError, match="fields = 'no'"):
         Npz(fields="no")

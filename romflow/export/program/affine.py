@@ -29,15 +29,16 @@ def affine_results(builder: Builder, rom: AffineReducedModel) -> dict[str, Value
     theta_f = builder.theta(rom.rhs_theta, name="theta_f")
     theta_l = builder.theta(rom.output_theta, name="theta_l")
     x = _coefficients(builder, rom, theta_a, theta_f)
-    norm = x.square().sum().sqrt()
+    norm = x.square().sum().sqrt().named("norm")
     residual = _residual(builder, rom, theta_a, theta_f, x)
     if rom.interpolation is not None:
         left = (interpolation_weight(builder, rom.interpolation.rhs)
                 + interpolation_weight(builder, rom.interpolation.operator) * norm)
         residual = residual + never_nan(builder, left)
-    alpha = None if rom.stability is None else lower_bound(builder, rom.stability)
-    error = residual if alpha is None else ratio(builder, residual, alpha)
-    output = _output(builder, rom, theta_l, x)
+    residual.named("residual")
+    alpha = None if rom.stability is None else lower_bound(builder, rom.stability).named("alpha")
+    error = residual if alpha is None else ratio(builder, residual, alpha).named("error_bound")
+    output = _output(builder, rom, theta_l, x).named("output")
     output_error = _output_error(builder, rom, theta_l, error, alpha)
     return {"output": output, "output_error": output_error + ROUNDING * output.abs(),
             "error": error + ROUNDING * norm}
@@ -67,7 +68,7 @@ def _coefficients(builder: Builder, rom: AffineReducedModel, theta_a: Value, the
 
 def _residual(builder: Builder, rom: AffineReducedModel, theta_a: Value, theta_f: Value, x: Value) -> Value:
     products = builder.einsum("r,q->rq", x, theta_a)
-    c = builder.concatenate([theta_f, -products.reshape(rom.size * len(rom.operator_theta))])
+    c = builder.concatenate([theta_f, -products.reshape(rom.size * len(rom.operator_theta))]).named("c")
     residual = rom.residual
     if isinstance(residual, OrthonormalResidual | SketchedResidual):
         y = builder.einsum("m,nm->n", c, builder.constant(residual.T, "residual_factor"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,13 @@ from romflow.parameters.expressions import Theta
 __all__ = ["Builder", "Value"]
 
 Number = Any
+
+# Words of the languages that programs are printed in.
+_RESERVED = {MU, *keyword.kwlist, "b", "k", "np", "data", "Q", "R", "double", "float", "int", "const", "static", "exp",
+             "sqrt", "abs", "pow", "sin", "cos", "tan", "tanh", "log", "index", "error"}
+
+# What changes nothing as the second operand.
+_NEUTRAL = {"add": 0.0, "subtract": 0.0, "multiply": 1.0, "divide": 1.0, "power": 1.0}
 
 
 class Value:
@@ -75,6 +83,10 @@ class Value:
         """|a|."""
         return self._builder.op("abs", self)
 
+    def named(self, name: str) -> Value:
+        """The value itself; it gets this name, if it is the one made last and has none of its own."""
+        return self._builder.named(self, name)
+
     def sqrt(self) -> Value:
         """The square root."""
         return self._builder.op("sqrt", self)
@@ -121,7 +133,7 @@ class Value:
 class _Names:
     """Names that are taken, in a program and in the bodies of its marches."""
 
-    taken: set[str] = field(default_factory=lambda: {MU})
+    taken: set[str] = field(default_factory=lambda: set(_RESERVED))
 
     def new(self, wish: str) -> str:
         wish = re.sub(r"[^A-Za-z0-9_]", "_", wish)
@@ -189,12 +201,24 @@ class Builder:
         node = Node("", op, tuple(value.name for value in values), kept, shape)
         if not any(self._varies(value) for value in values):
             return self._folded(node, values, name)
+        if op in _NEUTRAL and values[1].shape == () and values[1].constant is not None:
+            if float(values[1].constant) == _NEUTRAL[op]:
+                return values[0]
         key = op, node.inputs, repr(sorted(kept.items())), shape
         if key not in self._known:
             made = Value(self, self._names.new(name), shape)
             self._nodes.append(Node(made.name, op, node.inputs, kept, shape))
             self._known[key] = self._values[made.name] = made
         return self._known[key]
+
+    def named(self, value: Value, name: str) -> Value:
+        """Give a name to the value that was made last."""
+        if self._nodes and self._nodes[-1].name == value.name and value.name.partition("_")[0] == "v":
+            del self._values[value.name]
+            value.name = self._names.new(name)
+            self._nodes[-1] = replace(self._nodes[-1], name=value.name)
+            self._values[value.name] = value
+        return value
 
     def einsum(self, spec: str, left: Any, right: Any, name: str = "v") -> Value:
         """A sum of products of two, as `numpy.einsum` writes it."""

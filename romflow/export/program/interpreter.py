@@ -59,7 +59,8 @@ def evaluate(node: Node, operands: Sequence[Operand]) -> Array:
 
 
 def _all_shapes(program: Program) -> list[tuple[int, ...]]:
-    known, found = shapes(program), []
+    known = shapes(program)
+    found: list[tuple[int, ...]] = []
     for node in program.nodes:
         if node.op == "march":
             found += march_shapes(node, known).values()

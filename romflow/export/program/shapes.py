@@ -137,7 +137,7 @@ def _new(name: str, taken: set[str]) -> None:
 
 def _plain(node: Node, known: Mapping[str, Shape], taken: set[str]) -> dict[str, Shape]:
     _new(node.name, taken)
-    shape = shape_of(node.op, [known[name] for name in node.inputs], node.attributes | {"shape": node.shape})
+    shape = shape_of(node.op, [known[name] for name in node.inputs], {**node.attributes, "shape": node.shape})
     if shape != node.shape:
         raise ShapeError(f"{node.op} {node.name} has the shape {node.shape} and gives {shape}")
     return {node.name: shape}
