@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import fft
 
 from romflow.core.errors import InputError, ShapeError
 from romflow.core.names import shown
@@ -64,18 +65,23 @@ def sparse_grid(p: int, level: int, *, anisotropy: ArrayLike | None = None,
     used = coefficients != 0
     if rules is not None and len(rules) != p:
         raise ShapeError(f"{len(rules)} rules are given for {p} inputs; give one for each.")
+    if rules is None and float(np.sum(2.0 ** indices[used].sum(axis=1))) > 10.0 * MAX_NODES:
+        raise _too_many(p, level, node_count(p, level, anisotropy))
     table = [[rule(i) for i in range(int(top) + 1)] for rule, top in
              zip(rules or [clenshaw_curtis] * p, indices.max(axis=0), strict=True)]
-    lengths = np.array([[len(rules_j[min(i, len(rules_j) - 1)][0]) for i in range(int(indices.max()) + 1)]
-                        for rules_j in table])
-    total = sum(math.prod(int(lengths[j, i]) for j, i in enumerate(index)) for index in indices[used])
-    if total > 10 * MAX_NODES:
-        raise _too_many(p, level, total)
     places = [_places([nodes for nodes, _ in rules_j]) for rules_j in table]
-    keys, weights = [], []
+    lowest = _product([at[0] for _, at in places])
+    total, keys, weights = 0, [], []
     for index, c in zip(indices[used], coefficients[used], strict=True):
-        keys.append(_product([places[j][1][i] for j, i in enumerate(index)]))
-        weights.append(c * _weights([table[j][i][1] for j, i in enumerate(index)]))
+        # A direction of level 0 with one node changes nothing but the place.
+        active = [j for j, i in enumerate(index) if i or len(lowest) > 1]
+        grid = _product([places[j][1][index[j]] for j in active])
+        total += len(grid)
+        if total > 10 * MAX_NODES or total * p > 100 * MAX_NODES:
+            raise _too_many(p, level, total)
+        keys.append(np.repeat(lowest[:1], len(grid), axis=0))
+        keys[-1][:, active] = grid
+        weights.append(c * _weights([table[j][index[j]][1] for j in active]))
     return _merged(np.concatenate(keys), np.concatenate(weights), [values for values, _ in places])
 
 
@@ -111,7 +117,7 @@ def index_set(p: int, level: int, anisotropy: ArrayLike | None = None) -> Intege
     found, left = np.zeros((1, 0), dtype=np.int64), np.array([float(level)])
     for j in range(p):
         counts = np.floor(left / a[j] + 1e-9).astype(np.int64) + 1
-        if counts.sum() > MAX_NODES:
+        if counts.sum() * p > 10 * MAX_NODES:
             raise _too_many(p, level, int(counts.sum()))
         rows = np.repeat(np.arange(len(found)), counts)
         i = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -121,6 +127,8 @@ def index_set(p: int, level: int, anisotropy: ArrayLike | None = None) -> Intege
 
 def clenshaw_curtis(level: int) -> tuple[Array, Array]:
     """Nodes (1 - cos(pi j / m)) / 2, m = 2^level (level 0: 1/2 alone), and their interpolatory weights on [0, 1].
+
+    Cost O(m log m).
 
     Examples
     --------
@@ -132,11 +140,10 @@ def clenshaw_curtis(level: int) -> tuple[Array, Array]:
         return np.array([0.5]), np.array([1.0])
     m = 2**level
     j, k = np.arange(m + 1), np.arange(1, m // 2 + 1)
-    # (Clenshaw and Curtis 1960): w_j = c_j / m (1 - sum_k b_k / (4 k^2 - 1) cos(2 pi j k / m)).
-    b = np.where(k == m // 2, 1.0, 2.0)
-    cosines = np.cos(2.0 * np.pi * (np.outer(j, k) % m) / m)
+    # (Clenshaw and Curtis 1960): w_j = c_j / m (1 - sum_k b_k / (4 k^2 - 1) cos(2 pi j k / m)), b_k = 2, the last one 1.
+    sums = m * fft.irfft(np.concatenate([[0.0], 1.0 / (4.0 * k**2 - 1.0)]), n=m)
     ends = np.where((j == 0) | (j == m), 1.0, 2.0)
-    weights = 0.5 * ends / m * (1.0 - cosines @ (b / (4.0 * k**2 - 1.0)))
+    weights = 0.5 * ends / m * (1.0 - np.append(sums, sums[0]))
     half = np.sin(0.5 * np.pi * j[:m // 2] / m) ** 2
     return np.concatenate([half, [0.5], 1.0 - half[::-1]]), weights
 
@@ -188,8 +195,7 @@ def _product(factors: Sequence[Integers]) -> Integers:
 def _weights(factors: Sequence[Array]) -> Array:
     found = np.ones(1)
     for factor in factors:
-        if len(factor) > 1 or factor[0] != 1.0:
-            found = np.outer(found, factor).ravel()
+        found = np.outer(found, factor).ravel()
     return found
 
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from romflow.core.files import write_atomic
-from romflow.report import accuracy, convergence, evolution, fields, mechanics, tables, times
+from romflow.report import accuracy, convergence, evolution, fields, mechanics, tables, times, uncertainty_section
 from romflow.report.data import ReportData
 from romflow.report.headline import Facts, facts_of, section, sentence, tiles
 from romflow.report.mechanics_tables import field_error_table
@@ -114,6 +114,7 @@ def _sections(data: ReportData, facts: Facts) -> Iterable[Section]:
     yield _accuracy(data, facts)
     yield _evolution(data, facts)
     yield _adaptive(data)
+    yield _uncertainty(data)
     yield _fields(data)
     yield _times(data)
     yield _failures(data)
@@ -255,6 +256,12 @@ def _adaptive(data: ReportData) -> Section:
     pictures, shown = mechanics.adaptive_parts(data, _columns(data, data.adaptive.mu.shape[1]))
     lead = "The other parts of this page show the reduced model as it was before these runs." if shown else ""
     return Section("adaptive", "Full-order steps on the way", lead, pictures=pictures, tables=shown)
+
+
+def _uncertainty(data: ReportData) -> Section:
+    part = uncertainty_section
+    return Section("uncertainty", "What random inputs make of it", part.lead(data), part.warning(data),
+                   _present(*part.pictures(data)), _present(*part.tables(data)))
 
 
 def _fields(data: ReportData) -> Section:

@@ -8,18 +8,20 @@ from typing import Any
 from romflow.report.tables import Block, Table
 from romflow.report.words import MISSING, number
 
-__all__ = ["answer_table", "estimate_row", "index_table"]
+__all__ = ["HEAD", "NUMERIC", "answer_table", "estimate_row", "index_table"]
 
 _STATISTICS = {"mean": "mean", "std": "standard deviation", "variance": "variance", "skewness": "skewness",
                "kurtosis": "kurtosis"}
-_HEAD = ("", "Value", "Low", "High", "Error of the model", "Its kind")
+#: Columns of a table of estimates, and those of numbers.
+HEAD = ("", "Value", "Low", "High", "Error of the model", "Its kind")
+NUMERIC = frozenset({1, 2, 3, 4})
 
 
 def answer_table(name: str, found: Mapping[str, Any], confidence: float) -> Table:
     """Statistics, quantiles and exceedance probabilities of an output."""
-    return Table(list(_rows(found)), _HEAD, f"Answers for {name}",
+    return Table(list(_rows(found)), HEAD, f"Answers for {name}",
                  f"Low and high: {number(100 * confidence)} % interval from the number of draws. The error of the "
-                 "model is what the reduced model may add to it, kept apart.", frozenset({1, 2, 3, 4}))
+                 "model is what the reduced model may add to it, kept apart.", NUMERIC)
 
 
 def _rows(found: Mapping[str, Any]) -> Iterator[list[str | Block]]:
@@ -38,7 +40,7 @@ def index_table(name: str, found: Mapping[str, Any]) -> Table | None:
             for key, value in (found.get(kind) or {}).items()]
     if not rows:
         return None
-    return Table(rows, _HEAD, f"Sobol' indices of {name}", numeric=frozenset({1, 2, 3, 4}))
+    return Table(rows, HEAD, f"Sobol' indices of {name}", numeric=NUMERIC)
 
 
 def estimate_row(words: str, found: Mapping[str, Any]) -> list[str | Block]:

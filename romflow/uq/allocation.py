@@ -86,8 +86,8 @@ def allocate(rho2: Array, seconds: Array, budget: float, least: int = LEAST_SOLV
     rho2, w = np.asarray(rho2, dtype=float), np.asarray(seconds, dtype=float)
     needed = least * w.sum()
     if not budget * (1 + 1e-12) >= needed:
-        raise InputError(f"multifidelity: the budget of {shown(float(budget))} s buys fewer than {least} evaluations of "
-                         f"each of {w.size} models, which take {needed:.4g} s; give a larger budget")
+        raise InputError(f"multifidelity: the budget of {shown(float(budget))} s buys fewer than {least} evaluations "
+                         f"of each of {w.size} models, which take {needed:.4g} s; give a larger budget")
     steps = np.maximum(rho2 - np.append(rho2[1:], 0.0), 0.0)
     ratios = np.sqrt(steps / w)
     free = budget / (w @ ratios) * ratios

@@ -87,8 +87,8 @@ def check_names(models: Sequence[Fidelity]) -> None:
     """
     names = [model.name for model in models if isinstance(model, Fidelity)]
     if len(names) < max(2, len(models)) or len(set(names)) < len(names):
-        raise InputError(f"the models are {shown([getattr(model, 'name', model) for model in models])}; the rule is two "
-                         "or more Fidelity with different names, the full-order one first")
+        raise InputError(f"the models are {shown([getattr(model, 'name', model) for model in models])}; the rule is "
+                         "two or more Fidelity with different names, the full-order one first")
 
 
 def whole(name: str, value: Any, least: int) -> int:

@@ -157,8 +157,8 @@ def _select(pilot: Pilot, seconds: float, name: str) -> Allocation:
     left = seconds if pilot.reused else seconds - pilot.cost
     if left < LEAST_SOLVES * pilot.seconds[0]:
         raise InputError(f"multifidelity: the budget of {seconds:.4g} s less the pilot's {pilot.cost:.4g} s leaves "
-                         f"fewer than {LEAST_SOLVES} solves of {name} ({pilot.seconds[0]:.4g} s each); give a larger budget "
-                         "or a smaller pilot")
+                         f"fewer than {LEAST_SOLVES} solves of {name} ({pilot.seconds[0]:.4g} s each); give a larger "
+                         "budget or a smaller pilot")
     return select(pilot.correlation, pilot.seconds, left)
 
 

@@ -100,7 +100,8 @@ def _found(wish: Asked, sums: list[list[JointMoments]], pilot: JointMoments | No
     first = influences(pooled[0], kind)
     spread = np.sqrt(np.einsum("gkk->kg", first))
     correlation = np.divide(first[:, 0].T, spread * spread[0], out=np.zeros_like(spread), where=spread * spread[0] > 0)
-    return Found(value, _half_width(wish, pooled, variance, kind), variance, np.clip(correlation, -1.0, 1.0), first[:, 0, 0])
+    half_width = _half_width(wish, pooled, variance, kind)
+    return Found(value, half_width, variance, np.clip(correlation, -1.0, 1.0), first[:, 0, 0])
 
 
 def _shifted(found: Found, shift: Array) -> Found:

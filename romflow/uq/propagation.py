@@ -117,10 +117,10 @@ class _Block:
     group: int
 
 
-def _blocks(draws: Draws) -> list[_Block]:
+def _blocks(draws: Draws, grouped: bool = True) -> list[_Block]:
     """All blocks in their order. Of independent draws the groups are dealt out in turn, else they are repetitions."""
     size = min(_BLOCK, draws.each)
-    if draws.independent:
+    if draws.independent and grouped:
         size = min(_BLOCK, 1 << (max(1, draws.each // _GROUPS).bit_length() - 1))
     starts = range(0, draws.each, size)
     return [_Block(repetition, start, min(start + size, draws.each),
@@ -181,7 +181,7 @@ class _Study:
         for block in _blocks(self._draws):
             yield lambda block=block: self._draw(block)
         if self._base is not None:
-            for block in _blocks(self._base):
+            for block in _blocks(self._base, grouped=False):
                 yield lambda block=block: self._pick_freeze(block)
 
     @property

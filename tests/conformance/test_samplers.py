@@ -87,6 +87,9 @@ def _mixed() -> ParameterSpace:
 @pytest.mark.parametrize("space", [None, _mixed()], ids=["three columns", "unbounded"])
 @pytest.mark.parametrize(("name", "options"), [
     ("random", {"size": 9}), ("latin-hypercube", {"size": 9}), ("sobol", {"size": 8}), ("grid", {"per_axis": 3}),
+    ("lattice", {"size": 11}), ("lattice", {"size": 9, "decay": 2.0}), ("sparse-grid", {"level": 2}),
+    ("sparse-grid", {"level": 2, "rule": "gauss"}), ("optimal-design", {"degree": 1}),
+    ("optimal-design", {"degree": 1, "size": 9, "design": "volume"}),
     ("greedy", {"pool": 30, "max_size": 6}), ("greedy", {"pool": 30, "max_size": 6, "adaptive": True, "batch": 2}),
     ("greedy", {"pool": 30, "max_size": 6, "criterion": "absolute"}),
 ])

@@ -237,7 +237,7 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             '"greedy"',
             '"gredy"',
             "[sampling] method: no sampler is called 'gredy'; known: greedy, latin-hypercube, sobol, "
-            "grid, file, random. Did you mean 'greedy'?",
+            "grid, file, random, lattice, sparse-grid, optimal-design. Did you mean 'greedy'?",
         ),
         (
             "pool = 200",

@@ -77,9 +77,10 @@ def model_description(source: Source, start: Sequence[float], version: str, file
     """
     listed, facts, two = variables(source, start), source.facts, version == "2.0"
     root = ElementTree.Element("fmiModelDescription", {
-        "fmiVersion": version, "modelName": _plain(facts.name), "guid" if two else "instantiationToken":
-        token(source, version), "description": _described(facts), "version": facts.version or "1",
-        "generationTool": _TOOL, "variableNamingConvention": "flat"} | ({"numberOfEventIndicators": "0"} if two else {}))
+        "fmiVersion": version, "modelName": _plain(facts.name),
+        "guid" if two else "instantiationToken": token(source, version),
+        "description": _described(facts), "version": facts.version or "1", "generationTool": _TOOL,
+        "variableNamingConvention": "flat"} | ({"numberOfEventIndicators": "0"} if two else {}))
     state = "FMUstate" if two else "FMUState"
     powers = {"modelIdentifier": source.name, f"canGetAndSet{state}": "true", f"canSerialize{state}": "true"}
     for kind in ("ModelExchange", "CoSimulation"):

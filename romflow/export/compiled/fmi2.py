@@ -167,7 +167,7 @@ EXPORT fmi2Status fmi2CompletedIntegratorStep(fmi2Component c, fmi2Boolean final
     return STATUS_OK;
 }
 
-EXPORT fmi2Status fmi2SetTime(fmi2Component c, double time) { return move((Unit *)c, time); }
+EXPORT fmi2Status fmi2SetTime(fmi2Component c, double time) { return look((Unit *)c, time); }
 
 #define NO_STATES(function, constant)                                                            \
     EXPORT fmi2Status function(fmi2Component c, constant double value[], size_t n);              \

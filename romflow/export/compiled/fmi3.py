@@ -242,7 +242,7 @@ EXPORT fmi3Status fmi3CompletedIntegratorStep(fmi3Instance c, bool final, bool *
     return STATUS_OK;
 }
 
-EXPORT fmi3Status fmi3SetTime(fmi3Instance c, double time) { return move((Unit *)c, time); }
+EXPORT fmi3Status fmi3SetTime(fmi3Instance c, double time) { return look((Unit *)c, time); }
 
 #define NO_STATES(function, constant)                                                        \
     EXPORT fmi3Status function(fmi3Instance c, constant double value[], size_t n);           \

@@ -96,14 +96,14 @@ def _einsum(printer: Printer, node: Node) -> None:
 
 def _by_constant(printer: Printer, node: Node, product: Product, name: str, values: NDArray[np.float64]) -> None:
     """The constant's axes are put in order here, and zeros at the ends of its rows left out."""
-    own = name if product.axes == tuple(range(values.ndim)) else f"{name}_{''.join(map(str, product.axes))}"
+    own = "c" if product.axes == tuple(range(values.ndim)) else f"c{''.join(map(str, product.axes))}"
     table = np.ascontiguousarray(values.transpose(product.axes))
     less = packed(table.reshape(product.rows, product.columns)) if product.batch == 1 else None
     if less is None:
-        _product(printer, node, product, "rf_vecmat", printer.table(own, table))
+        _product(printer, node, product, "rf_vecmat", printer.table(f"{own}_{name}", table))
         return
-    ends = printer.table(f"{own}_ends_{product.rows}", less[0], "int")
-    numbers = printer.table(f"{own}_packed_{product.rows}", less[1])
+    ends = printer.table(f"{own}e{product.rows}_{name}", less[0], "int")
+    numbers = printer.table(f"{own}p{product.rows}_{name}", less[1])
     x, new = printer.place(node.inputs[product.vector]), printer.new(node)
     printer.kernels.add("rf_vecmat_packed")
     printer.say(f"rf_vecmat_packed({product.rows}, {product.columns}, {x.pointer}, {ends}, {numbers}, {new.pointer});")
@@ -238,7 +238,7 @@ def _take(printer: Printer, node: Node) -> None:
         else:
             printer.copy(printer.new(node), part, [_own(node.shape), [*own[:axis], *own[axis + 1:]]])
         return
-    table = printer.table(f"{node.name}_rows", np.array(indices, dtype=np.int64) * after, "int")
+    table = printer.table(f"rows_{node.name}", np.array(indices, dtype=np.int64) * after, "int")
     new = printer.new(node)
     steps = [[len(indices) * after, after, 1], [source.shape[axis] * after, 0, 1], [0, 1, 0]]
 

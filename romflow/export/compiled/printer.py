@@ -73,15 +73,14 @@ class Printer:
         if name in self.places:
             return self.places[name]
         value = self._constants[name]
-        return Place(self.table(name, value), value.shape)
+        return Place(self.table(f"c_{name}", value), value.shape)
 
     def table(self, name: str, values: NDArray[np.float64] | NDArray[np.int64], kind: str = "double") -> str:
         """The C name of a table of constants, which is written once."""
-        own = f"c_{name}"
-        if own not in self._written:
-            self._written.add(own)
-            self.tables.append(array(own, values, kind))
-        return own
+        if name not in self._written:
+            self._written.add(name)
+            self.tables.append(array(name, values, kind))
+        return name
 
     def new(self, node: Node) -> Place:
         """The place of the value of a node."""

@@ -132,6 +132,40 @@ static double result(const Unit *unit, int i)
     return in_time(unit, POINTS * second, 1, 0, 1);
 }
 
+/* A model at rest has values always, one that moves between its first and last time. */
+static int within(Unit *unit, double time, double slack)
+{
+    char message[200];
+    if (POINTS == 1 || (time >= times[0] - slack && time <= times[POINTS - 1] + slack)) return STATUS_OK;
+    snprintf(message, sizeof message, "time = %.17g is outside the times [%.17g, %.17g] of the reduced model.",
+             time, times[0], times[POINTS - 1]);
+    return complain(unit, message);
+}
+
+/* Integrators look ahead: a time outside is taken, and values are held there for one step of the model. */
+static int look(Unit *unit, double time)
+{
+    if (time - time != 0.0) return complain(unit, "the time is not finite.");
+    unit->now.time = time;
+    return STATUS_OK;
+}
+
+static int readable(Unit *unit)
+{
+    int last = POINTS - 1;
+    double slack = POINTS > 1 ? times[last] - times[last > 0 ? last - 1 : 0] : 0.0;
+    int status = within(unit, unit->now.time, slack);
+    return status == STATUS_OK ? refresh(unit) : status;
+}
+
+/* To a point of communication, which is within the times. */
+static int move(Unit *unit, double time)
+{
+    double slack = POINTS > 1 ? 1e-9 * (times[POINTS - 1] - times[0]) : 0.0;
+    int status = time - time != 0.0 ? STATUS_OK : within(unit, time, slack);
+    return status == STATUS_OK ? look(unit, time) : status;
+}
+
 static int take(Unit *unit, unsigned reference, double *value)
 {
     char message[100];
@@ -141,29 +175,13 @@ static int take(Unit *unit, unsigned reference, double *value)
     } else if (reference <= PARAMETERS) {
         *value = unit->now.mu[reference - 1];
     } else if (reference <= PARAMETERS + RESULTS) {
-        status = refresh(unit);
+        status = readable(unit);
         *value = status == STATUS_OK ? result(unit, (int)reference - PARAMETERS - 1) : NAN;
     } else {
         snprintf(message, sizeof message, "value reference %u is no variable of the unit.", reference);
         status = complain(unit, message);
     }
     return status;
-}
-
-/* A model that moves in time has values at its own times only; one at rest has them always. */
-static int move(Unit *unit, double time)
-{
-    char message[200];
-    double slack;
-    if (time - time != 0.0) return complain(unit, "the time is not finite.");
-    slack = POINTS > 1 ? 1e-9 * (times[POINTS - 1] - times[0]) : 0.0;
-    if (POINTS > 1 && (time < times[0] - slack || time > times[POINTS - 1] + slack)) {
-        snprintf(message, sizeof message, "time = %.17g is outside the times [%.17g, %.17g] of the reduced model.",
-                 time, times[0], times[POINTS - 1]);
-        return complain(unit, message);
-    }
-    unit->now.time = time;
-    return STATUS_OK;
 }
 
 static int step(Unit *unit, double from, double size)

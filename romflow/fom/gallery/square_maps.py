@@ -46,10 +46,9 @@ def pulled_back(J: Array) -> tuple[Array, Array]:
 
     Examples
     --------
-    >>> pulled_back(np.diag([2.0, 1.0])[:, :, None, None])
-    (array([[0.5],
-           [0. ],
-           [2. ]]), array([[2.]]))
+    >>> K, determinant = pulled_back(np.array([[2.0, 0.0], [1.0, 1.0]])[:, :, None, None])
+    >>> K[:, 0], determinant
+    (array([ 0.5, -0.5,  2.5]), array([[2.]]))
     """
     (a, b), (c, d) = J
     determinant = a * d - b * c
