@@ -8,6 +8,7 @@ from typing import Any
 from romflow.dd.prediction import Prediction
 from romflow.study import Plan
 
+_OUTPUTS = 6
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -96,8 +97,23 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
                                     f"{_number(validation['max_effectivity'])}"))
     speed = "" if online["speedup"] is None else f", {online['speedup']:,.0f} times faster than the full-order solve"
     rows.append(("online", f"{seconds_text(online['seconds_per_evaluation'])} an evaluation{speed}"))
+    rows += _uncertainty_rows(summary.get("uq"))
     rows += [("model", str(folder / "model.h5")), ("report", str(folder / "report.html"))]
     _print_rows(rows)
+
+
+def _uncertainty_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Mean and standard deviation of each output, half of their intervals, and the model's own error."""
+    if not found:
+        return []
+    return [(name, f"{_with_errors('mean', one['mean'])}; {_with_errors('standard deviation', one['std'])}")
+            for name, one in list(found["answers"]["outputs"].items())[:_OUTPUTS]]
+
+
+def _with_errors(words: str, found: dict[str, Any]) -> str:
+    half, model = 0.5 * (found["high"] - found["low"]), found["model_error"]
+    own = "" if not model else f", {_number(model)} from the model"
+    return f"{words} {found['value']:.6g} ({half:.2g} from the draws{own})"
 
 
 def _solver_rows(ways: list[dict[str, Any]]) -> list[tuple[str, str]]:

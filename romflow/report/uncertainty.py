@@ -62,7 +62,7 @@ def sensitivity(name: str, found: Mapping[str, Any]) -> Picture | None:
     names = sorted(total or first, key=lambda key: -_value((total or first)[key]))[:MAX_INPUTS]
     if not names:
         return None
-    figure = canvas(5.2, 1.1 + 0.42 * len(names))
+    figure = canvas(5.2, 1.3 + 0.42 * len(names))
     axes = figure.add_subplot()
     rows = np.arange(len(names), dtype=float)
     _bars(axes, rows - 0.18, [first.get(key) for key in names], BLUE, "first order")
@@ -72,7 +72,7 @@ def sensitivity(name: str, found: Mapping[str, Any]) -> Picture | None:
     axes.grid(axis="y", visible=False)
     axes.axvline(0.0, color=GREY, linewidth=0.7)
     axes.set_xlabel("share of the variance")
-    axes.legend(loc="lower right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     share = number(_value((total or first)[names[0]]))
     text = f"{names[0]} has the largest share of the variance of {name}: index {share}."
     left = len(total or first) - len(names)
@@ -97,7 +97,7 @@ def convergence(name: str, found: Mapping[str, Any], confidence: float) -> Pictu
     axes.set(xlabel="draws", ylabel=f"half-width ({number(100 * confidence)} %)")
     label_decades(axes.xaxis)
     label_decades(axes.yaxis)
-    axes.legend()
+    axes.legend(loc="upper right")
     text = (f"With {number(draws[-1])} draws the mean of {name} is known to ±{number(_half(steps[-1]['mean']))} "
             "for the model that was evaluated.")
     return vector(figure, f"Convergence of {name}", text, text)

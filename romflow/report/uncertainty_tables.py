@@ -21,7 +21,7 @@ def answer_table(name: str, found: Mapping[str, Any], confidence: float) -> Tabl
     """Statistics, quantiles and exceedance probabilities of an output."""
     return Table(list(_rows(found)), HEAD, f"Answers for {name}",
                  f"Low and high: {number(100 * confidence)} % interval from the number of draws. The error of the "
-                 "model is what the reduced model may add to it, kept apart.", NUMERIC)
+                 "model is what the reduced model may add to it, kept apart.", NUMERIC, wide=False)
 
 
 def _rows(found: Mapping[str, Any]) -> Iterator[list[str | Block]]:
@@ -40,7 +40,7 @@ def index_table(name: str, found: Mapping[str, Any]) -> Table | None:
             for key, value in (found.get(kind) or {}).items()]
     if not rows:
         return None
-    return Table(rows, HEAD, f"Sobol' indices of {name}", numeric=NUMERIC)
+    return Table(rows, HEAD, f"Sobol' indices of {name}", numeric=NUMERIC, wide=False)
 
 
 def estimate_row(words: str, found: Mapping[str, Any]) -> list[str | Block]:
