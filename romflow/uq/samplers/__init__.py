@@ -1,0 +1,1 @@
+"""Markov chains in the standard normal coordinates of random inputs."""
