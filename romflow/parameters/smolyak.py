@@ -140,7 +140,7 @@ def clenshaw_curtis(level: int) -> tuple[Array, Array]:
         return np.array([0.5]), np.array([1.0])
     m = 2**level
     j, k = np.arange(m + 1), np.arange(1, m // 2 + 1)
-    # (Clenshaw and Curtis 1960): w_j = c_j / m (1 - sum_k b_k / (4 k^2 - 1) cos(2 pi j k / m)), b_k = 2, the last one 1.
+    # Clenshaw and Curtis 1960: w_j = c_j / m (1 - sum_k b_k / (4 k^2 - 1) cos(2 pi j k / m)), b_k = 2, the last 1.
     sums = m * fft.irfft(np.concatenate([[0.0], 1.0 / (4.0 * k**2 - 1.0)]), n=m)
     ends = np.where((j == 0) | (j == m), 1.0, 2.0)
     weights = 0.5 * ends / m * (1.0 - np.append(sums, sums[0]))

@@ -38,8 +38,8 @@ class PolynomialChoice:
     index_set : {"total", "hyperbolic"} or None
         None: both are tried.
     weights : {"auto", "equal", "optimal"}
-        "optimal": m / sum_j phi_j^2, for the sampler "optimal-design"; "equal": for any other; "auto": those with
-        which the Gram matrix is nearer to I.
+        "optimal": m / sum_j phi_j^2, for the sampler "optimal-design"; "equal": for any other; "auto": those for
+        whose density the points are likelier.
 
     Raises
     ------
@@ -153,9 +153,8 @@ def _fitted(basis: PolynomialBasis, mu: np.ndarray, targets: np.ndarray, weights
 def _weights(phi: np.ndarray, kind: str) -> np.ndarray:
     """Weights (k,) with the mean 1."""
     k, m = phi.shape
-    equal, optimal = np.ones(k), m / np.sum(phi**2, axis=1)
+    optimal = m / np.sum(phi**2, axis=1)
     if kind == "auto":
-        gaps = [np.linalg.norm(phi.T @ (phi * w[:, None]) / k - np.eye(m)) for w in (equal, optimal)]
-        kind = "equal" if gaps[0] <= gaps[1] else "optimal"
-    chosen = equal if kind == "equal" else optimal
-    return chosen / chosen.mean()
+        # The points have the density 1 (equal weights) or 1 / w: the likelier one.
+        kind = "optimal" if np.sum(np.log(optimal)) < 0.0 else "equal"
+    return np.ones(k) if kind == "equal" else optimal / optimal.mean()
