@@ -73,12 +73,10 @@ class SquareForms:
     def full(self, entries: Array) -> sp.csc_array:
         """The symmetric matrix (n, n) of the diagonals (D n,)."""
         upper = entries.reshape(len(self.offsets), self.n)
-        parts = [upper[0]] + [diagonal[:self.n - k] for k, diagonal in zip(self.offsets[1:], upper[1:], strict=True)]
-        both = [*parts, *parts[1:]]
-        places = [*self.offsets, *(-k for k in self.offsets[1:])]
-        kept = [i for i, part in enumerate(both) if part.size]
-        return sp.csc_array(sp.diags_array([both[i] for i in kept], offsets=[places[i] for i in kept],
-                                           shape=(self.n, self.n), format="csc"))
+        parts = {k: diagonal[:self.n - k] for k, diagonal in zip(self.offsets, upper, strict=True) if k < self.n}
+        both = parts | {-k: diagonal for k, diagonal in parts.items()}
+        return sp.csc_array(sp.diags_array(list(both.values()), offsets=list(both), shape=(self.n, self.n),
+                                           format="csc"))
 
     def product(self, entries: Array, u: Array) -> Array:
         """A u (n, b) for b matrices (D n, b) and states (n, b)."""
