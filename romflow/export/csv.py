@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from romflow.core.errors import ConfigError
-from romflow.core.names import shown
+from romflow.core.errors import ConfigError, StoreError
+from romflow.core.names import one_line, shown
 from romflow.parameters.tables import read_table
 from romflow.rom.model import ReducedModel
 from romflow.rom.tables import write_answers
@@ -68,3 +71,34 @@ class Csv:
             mu = space.validate(read_table(self.input, space.columns))
         write_answers(path, rom, mu)
         return [Path(path)]
+
+    def given(self, path: Path) -> NDArray[np.float64]:
+        """The parameters (b, p) of the table; the columns of its answers say how many there are."""
+        header, rows = _read(Path(path))
+        outputs = sum(f"{name}_error" in header for name in header)
+        return rows[:, :len(header) - 2 * outputs - 1]
+
+    def answers(self, path: Path, mu: Any) -> dict[str, NDArray[np.float64]]:
+        """The outputs and their errors in the table, which holds answers at `given(path)` alone.
+
+        Raises
+        ------
+        StoreError
+            The file is no such table.
+        """
+        header, rows = _read(Path(path))
+        if not np.array_equal(rows[:, :np.shape(mu)[1]], mu):
+            raise StoreError(f"{path}: this table holds answers at its own parameters; ask for them at given(path)")
+        columns = rows[:, np.shape(mu)[1]:]
+        outputs = (columns.shape[1] - 1) // 2
+        return {"output": columns[:, :outputs], "output_error": columns[:, outputs:-1], "error": columns[:, -1]}
+
+
+def _read(file: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Names of the columns of numbers, and their rows."""
+    try:
+        with open(file, encoding="utf-8", newline="") as stream:
+            header, *rows = csv.reader(stream)
+        return header[:-1], np.array([row[:-1] for row in rows], dtype=np.float64).reshape(len(rows), len(header) - 1)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{file}: no table of answers ({one_line(str(error), 99)}); export it again") from error

@@ -11,16 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.core.errors import ConfigError
+from romflow.core.errors import ConfigError, StoreError
 from romflow.core.files import write_atomic
 from romflow.core.fingerprint import canonical_json
 from romflow.core.names import shown
+from romflow.export.checking import checked_rows, run_isolated
 from romflow.export.program.build import build
 from romflow.export.program.numpy_evaluator import constants_in, evaluator_source
 from romflow.rom.model import ReducedModel
 
 _MESH = ("points", "cells", "dofs", "components", "cell_type")
 _WRITTEN = (1980, 1, 1, 0, 0, 0)
+_RUNNER = """
+import importlib.util
+spec = importlib.util.spec_from_file_location("evaluator", words[0])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+answer.update((name, value.T) for name, value in module.answers(given["mu"]).items())
+"""
 
 
 class Npz:
@@ -76,6 +84,22 @@ class Npz:
         write_atomic(path, _image(kept))
         write_atomic(evaluator, source.encode("utf-8"))
         return [path, evaluator]
+
+    def answers(self, path: Path, mu: Any) -> dict[str, NDArray[np.float64]]:
+        """All that the evaluator of the file answers at mu (b, p), run where there is no romflow; the batch first.
+
+        Raises
+        ------
+        ShapeError
+            mu is no matrix.
+        StoreError
+            The evaluator is not there or fails, or mu is not within the space.
+        """
+        place = Path(path).resolve()
+        evaluator = place.with_name(f"{place.stem}_evaluate.py")
+        if not evaluator.is_file():
+            raise StoreError(f"{evaluator} is no file; the evaluator belongs beside the arrays, export them again")
+        return run_isolated(_RUNNER, {"mu": checked_rows("npz", mu)}, [str(evaluator)])
 
 
 def _json(value: Any) -> NDArray[Any]:
