@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from romflow.core.files import write_atomic
+from romflow.export.compiled.running import run_c
 from romflow.export.compiled.source import source_of
 from romflow.export.program.build import build
 from romflow.rom.model import ReducedModel
@@ -45,3 +48,15 @@ class C:
         write_atomic(header, found.header.encode("ascii"))
         write_atomic(path, found.source.encode("ascii"))
         return [path, header]
+
+    def answers(self, path: Path, mu: np.ndarray) -> dict[str, np.ndarray]:
+        """What a file answers at mu (b, p), compiled here and run in a process in which romflow cannot be imported.
+
+        Raises
+        ------
+        NotSupported
+            There is no C compiler.
+        StoreError
+            The files are no such model.
+        """
+        return run_c(Path(path), mu)

@@ -8,13 +8,16 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from romflow.core.errors import ConfigError, NotSupported
+import numpy as np
+
+from romflow.core.errors import ConfigError
 from romflow.core.files import write_atomic
 from romflow.core.names import shown
 from romflow.export.compiled.compiler import PLATFORMS, find_compiler, native, shared_library
 from romflow.export.compiled.description import build_description, model_description, token
 from romflow.export.compiled.fmi2 import FMI_2
 from romflow.export.compiled.fmi3 import FMI_3
+from romflow.export.compiled.running import run_unit
 from romflow.export.compiled.source import Source, source_of
 from romflow.export.compiled.text import number, string, wrapped
 from romflow.export.compiled.unit import UNIT
@@ -119,6 +122,18 @@ class Fmu:
         write_atomic(Path(path), _archive(self._files(source, start, platforms)))
         return [Path(path)]
 
+    def answers(self, path: Path, mu: np.ndarray) -> dict[str, np.ndarray]:
+        """What a unit answers at mu (b, p), run by fmpy in a process in which romflow cannot be imported.
+
+        Raises
+        ------
+        NotSupported
+            fmpy is not installed.
+        StoreError
+            The file is no such unit, or it refused a parameter.
+        """
+        return run_unit(Path(path), mu)
+
     def _files(self, source: Source, start: Sequence[float], platforms: Sequence[str]) -> dict[str, bytes]:
         sources = {"model.c": source.source, "model.h": source.header, "unit.c": _unit(source, start, self.version)}
         found = {f"sources/{name}": text.encode("ascii") for name, text in sources.items()}
@@ -171,9 +186,3 @@ def _archive(files: Mapping[str, bytes]) -> bytes:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, files[name], zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
-
-
-def missing_fmpy(error: ImportError) -> NotSupported:
-    """What to say where the package fmpy is not there."""
-    return NotSupported(f"a functional mock-up unit is run by the package fmpy, which is not installed ({error}); "
-                        "pip install romflow[fmu]")

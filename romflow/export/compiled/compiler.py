@@ -20,7 +20,7 @@ from romflow.core.names import nearest, one_line, shown
 __all__ = ["PLATFORMS", "Platform", "find_compiler", "native", "shared_library"]
 
 _SECONDS = 300
-_FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-s")
+_FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared", "-s")
 _REMEDY = "install a C compiler (gcc, clang), or pip install romflow[compiler], which brings one, or set CC"
 
 
@@ -104,7 +104,7 @@ def find_compiler(name: str) -> list[str]:
     raise NotSupported(f"there is no C compiler here; {_REMEDY}")
 
 
-def shared_library(sources: Mapping[str, str], name: str, platform_name: str) -> bytes:
+def shared_library(sources: Mapping[str, str], name: str, platform_name: str, hidden: bool = True) -> bytes:
     """The bytes of a shared library.
 
     Parameters
@@ -115,6 +115,8 @@ def shared_library(sources: Mapping[str, str], name: str, platform_name: str) ->
         Of the library, without suffix.
     platform_name : str
         One of `PLATFORMS`.
+    hidden : bool
+        Only what the text marks is seen from outside.
 
     Raises
     ------
@@ -130,6 +132,7 @@ def shared_library(sources: Mapping[str, str], name: str, platform_name: str) ->
             Path(folder, file).write_text(text, encoding="ascii")
         units = sorted(file for file in sources if file.endswith(".c"))
         flags = [flag for flag in _FLAGS if not (flag == "-fPIC" and target.endswith(".dll"))]
+        flags += ["-fvisibility=hidden"] if hidden else []
         maths = [] if target.endswith(".dll") else ["-lm"]
         _called([*command, *flags, "-o", target, *units, *maths], folder)
         return Path(folder, target).read_bytes()
