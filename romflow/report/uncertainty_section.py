@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from romflow.report import uncertainty, uncertainty_studies
+from romflow.report import uncertainty, uncertainty_posterior, uncertainty_studies
 from romflow.report.data import ReportData
 from romflow.report.style import Picture
 from romflow.report.tables import Table
@@ -53,6 +53,7 @@ def pictures(data: ReportData) -> Iterator[Picture | None]:
     yield uncertainty_studies.budget_picture(_part(data, "control"))
     for name, found in _shown(_part(data, "levels")):
         yield uncertainty_studies.levels_picture(name, found)
+    yield uncertainty_posterior.posterior_picture(_part(data, "calibration"))
 
 
 def tables(data: ReportData) -> Iterator[Table | None]:
@@ -64,8 +65,11 @@ def tables(data: ReportData) -> Iterator[Table | None]:
     control = _part(data, "control")
     yield uncertainty_studies.control_table(control)
     yield uncertainty_studies.budget_table(control)
+    yield uncertainty_studies.distance_table(control)
     yield uncertainty_studies.rare_table(_part(data, "rare"))
     yield uncertainty_studies.levels_table(_part(data, "levels"))
+    yield uncertainty_posterior.column_table(_part(data, "calibration"))
+    yield uncertainty_posterior.fit_table(_part(data, "calibration"))
 
 
 def _part(data: ReportData, name: str) -> Mapping[str, Any]:

@@ -24,7 +24,8 @@ from romflow.report.tables import Block, Table
 from romflow.report.uncertainty_tables import HEAD, NUMERIC, estimate_row
 from romflow.report.words import MISSING, number, seconds
 
-__all__ = ["budget_picture", "budget_table", "control_table", "levels_picture", "levels_table", "rare_table"]
+__all__ = ["budget_picture", "budget_table", "control_table", "distance_table",
+           "levels_picture", "levels_table", "rare_table"]
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 
@@ -62,6 +63,17 @@ def budget_table(found: Mapping[str, Any]) -> Table | None:
         for name, share in budget.items()]
     head = ("Model", "Evaluations", "Failed", "Time", "Correlation with the full order")
     return Table(rows, head, "Models", " ".join(found.get("notes") or []), frozenset({1, 2, 3}),
+                 wide=False) if rows else None
+
+
+def distance_table(found: Mapping[str, Any]) -> Table | None:
+    """How far the reduced model's outputs are from having the full-order model's distribution."""
+    rows: list[list[str | Block]] = [
+        [name, number(one["relative"]), *_three(one["distance"]), number(one["p_value"])]
+        for name, one in (found.get("energy_distance") or {}).items()]
+    head = ("Output", "Relative", "Energy distance", "Low", "High", "p-value")
+    note = "Full-order and reduced outputs at the same draws; the distance is 0 where the distributions are one."
+    return Table(rows, head, "Distributions of the two models", note, frozenset({1, 2, 3, 4, 5}),
                  wide=False) if rows else None
 
 

@@ -18,10 +18,13 @@ from romflow.tasks.executor import Executor
 from romflow.uq.configured import random_inputs, wishes
 from romflow.uq.control_variate import control_variate
 from romflow.uq.domain_errors import DomainWish, domain_errors
+from romflow.uq.energy_distance import compare_outputs
 from romflow.uq.evaluation import Evaluate, of_reduced
 from romflow.uq.importance import importance
 from romflow.uq.multifidelity import Fidelity, multifidelity
+from romflow.uq.nested_sums import MAIN, draws
 from romflow.uq.propagation import propagate
+from romflow.walk.calibration import calibrated
 from romflow.walk.full_order import FullOrder
 from romflow.walk.truth import Truth
 from romflow.walk.watcher import MODEL
@@ -63,6 +66,8 @@ class Uncertainty:
         self.study, self._target, self._executor = study, folder / ANSWERS, executor
         self._full_order = FullOrder(truth, executor)
         self._model = file_fingerprint(folder / MODEL)
+        measured = config.calibration
+        self._data = None if measured is None else file_fingerprint(study.base / measured.data)
         self.folder.mkdir(exist_ok=True)
 
     def run(self) -> dict[str, Any]:
@@ -72,6 +77,7 @@ class Uncertainty:
         parts["control"] = (config.control, self._control)
         parts["rare"] = (config.rare, self._rare)
         parts["levels"] = (config.levels, self._levels)
+        parts["calibration"] = (config.calibration, self._calibration)
         found = {name: self._kept(name, make) for name, (wanted, make) in parts.items() if wanted}
         found = plain({"inputs": self.inputs.spec(), "model": config.model, **found})
         write_json(self._target, found)
@@ -80,7 +86,7 @@ class Uncertainty:
     def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `make` gives, taken from its file where the same question was answered before."""
         file = self.folder / f"{name}.json"
-        key = fingerprint({"model": self._model, "inputs": self.inputs.spec(),
+        key = fingerprint({"model": self._model, "inputs": self.inputs.spec(), "data": self._data,
                            "wish": self.config.model_dump(mode="json", exclude={"batch"})})
         kept = _read(file)
         if kept.get("key") == key:
@@ -96,19 +102,25 @@ class Uncertainty:
 
     def _answers(self) -> dict[str, Any]:
         """Statistics of the outputs by many draws of one model."""
+        if self.config.model == "full-order":
+            self._check_solvable(None)
+        found = propagate(self._evaluate, self.inputs, wishes(self.config, self.inputs), names=self._names,
+                          folder=self.folder, identity=self._model, watcher=self._watch("draws"))
+        self._tell(found.outside_share, found.failed_share)
+        return found.plain()
+
+    def _watch(self, stage: str) -> Callable[[int, int], None]:
+        """Passes (done, total) on to who watches the run."""
         told = 0
 
         def watch(done: int, total: int) -> None:
             nonlocal told
             if not told:
-                self.progress.begin("draws", total)
+                self.progress.begin(stage, total)
             self.progress.tick(done - told)
             told = done
 
-        found = propagate(self._evaluate, self.inputs, wishes(self.config, self.inputs), names=self._names,
-                          folder=self.folder, identity=self._model, watcher=watch)
-        self._tell(found.outside_share, found.failed_share)
-        return found.plain()
+        return watch
 
     def _tell(self, outside: float, failed: float) -> None:
         if outside:
@@ -125,6 +137,7 @@ class Uncertainty:
         """Statistics of the full-order outputs, with the reduced model as control variate."""
         wish = self.config.control
         thresholds, names = self.config.exceedance, self._names
+        self._check_solvable("control")
         truth, *others = self._fidelities(wish)
         if wish.method == "control-variate":
             solves = wish.solves if wish.solves is not None else max(10, int(wish.seconds / truth.seconds))
@@ -137,7 +150,21 @@ class Uncertainty:
                                   seed=wish.seed)
         for note in found.notes:
             self.progress.note(note)
-        return found.plain() | {"method": wish.method}
+        mu = draws(self.inputs, wish.seed, MAIN, 0, found.budget["full-order"].evaluations)
+        compared = compare_outputs(names, self._full_order(mu).output, of_reduced(self.rom)(mu).output, paired=True)
+        return found.plain() | {"method": wish.method,
+                                "energy_distance": {name: one.plain() for name, one in compared.items()}}
+
+    def _check_solvable(self, part: str | None) -> None:
+        """Refuse inputs that reach beyond the range in which the full-order model is defined."""
+        space = self.study.parameters
+        for j, (column, marginal) in enumerate(zip(space.columns, self.inputs.marginals, strict=True)):
+            low, high = marginal.support
+            if low < space.low[j] or high > space.high[j]:
+                table = "uq" if part is None else f"uq.{part}"
+                raise ConfigError(f"[{table}] solves the full-order model, and {column} reaches from {shown(low)} to "
+                                  f"{shown(high)}, beyond its range {shown(float(space.low[j]))} to "
+                                  f"{shown(float(space.high[j]))}; truncate its distribution, or widen the parameter")
 
     def _fidelities(self, wish: ControlConfig) -> list[Fidelity]:
         """The full-order model, the reduced one, and smaller ones cut from it."""
@@ -178,8 +205,17 @@ class Uncertainty:
             self.progress.note(note)
         return found.plain()
 
+    def _calibration(self) -> dict[str, Any]:
+        """The posterior of the inputs."""
+        wish = self.config.calibration
+        if wish.tolerance is not None:
+            self._check_solvable("calibration")
+        return calibrated(wish, self.study.base, self.rom, self._full_order, self.inputs, self.config.confidence,
+                          self.folder / "chains", self._model, self._watch("calibration"))
+
     def _levels(self) -> dict[str, Any]:
         """The error of the mean, split."""
+        self._check_solvable("levels")
         wish, option = self.config.levels, self.config.levels.option
         own = self.study.config.model.options.get(option)
         cells = wish.cells if wish.cells is not None else own
