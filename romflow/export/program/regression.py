@@ -6,6 +6,8 @@ import numpy as np
 
 from romflow.core.errors import NotSupported
 from romflow.export.program.builder import Builder, Value
+from romflow.export.program.polynomial import polynomial_values
+from romflow.rom.polynomial_regression import PolynomialRegression
 from romflow.rom.regression import GaussianProcess, RadialBasis, RegressionReducedModel
 
 __all__ = ["regression_results"]
@@ -20,7 +22,9 @@ def regression_results(builder: Builder, rom: RegressionReducedModel) -> dict[st
         The regressor is of another kind.
     """
     z = (builder.mu - rom.low) / rom.span
-    if isinstance(rom.regressor, GaussianProcess):
+    if isinstance(rom.regressor, PolynomialRegression):
+        mean, std = polynomial_values(builder, rom.regressor)
+    elif isinstance(rom.regressor, GaussianProcess):
         mean, std = _gaussian(builder, rom.regressor, z)
     elif isinstance(rom.regressor, RadialBasis):
         mean, std = _radial(builder, rom.regressor, z)

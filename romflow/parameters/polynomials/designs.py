@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 DESIGNS = ("projection-dpp", "volume", "iid")
 
-_TRIES = 100
+_TRIES, _AT_ONCE = 100, 10
 
 
 def optimal_germs(basis: PolynomialBasis, marginals: Sequence[Marginal], n: int, rng: np.random.Generator,
@@ -84,12 +84,12 @@ def conditioned(basis: PolynomialBasis, marginals: Sequence[Marginal], n: int, r
         None of a hundred designs is so good.
     """
     best = 0.0
-    for _ in range(_TRIES):
-        germs: Array = optimal_germs(basis, marginals, n, rng, design)[0]
-        smallest = float(np.linalg.eigvalsh(gram(basis, germs))[0])
-        if smallest >= least:
-            return germs
-        best = max(best, smallest)
+    for _ in range(_TRIES // _AT_ONCE):
+        for germs in optimal_germs(basis, marginals, n, rng, design, _AT_ONCE):
+            smallest = float(np.linalg.eigvalsh(gram(basis, germs))[0])
+            if smallest >= least:
+                return np.asarray(germs)
+            best = max(best, smallest)
     raise InputError(f"none of {_TRIES} designs of {n} points for {basis.size} polynomials has a Gram matrix without "
                      f"eigenvalues below {least:.2g} (best {best:.2g}); raise size, or lower degree.")
 
