@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
-import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from romflow.core.errors import NotSupported, ShapeError, StoreError
 from romflow.core.names import one_line
+from romflow.export.checking import checked_rows, run_isolated
 from romflow.export.compiled.compiler import native, shared_library
 
 __all__ = ["run_c", "run_unit"]
 
-_SECONDS = 600
-
-_START = """
-import sys
-sys.modules["romflow"] = None  # importing it fails from here on
-import numpy as np
-folder = sys.argv[1]
-mu = np.load(folder + "/mu.npy", allow_pickle=False)
-"""
-
-_RUN_C = _START + """
+_RUN_C = """
 import ctypes
-library, name, outputs, times = ctypes.CDLL(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+library, name, outputs, times = ctypes.CDLL(words[0]), words[1], int(words[2]), int(words[3])
+mu = given["mu"]
 
 
 def called(function, shape):
@@ -44,52 +33,68 @@ def called(function, shape):
 
 
 codes, answers = called("evaluate", ())
-found = dict(zip(("output", "output_error", "error"), answers), code=codes)
+answer.update(zip(("output", "output_error", "error"), answers), code=codes)
 if times:
-    found.update(zip(("series", "series_error", "error_series"), called("series", (times,))[1]))
-np.savez(folder + "/answers.npz", **found)
+    answer.update(zip(("series", "series_error", "error_series"), called("series", (times,))[1]))
 """
 
-_RUN_UNIT = _START + """
-import json
+_RUN_UNIT = """
+import contextlib, json
 import fmpy
 from fmpy.fmi2 import FMU2Slave
 from fmpy.fmi3 import FMU3Slave
 
-unit = sys.argv[2]
-description, place = fmpy.read_model_description(unit), str(fmpy.extract(unit, folder + "/unit"))
-facts = json.load(open(place + "/resources/facts.json"))
-two = description.fmiVersion == "2.0"
-slave = (FMU2Slave if two else FMU3Slave)(guid=description.guid, unzipDirectory=place, instanceName="one",
-                                          modelIdentifier=description.coSimulation.modelIdentifier)
-slave.instantiate()
-put, get = (slave.setReal, slave.getReal) if two else (slave.setFloat64, slave.getFloat64)
-references = {kind: [v.valueReference for v in description.modelVariables if v.causality == kind]
-              for kind in ("parameter", "output")}
-times, o = facts["times"] or [0.0], len(facts["outputs"])
-rows = np.empty((len(mu), len(times), len(references["output"])))
-for i, row in enumerate(mu):
-    if i:
-        slave.reset()
-    if two:
-        slave.setupExperiment(startTime=times[0])
-        slave.enterInitializationMode()
-    else:
-        slave.enterInitializationMode(startTime=times[0])
-    put(references["parameter"], row.tolist())
-    slave.exitInitializationMode()
-    for k, t in enumerate(times):
-        if k:
-            slave.doStep(currentCommunicationPoint=times[k - 1], communicationStepSize=t - times[k - 1])
-        rows[i, k] = get(references["output"])
-slave.terminate()
-slave.freeInstance()
-parts = {"series": rows[:, :, :o], "error_series": rows[:, :, -1]}
-if rows.shape[2] > o + 1 or o == 0:
-    parts["series_error"] = rows[:, :, o:-1]
-last = {"series": "output", "series_error": "output_error", "error_series": "error"}
-found = {last[name]: values[:, -1] for name, values in parts.items()} | (parts if facts["times"] else {})
-np.savez(folder + "/answers.npz", **found)
+
+def values_of(slave, description, facts, two):
+    put, get = (slave.setReal, slave.getReal) if two else (slave.setFloat64, slave.getFloat64)
+    references = {kind: [v.valueReference for v in description.modelVariables if v.causality == kind]
+                  for kind in ("parameter", "output")}
+    mu, times = given["mu"], facts["times"] or [0.0]
+    if mu.shape[1] != len(references["parameter"]):
+        raise ValueError("the unit has %d parameters" % len(references["parameter"]))
+    rows = np.empty((len(mu), len(times), len(references["output"])))
+    for i, row in enumerate(mu):
+        if i:
+            slave.reset()
+        if two:
+            slave.setupExperiment(startTime=times[0])
+            slave.enterInitializationMode()
+        else:
+            slave.enterInitializationMode(startTime=times[0])
+        put(references["parameter"], row.tolist())
+        slave.exitInitializationMode()
+        for k, t in enumerate(times):
+            if k:
+                slave.doStep(currentCommunicationPoint=times[k - 1], communicationStepSize=t - times[k - 1])
+            rows[i, k] = get(references["output"])
+    return rows
+
+
+def found_in(unit, place):
+    description, place = fmpy.read_model_description(unit), str(fmpy.extract(unit, place))
+    with open(place + "/resources/facts.json") as stream:
+        facts = json.load(stream)
+    two, o = description.fmiVersion == "2.0", len(facts["outputs"])
+    slave = (FMU2Slave if two else FMU3Slave)(guid=description.guid, unzipDirectory=place, instanceName="one",
+                                              modelIdentifier=description.coSimulation.modelIdentifier)
+    slave.instantiate()
+    try:
+        rows = values_of(slave, description, facts, two)
+    finally:
+        slave.freeInstance()
+    parts = {"series": rows[:, :, :o], "error_series": rows[:, :, -1]}
+    if rows.shape[2] > o + 1 or o == 0:
+        parts["series_error"] = rows[:, :, o:-1]
+    last = {"series": "output", "series_error": "output_error", "error_series": "error"}
+    return {last[name]: values[:, -1] for name, values in parts.items()} | (parts if facts["times"] else {})
+
+
+told = io.StringIO()
+try:
+    with contextlib.redirect_stdout(told):
+        answer.update(found_in(words[0], words[1]))
+except Exception as error:
+    sys.exit((told.getvalue().strip() or "%s: %s" % (type(error).__name__, error)).splitlines()[0])
 """
 
 
@@ -114,12 +119,15 @@ def run_c(path: Path, mu: np.ndarray) -> dict[str, np.ndarray]:
     sizes = dict(re.findall(r"^#define ROMFLOW_\w+_(PARAMETERS|OUTPUTS|TIMES) (\d+)$", header, re.MULTILINE))
     if found is None or len(sizes) != 3:
         raise StoreError(f"{path.with_suffix('.h')}: this is no header of an exported model; export it again")
-    rows = _rows(mu, int(sizes["PARAMETERS"]))
+    rows = checked_rows("c", mu)
+    if rows.shape[1] != int(sizes["PARAMETERS"]):
+        raise ShapeError(f"c: mu has shape {rows.shape}; the rule is (b, {sizes['PARAMETERS']})")
     texts = {path.name: source, path.with_suffix(".h").name: header}
     with tempfile.TemporaryDirectory(prefix="romflow-run-") as folder:
         library = Path(folder, "model.so")
         library.write_bytes(shared_library(texts, "model", native(), hidden=False))
-        return _answers(path, _RUN_C, folder, rows, [str(library), found[1], sizes["OUTPUTS"], sizes["TIMES"]])
+        words = [str(library), found[1], sizes["OUTPUTS"], sizes["TIMES"]]
+        return run_isolated(_RUN_C, {"mu": np.ascontiguousarray(rows)}, words)
 
 
 def run_unit(path: Path, mu: np.ndarray) -> dict[str, np.ndarray]:
@@ -137,24 +145,10 @@ def run_unit(path: Path, mu: np.ndarray) -> dict[str, np.ndarray]:
     if importlib.util.find_spec("fmpy") is None:
         raise NotSupported("running a functional mock-up unit needs the package fmpy, which is not installed here; "
                            "pip install \"romflow[fmu]\"")
+    rows, path = checked_rows("fmu", mu), Path(path)
     with tempfile.TemporaryDirectory(prefix="romflow-run-") as folder:
-        return _answers(path, _RUN_UNIT, folder, _rows(mu, None), [str(Path(path).resolve())])
-
-
-def _rows(mu: np.ndarray, columns: int | None) -> np.ndarray:
-    rows = np.ascontiguousarray(mu, dtype=np.float64)
-    if rows.ndim != 2 or columns not in (None, rows.shape[1]):
-        raise ShapeError(f"mu has shape {rows.shape}; the rule is (b, {'p' if columns is None else columns})")
-    return rows
-
-
-def _answers(path: Path, script: str, folder: str, rows: np.ndarray, words: Sequence[str]) -> dict[str, np.ndarray]:
-    np.save(Path(folder, "mu.npy"), rows)
-    done = subprocess.run([sys.executable, "-I", "-c", script, folder, *words], capture_output=True, text=True,
-                          timeout=_SECONDS, check=False)
-    if done.returncode:
-        lines = (f"{done.stdout}\n{done.stderr}".strip() or "no message").splitlines()
-        told = next((line for line in lines if line.startswith("[ERROR]")), lines[-1])
-        raise StoreError(f"{path}: this file cannot be run at mu of shape {rows.shape} ({one_line(told, 300)})")
-    with np.load(Path(folder, "answers.npz"), allow_pickle=False) as found:
-        return dict(found)
+        words = [str(path.resolve()), str(Path(folder, "unit"))]
+        try:
+            return run_isolated(_RUN_UNIT, {"mu": rows}, words, ("numpy", "fmpy"))
+        except StoreError as error:
+            raise StoreError(f"{path}: this unit cannot be run at mu of shape {rows.shape}: {error}") from error
