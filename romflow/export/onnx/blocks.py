@@ -1,6 +1,6 @@
-"""Larger dense systems in ONNX: elimination by blocks of rows in one Loop, products by MatMul.
+"""Larger dense systems in ONNX, whose graph has the same size for any number of equations: steps of a Loop.
 
-The graph has the same size for any number of equations. The batch is the first axis within, as MatMul wants it.
+Elimination goes by blocks of rows, with the batch as the first axis, as MatMul wants it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import numpy as np
 
 from romflow.export.onnx.graph import Graph, library
 from romflow.export.onnx.loops import Kind, loop
+from romflow.export.onnx.solving import orthogonal_step
 
-__all__ = ["blocked_solution"]
+__all__ = ["blocked_solution", "looped_least_squares"]
 
 # Rows of a block.
 _WIDTH = 8
@@ -37,12 +38,34 @@ def blocked_solution(graph: Graph, A: str, f: str, r: int, k: int, definite: boo
         f = graph.node("Pad", f, graph.integers(0, 0, 0, more, 0, 0))
     M = graph.node("Transpose", graph.node("Concat", A, f, axis=1), perm=[2, 0, 1])
     rows, least = _elimination(graph, M, count, size + k, definite)
-    x = graph.node("Transpose", _substitution(graph, rows, f, count, k), perm=[1, 2, 0])
+    x = graph.node("Transpose", _substitution(graph, rows, f, count, _WIDTH, k), perm=[1, 2, 0])
     x = graph.slice(x, (0, 0, r)) if more else x
     if not definite:
         return x
     smallest = graph.node("ReduceMin", least, graph.integers(0), keepdims=0)
     return graph.node("Where", graph.node("Greater", smallest, graph.number(0.0)), x, graph.number(np.nan))
+
+
+def looped_least_squares(graph: Graph, A: str, f: str, r: int) -> str:
+    """x (r, c) with the least ||A x - f||, by the modified Gram-Schmidt process of (A, f) in a Loop over its columns.
+
+    Parameters
+    ----------
+    A : name of a tensor (m, r, c)
+    f : name of a tensor (m, c)
+    """
+    double, body = library().TensorProto.DOUBLE, graph.child()
+    step, left = body.name(), body.name()
+    row, after = orthogonal_step(body, left)
+    done = body.node("Add", step, body.integers(1))
+    whole = body.node("Pad", row, body.node("Concat", body.integers(0), done, body.integers(0, 0, 0, 0), axis=0))
+    M = graph.node("Concat", A, graph.node("Unsqueeze", f, graph.integers(1)), axis=1)
+    rows = loop(graph, body, graph.name(), graph.constant(np.array(r, dtype=np.int64)),
+                [(M, (double, [None, None, None]), left, after)],
+                [(body.node("Transpose", whole, perm=[2, 0, 1]), (double, [None, 1, r + 1]))], step)[1][0]
+    like = graph.node("Transpose", graph.slice(A, (0, 0, 1)), perm=[1, 0, 2])
+    x = _substitution(graph, rows, like, r, 1, 1)
+    return graph.node("Transpose", graph.node("Squeeze", x, graph.integers(2)), perm=[1, 0])
 
 
 def _elimination(graph: Graph, M: str, count: int, width: int, definite: bool) -> tuple[str, str]:
@@ -60,27 +83,27 @@ def _elimination(graph: Graph, M: str, count: int, width: int, definite: bool) -
     whole = body.node("Pad", row, body.node("Concat", body.integers(0, 0), done, body.integers(0, 0, 0), axis=0))
     kinds: list[Kind] = [(double, axes) for axes in ([None, None, None], [None, _WIDTH, width], [1, 1, None])]
     trips = graph.constant(np.array(count, dtype=np.int64))
-    rows, pivots = loop(graph, body, "elimination", trips, [(M, kinds[0], left, after)],
+    rows, pivots = loop(graph, body, graph.name(), trips, [(M, kinds[0], left, after)],
                         [(whole, kinds[1]), (least, kinds[2])], step)[1]
     return rows, pivots
 
 
-def _substitution(graph: Graph, rows: str, f: str, count: int, k: int) -> str:
-    """x (c, size, k), block by block from the last one."""
-    double, body, size = library().TensorProto.DOUBLE, graph.child(), count * _WIDTH
+def _substitution(graph: Graph, rows: str, like: str, count: int, width: int, k: int) -> str:
+    """x (c, size, k), block by block from the last one; `like` is any tensor (size, k, c)."""
+    double, body, size = library().TensorProto.DOUBLE, graph.child(), count * width
     step, known = body.name(), body.name()
     place = body.node("Sub", body.constant(np.int64(count - 1)), step)
     row = body.node("Gather", rows, place, axis=0)
     found = body.node("Sub", body.slice(row, (2, size, size + k)),
                       body.node("MatMul", body.slice(row, (2, 0, size)), known))
-    before = body.node("Mul", place, body.integers(_WIDTH))
-    behind = body.node("Sub", body.integers(size - _WIDTH), before)
+    before = body.node("Mul", place, body.integers(width))
+    behind = body.node("Sub", body.integers(size - width), before)
     pads = body.node("Concat", body.integers(0), before, body.integers(0, 0), behind, body.integers(0), axis=0)
     after = body.node("Add", known, body.node("Pad", found, pads))
-    nothing = graph.node("Transpose", graph.node("Mul", f, graph.number(0.0)), perm=[2, 0, 1])
+    nothing = graph.node("Transpose", graph.node("Mul", like, graph.number(0.0)), perm=[2, 0, 1])
     trips = graph.constant(np.array(count, dtype=np.int64))
     kind: Kind = double, [None, size, k]
-    return loop(graph, body, "substitution", trips, [(nothing, kind, known, after)], [], step)[0][0]
+    return loop(graph, body, graph.name(), trips, [(nothing, kind, known, after)], [], step)[0][0]
 
 
 def _inverse(graph: Graph, P: str) -> tuple[str, str]:

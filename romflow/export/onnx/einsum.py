@@ -59,7 +59,7 @@ def _by_rows(graph: Graph, left: tuple[Value, str], right: tuple[Value, str], ou
 
 def _summed(C: np.ndarray, letters: str, wanted: Sequence[str]) -> np.ndarray:
     """The array with its axes in this order, summed over all others."""
-    return np.ascontiguousarray(np.einsum(f"{letters}->{''.join(wanted)}", C))
+    return np.array(np.einsum(f"{letters}->{''.join(wanted)}", C), order="C")
 
 
 def _alone(graph: Graph, x: Value, letters: str, needed: str) -> tuple[Value, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from romflow.core.errors import NotSupported
-from romflow.export.onnx.blocks import blocked_solution
+from romflow.export.onnx.blocks import blocked_solution, looped_least_squares
 from romflow.export.onnx.einsum import einsum
 from romflow.export.onnx.graph import Graph, Value
 from romflow.export.onnx.solving import (
@@ -31,8 +31,8 @@ _UNARY = {"negative": "Neg", "abs": "Abs", "sqrt": "Sqrt", "exp": "Exp"}
 _BROADCAST = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "minimum": "Min", "maximum": "Max",
               "power": "Pow"}
 _REDUCTIONS = {"sum": "ReduceSum", "min": "ReduceMin", "max": "ReduceMax"}
-# Equations up to which elimination row by row is faster than by blocks, and its graph not too large.
-_DEFINITE, _PIVOTED = 40, 24
+# Unknowns up to which elimination row by row is faster than in a Loop, and its graph not too large.
+_DEFINITE, _PIVOTED, _LEAST_SQUARES = 40, 24, 48
 
 
 @dataclass
@@ -145,7 +145,8 @@ def _least_squares(scope: Scope, inputs: Sequence[Value], node: Node) -> Value:
     A, f = inputs
     wide = A.wide or f.wide
     names = (scope.widened(A), scope.widened(f)) if wide else (A.name, f.name)
-    return Value(least_squares_solution(scope.graph, *names, *A.shape), node.shape, wide)
+    method = looped_least_squares if A.shape[1] > _LEAST_SQUARES else least_squares_solution
+    return Value(method(scope.graph, *names, A.shape[1]), node.shape, wide)
 
 
 def _concatenate(scope: Scope, inputs: Sequence[Value], node: Node) -> Value:

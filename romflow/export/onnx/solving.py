@@ -10,11 +10,13 @@ import numpy as np
 
 from romflow.export.onnx.graph import Graph
 
-__all__ = ["constant_solution", "definite_solution", "least_squares_solution", "pivoted_solution"]
+__all__ = ["constant_solution", "definite_solution", "least_squares_solution", "orthogonal_step",
+           "pivoted_solution"]
 
 # Rows that a panel of the symmetric elimination has at least, and panels that there are at most: half the work of a
 # full elimination is saved by panels of one row, and as many nodes as there are pairs of rows come with them.
 _PANEL, _PANELS = 5, 6
+_END = np.iinfo(np.int64).max
 
 
 def definite_solution(graph: Graph, A: str, f: str, r: int, k: int) -> str:
@@ -66,7 +68,7 @@ def pivoted_solution(graph: Graph, A: str, f: str, r: int, k: int) -> str:
     return _back(graph, rows, r, k)
 
 
-def least_squares_solution(graph: Graph, A: str, f: str, m: int, r: int) -> str:
+def least_squares_solution(graph: Graph, A: str, f: str, r: int) -> str:
     """x (r, c) with the least ||A x - f||, by the modified Gram-Schmidt process of (A, f).
 
     With f as one more column it is as stable as Householder's (Bjorck 1967); the condition number is not squared.
@@ -77,14 +79,19 @@ def least_squares_solution(graph: Graph, A: str, f: str, m: int, r: int) -> str:
     f : name of a tensor (m, c)
     """
     M, rows = graph.node("Concat", A, graph.node("Unsqueeze", f, graph.integers(1)), axis=1), []
-    for n in range(r, 0, -1):
-        column, rest = graph.slice(M, (1, 0, 1)), graph.slice(M, (1, 1, n + 1))
-        length = graph.node("Sqrt", graph.node("ReduceSumSquare", column, graph.integers(0), keepdims=1))
-        direction = graph.node("Div", column, length)
-        share = graph.sum(graph.node("Mul", direction, rest), 0, keep=True)
-        rows.append(graph.node("Div", share, length))
-        M = _less(graph, rest, direction, share)
+    for _ in range(r):
+        row, M = orthogonal_step(graph, M)
+        rows.append(row)
     return graph.reshape(_back(graph, rows, r, 1), (r,))
+
+
+def orthogonal_step(graph: Graph, M: str) -> tuple[str, str]:
+    """A row (1, n - 1, c) of the triangular factor by its diagonal entry, and the other columns without the first."""
+    column, rest = graph.slice(M, (1, 0, 1)), graph.slice(M, (1, 1, _END))
+    length = graph.node("Sqrt", graph.node("ReduceSumSquare", column, graph.integers(0), keepdims=1))
+    direction = graph.node("Div", column, length)
+    share = graph.sum(graph.node("Mul", direction, rest), 0, keep=True)
+    return graph.node("Div", share, length), _less(graph, rest, direction, share)
 
 
 def constant_solution(graph: Graph, A: np.ndarray, f: str) -> str:
