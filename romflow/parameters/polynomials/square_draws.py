@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _ITERATIONS = 60
-_CLOSE = 1e-14
+_CLOSE = 1e-13
 
 
 class SquareDraws:
@@ -83,8 +83,7 @@ class _Axis:
         self._roots = values * np.sqrt(cells.weights)[..., None]
         g = cells.nodes.shape[1]
         nodes, _ = legendre(g + 1).gauss(g)
-        # Values at Gauss nodes, times weights -> Legendre coefficients on [-1, 1].
-        self._transform = series.legvander(nodes, g - 1) * (2.0 * np.arange(g) + 1.0)
+        self._transform = series.legvander(nodes, g - 1) @ _powers(g)
 
     def values(self, x: Array) -> Array:
         """phi_0 .. phi_degree (r, degree + 1)."""
@@ -115,20 +114,37 @@ def _chosen(weights: Array, unit: Array) -> Integers:
     return np.asarray(np.minimum(found, last), dtype=np.int64)
 
 
-def _inverted(density: Array, aim: Array) -> Array:
-    """s (r,) in [-1, 1] where the integral from -1 of a Legendre series (r, g), halved, is `aim`: safe Newton."""
-    of = density.T
-    integral = 0.5 * series.legint(of, lbnd=-1.0, axis=0)
+def _powers(g: int) -> Array:
+    """(k, g + 1): sums of (values times weights) times P_k -> coefficients of s^0 .. s^g of the integral from -1."""
+    found = np.zeros((g, g + 1))
+    for k in range(g):
+        integral = series.legint([0.0] * k + [1.0], lbnd=-1.0)
+        found[k, :k + 2] = 0.5 * (2.0 * k + 1.0) * series.leg2poly(integral)
+    return found
+
+
+def _inverted(powers: Array, aim: Array) -> Array:
+    """s (r,) in [-1, 1] where the integral of a density (r, g + 1) is `aim` (r,): Newton's method, kept in a bracket.
+
+    The integral is given by its coefficients of s^0 .. s^g.
+    """
+    of = np.ascontiguousarray(powers.T)
+    enough = _CLOSE * np.abs(of).max(axis=0)
     low, high = np.full(len(aim), -1.0), np.ones(len(aim))
     s = np.zeros(len(aim))
     for _ in range(_ITERATIONS):
-        miss = series.legval(s, integral, tensor=False) - aim
-        low, high = np.where(miss < 0.0, s, low), np.where(miss < 0.0, high, s)
-        slope = 0.5 * series.legval(s, of, tensor=False)
+        value, slope = of[-1], np.zeros(len(aim))
+        for c in of[-2::-1]:
+            slope = slope * s + value
+            value = value * s + c
+        miss = value - aim
+        below = miss < 0.0
+        low, high = np.where(below, s, low), np.where(below, high, s)
+        done = (np.abs(miss) <= enough) | (high - low <= _CLOSE)
+        if done.all():
+            break
         with np.errstate(divide="ignore", invalid="ignore"):
             step = s - miss / slope
         following = np.where((step > low) & (step < high), step, 0.5 * (low + high))
-        if np.max(np.abs(following - s)) <= _CLOSE:
-            return following
-        s = following
+        s = np.where(done, s, following)
     return s
