@@ -25,8 +25,9 @@ KERNELS: dict[str, Callable[[Array], Array]] = {
     "matern-5/2": lambda r: (1.0 + _ROOT5 * r + 5.0 / 3.0 * r * r) * np.exp(-_ROOT5 * r),
     "squared-exponential": lambda r: np.exp(-0.5 * r * r)}
 
-# Eigenvalues nearer than this share of the largest belong together: their vectors are any basis of one space.
-_TOGETHER = 1e-7
+# Eigenvalues that differ by less than this share belong together: their vectors are any basis of one space. Below the
+# second share of the largest they are rounding.
+_TOGETHER, _ROUNDING = 1e-6, 1e-10
 # A factor goes on to this share of the variance, or of what a wish leaves out; it has so many columns at least.
 _REST, _OF_THE_REST, _COLUMNS = 1e-8, 0.05, 400
 _MOST = 4000
@@ -197,7 +198,7 @@ def karhunen_loeve(points: ArrayLike, weights: ArrayLike, covariance: Covariance
     values, vectors = np.linalg.eigh(L.T @ L)
     order = np.argsort(-values, kind="stable")
     total = float(covariance.variance * w.sum())
-    kept = order[values[order] > np.finfo(float).eps * len(values) * values[order[0]]]
+    kept = order[values[order] > _ROUNDING * values[order[0]]]
     values, U = values[kept], (L @ vectors[:, kept]) / np.sqrt(values[kept])
     M = _count(values, total, terms, share)
     U = _canonical(U, values, x, M)
@@ -253,9 +254,9 @@ def _canonical(U: Array, values: Array, x: Array, M: int) -> Array:
     found, start = U.copy(), 0
     while start < M:
         stop = start + 1
-        while stop < len(values) and values[stop - 1] - values[stop] <= _TOGETHER * values[0] and values[stop] > 0.0:
+        while stop < len(values) and values[stop - 1] - values[stop] <= _TOGETHER * values[stop]:
             stop += 1
-        if 1 < stop - start <= _COLUMNS:
+        if stop > start + 1:
             part = found[:, start:stop]
             found[:, start:stop] = part @ np.linalg.eigh(part.T @ (g[:, None] * part))[1][:, ::-1]
         start = stop

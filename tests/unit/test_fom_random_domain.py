@@ -52,6 +52,14 @@ def test_outputs_are_the_same_bits_for_any_batch():
     assert (model.evaluate(mu[20:21])[:, 0] == model.solve(mu[20]).outputs).all()
 
 
+def test_wide_bands_are_solved_sparse(monkeypatch):
+    model = RandomDomain(space(3), cells=9)
+    mu = np.array([[0.5, -0.5, 0.1], [0.9, 0.9, -0.9]])
+    band = model.evaluate(mu)
+    monkeypatch.setattr("romflow.fom.gallery.square_forms._WIDE", 4)
+    assert np.allclose(model.evaluate(mu), band, rtol=1e-13)
+
+
 def test_leaving_parameters_out_is_a_zero_of_theirs():
     mu = np.array([[0.5, -0.7, 0.2, 0.9, 0.0, 0.0]])
     assert RandomDomain(space(6), cells=8).evaluate(mu) == RandomDomain(space(4), cells=8).evaluate(mu[:, :4])

@@ -40,11 +40,6 @@ class RandomDomainHeat:
     times : (K + 1,)
     """
 
-    outputs = None
-    operator = None
-    rhs = None
-    nonlinear = None
-
     def __init__(self, steady: RandomDomain, time: TimeGrid) -> None:
         self.steady, self.time = steady, time
         self.parameters, self.n, self.mesh = steady.parameters, steady.n, steady.mesh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,13 @@ def expansion_on(mesh: CellMesh, covariance: Covariance, terms: int) -> Karhunen
     ConfigError
         More terms than nodes; lengths that do not fit the mesh.
     """
-    return karhunen_loeve(mesh.points, nodal_load(mesh), covariance, terms=terms)
+    weights = nodal_load(mesh)
+    # Points of a mesh file that belong to no cell.
+    inside = weights > 0.0
+    found = karhunen_loeve(mesh.points[inside], weights[inside], covariance, terms=terms)
+    modes = np.zeros((len(weights), found.size))
+    modes[inside] = found.modes
+    return replace(found, modes=modes)
 
 
 def at_quadrature(forms: QuadratureForms, mesh: CellMesh, nodal: np.ndarray) -> np.ndarray:

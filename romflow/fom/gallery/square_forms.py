@@ -7,10 +7,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from romflow.linalg.solvers.superlu import SuperLU
+
 __all__ = ["SquareForms"]
 
 Array = NDArray[np.float64]
 
+# Above so many diagonals a sparse factor is smaller than a band.
+_WIDE = 400
 _GAUSS = (0.5 - 0.5 / np.sqrt(3.0), 0.5 + 0.5 / np.sqrt(3.0))
 
 
@@ -91,8 +95,11 @@ class SquareForms:
     def solve(self, entries: Array, rhs: Array) -> Array:
         """A^-1 f (n, b) for b positive definite matrices (D n, b) and loads (n, b); NaN where one is not definite.
 
-        By band Cholesky factors: n N^2 multiplications each, memory of one band (N + 1, n).
+        By band Cholesky factors: n N^2 multiplications each, memory of one band (N + 1, n); by sparse ones where N is
+        above 400.
         """
+        if self.band > _WIDE:
+            return self._sparse(entries, rhs)
         u = np.full(rhs.shape, np.nan)
         for j in range(rhs.shape[1]):
             band = np.zeros((self.band + 1, self.n), order="F")
@@ -101,6 +108,13 @@ class SquareForms:
             factor, fault = lapack.dpbtrf(band, overwrite_ab=True)
             if fault == 0:
                 u[:, j] = lapack.dpbtrs(factor, rhs[:, j])[0]
+        return u
+
+    def _sparse(self, entries: Array, rhs: Array) -> Array:
+        solver = SuperLU(symmetric=True)
+        u = np.full(rhs.shape, np.nan)
+        for j in np.flatnonzero(np.isfinite(entries).all(axis=0)):
+            u[:, j] = solver.update(self.full(entries[:, j])).solve(rhs[:, j])
         return u
 
     def interpolation(self, points: Array) -> sp.csr_array:
