@@ -132,6 +132,23 @@ class Data:
         white = self.white(self.values[:, np.newaxis] - outputs)
         return np.asarray(-0.5 * (white * white).sum(axis=0) - self._constant)
 
+    def widened(self, outputs: Array, errors: Array) -> Array:
+        """Log-likelihood (b,) with the covariance ``C + diag(errors^2)``, for outputs and errors (d, b).
+
+        A column with an infinite error is left with the noise alone in those entries that are known.
+        """
+        residual = self.values[:, np.newaxis] - outputs
+        extra = np.where(np.isfinite(errors), errors, 0.0) ** 2
+        residual = np.where(np.isfinite(errors), residual, 0.0)
+        if self.std is not None:
+            variance = self.std[:, np.newaxis] ** 2 + extra
+            terms = residual**2 / variance + np.log(2.0 * np.pi * variance)
+            return np.asarray(-0.5 * terms.sum(axis=0))
+        matrices = self.covariance + extra.T[:, :, np.newaxis] * np.eye(len(self))
+        squares = (residual.T * np.linalg.solve(matrices, residual.T[:, :, np.newaxis])[:, :, 0]).sum(axis=1)
+        logs = np.linalg.slogdet(matrices)[1] + len(self) * np.log(2.0 * np.pi)
+        return np.asarray(-0.5 * (squares + logs))
+
     def change(self, outputs: Array, errors: Array) -> tuple[Array, Array]:
         """Between which numbers log L (b,) changes if the outputs (d, b) are off by at most `errors` (d, b).
 

@@ -22,6 +22,7 @@ __all__ = ["Posterior"]
 Array = NDArray[np.float64]
 
 _MIXED = 1.01
+_READABLE = 1.0  # of the median bound on the log-likelihood, for statements on the full-order posterior
 _BARS = 40
 
 
@@ -86,6 +87,15 @@ class Posterior:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(centred.T @ centred / len(centred) / np.outer(std, std))
 
+    @cached_property
+    def comparable(self) -> bool:
+        """Whether the draws say anything of the full-order model's posterior: bounds are known, their median at most 1.
+
+        Beyond that the full-order posterior may lie where no draw is, so that no weights of the draws make it.
+        """
+        bound = self.judged.bound
+        return self.kind is not None and bool(np.isfinite(bound).all()) and float(np.median(bound)) <= _READABLE
+
     def mean(self, column: int) -> Estimate:
         """Posterior mean; interval from the effective sample size, model error from the open log-likelihoods."""
         x = self.chains[:, :, column]
@@ -117,9 +127,9 @@ class Posterior:
         """Bound on |log L - log L_full| over the draws: its median and largest value, and what it is."""
         bound = self.judged.bound
         known = self.kind is not None and not np.isnan(bound).any()
-        values = {"median": float(np.median(bound)), "largest": float(bound.max())} if known else {
-            "median": None, "largest": None}
-        return plain({**values, "kind": self.kind})  # type: ignore[no-any-return]
+        values = (float(np.median(bound)), float(bound.max())) if known else (None, None)
+        found = {"median": values[0], "largest": values[1], "kind": self.kind, "comparable": self.comparable}
+        return plain(found)  # type: ignore[no-any-return]
 
     def plain(self) -> dict[str, Any]:
         """JSON form: facts, diagnostics, and each column's statistics with their errors."""
@@ -150,10 +160,9 @@ class Posterior:
 
     def _model(self, value: float, ends: Any, x: Array) -> tuple[float | None, str | None]:
         """How far the statistic may move within the open log-likelihoods, and what that statement is."""
-        low, high = self._open
-        if self.kind is None or not (np.isfinite(low).all() and np.isfinite(high).all()):
+        if not self.comparable:
             return None, None
-        if not low.any() and not high.any():
+        if not any(part.any() for part in self._open):
             return 0.0, self.kind
         least, largest = ends(x.ravel())
         return max(value - least, largest - value, 0.0), self.kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,14 @@ Truth = Callable[[Array], Array]
 class Judged:
     """Log-likelihoods (b,) by the reduced model, and between which numbers the full-order ones differ from them.
 
-    Without an error of the model both are NaN; -inf and 0 where the model has no answer.
+    Without an error of the model both are NaN; -inf and 0 where the model has no answer. `guess` (b,) is the reduced
+    model's log-likelihood with the error added to the noise, by which a first stage decides.
     """
 
     log: Array
     low: Array
     high: Array
+    guess: Array = field(default_factory=lambda: np.zeros(0))
 
     @property
     def bound(self) -> Array:
@@ -76,15 +78,24 @@ class Target:
         log = self._data.log_likelihood(output)
         failed = np.isnan(log)
         self.failed += int(failed.sum())
-        if error is None:
-            low = high = np.full(len(z), np.nan)
-        else:
-            low, high = self._data.change(output, np.where(np.isnan(error), np.inf, error))
-        return Judged(*(np.where(failed, other, value) for value, other in ((log, -np.inf), (low, 0.0), (high, 0.0))))
+        low = high = np.full(len(z), np.nan)
+        guess = log
+        if error is not None:
+            error = np.where(np.isnan(error), np.inf, error)
+            low, high = self._data.change(output, error)
+        if error is not None and self.corrected:
+            guess = self._data.widened(output, error)
+        parts = (log, -np.inf), (low, 0.0), (high, 0.0), (guess, -np.inf)
+        return Judged(*(np.where(failed, other, value) for value, other in parts))
+
+    @property
+    def corrected(self) -> bool:
+        """Whether a full-order model decides where the reduced one cannot."""
+        return self._truth is not None and self.tolerance is not None
 
     def over(self, judged: Judged) -> NDArray[np.bool_]:
         """Where the full-order model has to decide (b,)."""
-        if self._truth is None or self.tolerance is None:
+        if self.tolerance is None or not self.corrected:
             return np.zeros(len(judged.log), dtype=bool)
         return np.asarray(np.isfinite(judged.log) & ~(judged.bound <= self.tolerance))
 
@@ -106,7 +117,7 @@ class Target:
         log, low, high = judged.log.copy(), judged.low.copy(), judged.high.copy()
         log[solve] = self.true(z[solve])
         low[solve] = high[solve] = 0.0
-        return Judged(log, low, high)
+        return Judged(log, low, high, judged.guess)
 
     def start(self, chains: int, pool: int, rng: np.random.Generator) -> Array:
         """Coordinates (chains, p) to start from: draws of the inputs, more often those of higher likelihood.
@@ -120,7 +131,7 @@ class Target:
             Fewer draws than chains have a likelihood.
         """
         z = rng.standard_normal((max(pool, 10 * chains), self._inputs.size))
-        log = self.judge(z).log
+        log = self.judge(z).guess
         usable = np.isfinite(log)
         if usable.sum() < chains:
             raise ParameterError(f"calibration: {int(usable.sum())} of {len(z)} draws of the inputs have a likelihood "

@@ -1,4 +1,7 @@
-"""What bounded errors of the log-density of a sample do to its mean, standard deviation and quantiles."""
+"""What bounded errors of the log-density of a sample do to its mean, standard deviation and quantiles.
+
+As good as the sample covers the other density: of what lies where there is no draw, nothing is known.
+"""
 
 from __future__ import annotations
 

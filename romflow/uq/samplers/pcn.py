@@ -15,21 +15,26 @@ __all__ = ["Pcn"]
 Array = NDArray[np.float64]
 
 _ACCEPTED = 0.3  # aim of the step's adaptation
-_LARGEST = 4.0  # of logit(step): a step of .98
+_LARGEST = 3.0  # of logit(step): a step of .95
 _POOL = 400
+_INNER = 5  # steps of the first stage before the full-order model is asked
+_MOVING = ("z", "rom", "guess", "low", "high")
 
 
 class Pcn:
     """c chains with the proposal ``v' = sqrt(1 - s^2) v + s xi`` (Cotter et al. 2013, eq. 1.3), ``z = m + S v``.
 
-    The step s, the reference mean m (p,) and factor S (p, p) are learnt in the burn-in only: m and S S^T are the mean
-    and covariance of all chains within a window; the windows end at 1/8, 1/4, 1/2 and 3/4 of the burn-in (Rudolf and
+    The step s, the reference mean m (p,) and factor S (p, p) are learnt in the burn-in only: m is the mean of all
+    chains within a window and S S^T is 1 + 1 / p times their covariance, wider than the posterior so that no chain
+    sticks in its tails; the windows end at 1/8, 1/4, 1/2 and 3/4 of the burn-in (Rudolf and
     Sprungk 2018: a reference other than the inputs). Accepted with ``min(1, exp(g(v') - g(v)))``,
     ``g = log L - |z|^2 / 2 + |v|^2 / 2``.
 
-    With a full-order model: what the reduced model accepts and cannot judge within the tolerance is solved and accepted
-    with ``min(1, exp((l* - l_rom)(z') - (l* - l_rom)(z)))`` (delayed acceptance, Christen and Fox 2005), which keeps
-    the density exp(l*) of :class:`romflow.uq.posterior_target.Target` exactly. It comes in after half the burn-in.
+    With a full-order model, L is the reduced model's likelihood with its error added to the noise, so that the first
+    stage lets through what may be right. Where five steps of it end is solved if the reduced model cannot judge it
+    within the tolerance, and accepted with ``min(1, exp((l* - log L)(z') - (l* - log L)(z)))`` (delayed acceptance,
+    Christen and Fox 2005, with subchains, Lykkegaard et al. 2023), which keeps the density exp(l*) of
+    :class:`romflow.uq.posterior_target.Target` exactly. This comes in after half the burn-in.
 
     Random numbers of a step come from the seed and the step's number, so that a run can stop after any.
     """
@@ -44,7 +49,8 @@ class Pcn:
         z = self._target.start(self.chains, _POOL, self._rng(2**40))
         judged = self._target.judge(z)
         return {
-            "z": z, "rom": judged.log, "log": judged.log.copy(), "low": judged.low, "high": judged.high,
+            "z": z, "rom": judged.log, "guess": judged.guess, "log": judged.guess.copy(), "low": judged.low,
+            "high": judged.high,
             "mean": np.zeros(p), "factor": np.eye(p), "logit": np.zeros(1), "window": np.zeros(1),
             "sum": np.zeros(p), "outer": np.zeros((p, p)), "counts": np.zeros(4),
         }
@@ -72,27 +78,39 @@ class Pcn:
         return facts | ({"second_stage_acceptance": confirmed / asked} if asked else {})
 
     def _step(self, now: State, step: int) -> None:
+        switched = step >= self._burn_in // 2
+        inner = _INNER if switched and self._target.corrected else 1
         rng = self._rng(step)
-        noise, chances = rng.standard_normal((self.chains, self._p)), np.log1p(-rng.random((2, self.chains)))
+        here = {name: now[name] for name in _MOVING}
+        moved = np.zeros(self.chains, dtype=bool)
+        for _ in range(inner):
+            moved |= self._move(here, now, rng)
+        found = Judged(here["rom"], here["low"], here["high"], here["guess"])
+        best = self._target.best(here["z"], found, moved) if switched else _guessed(found)
+        with np.errstate(invalid="ignore"):
+            correction = (best.log - found.guess) - (now["log"] - now["guess"])
+        kept = moved & (np.log1p(-rng.random(self.chains)) < correction)
+        if step < self._burn_in:
+            now["accepted"] = np.array([kept.mean()])
+        else:
+            asked = moved & self._target.over(found)
+            now["counts"] += [self.chains, kept.sum(), asked.sum(), (kept & asked).sum()]
+        _take(now, {**here, "log": best.log, "low": best.low, "high": best.high}, kept)
+
+    def _move(self, here: State, now: State, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """One step of the first stage; which chains moved (c,)."""
+        noise, chances = rng.standard_normal((self.chains, self._p)), np.log1p(-rng.random(self.chains))
         size = _logistic(float(now["logit"][0]))
-        v = np.linalg.solve(now["factor"], (now["z"] - now["mean"]).T).T
+        v = np.linalg.solve(now["factor"], (here["z"] - now["mean"]).T).T
         v_new = math.sqrt(1.0 - size * size) * v + size * noise
         z_new = now["mean"] + v_new @ now["factor"].T
         judged = self._target.judge(z_new)
-        gain = judged.log - now["rom"] + 0.5 * (_squares(now["z"]) - _squares(z_new) + _squares(v_new) - _squares(v))
-        first = chances[0] < gain
-        best = self._target.best(z_new, judged, first) if step >= self._burn_in // 2 else judged
-        with np.errstate(invalid="ignore"):
-            correction = (best.log - judged.log) - (now["log"] - now["rom"])
-        second = first & (chances[1] < correction)
-        if step < self._burn_in:
-            now["accepted"] = np.array([np.exp(np.minimum(gain, 0.0)).mean()])
-        else:
-            asked = first & (correction != 0.0)
-            now["counts"] += [self.chains, second.sum(), asked.sum(), (second & asked).sum()]
-        rows = {"z": z_new, "rom": judged.log, "log": best.log, "low": best.low, "high": best.high}
-        for name, values in rows.items():
-            now[name] = np.where(second.reshape(-1, *[1] * (values.ndim - 1)), values, now[name])
+        gain = judged.guess - here["guess"] + 0.5 * (_squares(here["z"]) - _squares(z_new))
+        gain += 0.5 * (_squares(v_new) - _squares(v))
+        accepted = np.asarray(chances < gain)
+        new = {"z": z_new, "rom": judged.log, "guess": judged.guess, "low": judged.low, "high": judged.high}
+        _take(here, new, accepted)
+        return accepted
 
     def _learn(self, now: State, step: int) -> None:
         """Adapt the step; at the end of a window, the reference."""
@@ -112,16 +130,26 @@ class Pcn:
             covariance = now["outer"] / count - np.outer(mean, mean)
             trust = count / (count + 5.0 * p)
             spread = trust * covariance + (1.0 - trust) * np.diag(np.maximum(np.diag(covariance), 1e-12))
-            now["mean"], now["factor"] = mean, np.linalg.cholesky(spread + 1e-10 * np.eye(p))
+            now["mean"], now["factor"] = mean, np.linalg.cholesky((1.0 + 1.0 / p) * spread + 1e-10 * np.eye(p))
         now["window"], now["sum"], now["outer"] = np.zeros(1), np.zeros(p), np.zeros((p, p))
 
     def _switch(self, now: State) -> None:
         """From here on the chains have the density that full-order solves correct."""
-        best = self._target.best(now["z"], Judged(now["rom"], now["low"], now["high"]))
+        best = self._target.best(now["z"], Judged(now["rom"], now["low"], now["high"], now["guess"]))
         now["log"], now["low"], now["high"] = best.log, best.low, best.high
 
     def _rng(self, step: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(key=np.array([self._seed, step], dtype=np.uint64)))
+
+
+def _take(into: State, new: State, rows: NDArray[np.bool_]) -> None:
+    """Replace these rows of a state."""
+    for name, values in new.items():
+        into[name] = np.where(rows.reshape(-1, *[1] * (values.ndim - 1)), values, into[name])
+
+
+def _guessed(judged: Judged) -> Judged:
+    return Judged(judged.guess, judged.low, judged.high, judged.guess)
 
 
 def _logistic(x: float) -> float:
