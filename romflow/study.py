@@ -20,6 +20,7 @@ from romflow.parameters.space import ParameterSpace
 
 if TYPE_CHECKING:
     from romflow.dd.prediction import Prediction
+    from romflow.uq.inputs import RandomInputs
     from romflow.walk.watcher import Result, Watcher
 
 # Bytes of one snapshot file beside its numbers.
@@ -224,6 +225,19 @@ class Study:
             return self.validation_parameters()
         return FromFile(self.parameters, path=wish.parameters, base=self.base).design()
 
+    def random_inputs(self) -> RandomInputs:
+        """The random inputs: the parameters' distributions, or those of [uq].
+
+        Raises
+        ------
+        ConfigError
+            A name, a distribution or a correlation of [uq] breaks its rule.
+        """
+        from romflow.core.uq_section import UqConfig
+        from romflow.uq.configured import random_inputs
+
+        return random_inputs(self.config.uq or UqConfig(), self.parameters, self.base)
+
     def plan(self, time_one: bool = False) -> Plan:
         """Check everything that can be checked without a run, and say what the run will do.
 
@@ -235,6 +249,8 @@ class Study:
         sampler, model = self.sampler(), self.model
         self.check_fit(sampler, self.reductor())
         self.exporters()
+        if self.config.uq is not None:
+            self._check_uncertainty(model)
         seconds, training = None, int(getattr(sampler, "solves", 0))
         cluster, validation = self.config.cluster, self.config.validation
         prediction = None if cluster.ranks is None else _predicted(model, cluster, training + validation.size)
@@ -247,6 +263,12 @@ class Study:
         return Plan(self.name, self.config.model.kind, n, self.parameters.columns,
                     None if theta is None else len(theta.expressions), training, validation.size,
                     8 * n * times + _FILE_OVERHEAD, seconds, prediction, times)
+
+    def _check_uncertainty(self, model: Any) -> None:
+        from romflow.walk.full_order import output_names
+        from romflow.walk.uncertainty import check_uncertainty
+
+        check_uncertainty(self, output_names(model))
 
     def on(self, ranks: int | None = None, workers: int | None = None) -> Study:
         """The same study on another number of MPI ranks or workers; None leaves what the file says.

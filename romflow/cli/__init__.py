@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from romflow.cli.signals import ended_by_sigterm
 from romflow.core.errors import InputError, RomflowError
 from romflow.core.files import refused, write_atomic
 from romflow.core.names import one_line
+
+if TYPE_CHECKING:
+    from romflow.rom.model import ReducedModel
 
 app = typer.Typer(name="romflow", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Certified reduced-order models from expensive parametrised simulations.")
@@ -153,10 +156,12 @@ def evaluate(model: ModelFile,
 
 @app.command()
 def export(model: ModelFile,
-           kind: Annotated[str, typer.Option("--format", help="npz, vtu, csv, or path/file.py:Class.")],
+           kind: Annotated[str, typer.Option("--format", help="npz, csv, vtu, onnx, c, fmu, or path/file.py:Class.")],
            target: Annotated[Path, typer.Option("--output", help="The file to write.")],
            option: Annotated[list[str] | None, typer.Option("--option", metavar="KEY=VALUE",
                                                             help="An option of the format; may be repeated.")] = None,
+           check: Annotated[bool, typer.Option("--check", help="Run the file, without romflow, at random parameters "
+                                               "and print how far it is from the model.")] = False,
            until: Until = None,
            cycles: Cycles = None) -> None:
     """Write a reduced model in a format that others read without romflow."""
@@ -168,8 +173,22 @@ def export(model: ModelFile,
     _refuse_same(model, target)
     options = dict(parse_option(text) for text in option or [])
     exporter = registry.build("exporter", kind, Path.cwd(), options, base=Path.cwd())
-    for path in exporter.write(with_times(load(model), until, cycles), target):
+    rom = with_times(load(model), until, cycles)
+    for path in exporter.write(rom, target):
         print(f"Wrote {path}.")
+    if check and not _checked(rom, exporter, target):
+        raise typer.Exit(1)
+
+
+def _checked(rom: ReducedModel, exporter: Any, target: Path) -> bool:
+    """Print how far the exported file is from the model, and whether that is what rounding lets it reach."""
+    from romflow.export.checking import check
+
+    found = check(rom, exporter, target)
+    print(found)
+    if not found.passed:
+        print(f"that is more than the {found.tolerance:.0e} that rounding explains", file=sys.stderr)
+    return found.passed
 
 
 @app.command()

@@ -95,8 +95,10 @@ class Answers:
     seconds : float
         In which the model was evaluated, over all runs of the study.
     outside, failed : int
-        Draws outside the range for which the model was built (they are part of the statistics), and evaluations or base
-        points of indices that have no answer (they are not).
+        Draws outside the range for which the model was built (they are part of the statistics), and draws that have no
+        answer (they are not).
+    base_points, failed_base_points : int
+        Points of the Sobol' indices, and those of them that lack an answer and are left out.
     outputs : dict of str to OutputAnswers
     """
 
@@ -108,6 +110,8 @@ class Answers:
     outside: int
     failed: int
     outputs: Mapping[str, OutputAnswers]
+    base_points: int = 0
+    failed_base_points: int = 0
 
     @property
     def outside_share(self) -> float:
@@ -116,12 +120,13 @@ class Answers:
 
     @property
     def failed_share(self) -> float:
-        """Share of the evaluations that have no answer."""
-        return self.failed / self.evaluations
+        """Share of the draws that have no answer."""
+        return self.failed / self.size
 
     def plain(self) -> dict[str, Any]:
         """JSON form: the attributes by name."""
         return {"method": self.method, "size": self.size, "evaluations": self.evaluations, "seconds": self.seconds,
                 "confidence": self.confidence, "outside": self.outside, "outside_share": self.outside_share,
-                "failed": self.failed, "failed_share": self.failed_share,
+                "failed": self.failed, "failed_share": self.failed_share, "base_points": self.base_points,
+                "failed_base_points": self.failed_base_points,
                 "outputs": {name: one.plain() for name, one in self.outputs.items()}}

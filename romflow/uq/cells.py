@@ -62,6 +62,7 @@ class Cells:
         self.bits, self.pivot, self.scale = bits, pivot, scale
         self._first, self._counts = 0, np.zeros(0, dtype=np.int64)
         self.below = self.above = self.n = 0
+        self._endless = [0, 0]
         self.least, self.largest = np.inf, -np.inf
 
     def add(self, values: Array) -> None:
@@ -75,6 +76,8 @@ class Cells:
             z = 2.0 * np.arcsinh((values - self.pivot) / (2.0 * self.scale))
         inside = z[np.abs(z) <= _LIMIT]
         self.n += values.size
+        self._endless[0] += int(np.count_nonzero(values == -np.inf))
+        self._endless[1] += int(np.count_nonzero(values == np.inf))
         self.above += int(np.count_nonzero(z > _LIMIT))
         self.below += int(np.count_nonzero(z < -_LIMIT))
         if inside.size:
@@ -84,11 +87,12 @@ class Cells:
     def merge(self, other: Cells) -> None:
         """Add the counts of cells with the same pivot, scale and width."""
         self.n, self.below, self.above = self.n + other.n, self.below + other.below, self.above + other.above
+        self._endless = [one + more for one, more in zip(self._endless, other._endless, strict=True)]
         self.least, self.largest = min(self.least, other.least), max(self.largest, other.largest)
         self._put(other._first, other._counts)
 
     def quantile(self, level: float) -> float:
-        """The value that n * level values do not exceed, linear within a cell; infinite where the cell is."""
+        """The value that n * level values do not exceed, linear within a cell; infinite where that many are."""
         return self._at(level * self.n, None)
 
     def rank(self, k: int, upper: bool) -> float:
@@ -106,8 +110,10 @@ class Cells:
         return np.clip(self._value(z), self.least, self.largest), totals[some].astype(np.float64)
 
     def arrays(self) -> dict[str, Any]:
-        """All of it, as arrays."""
-        return {"counts": self._counts, "about": np.array([self._first, self.below, self.above, self.n]),
+        """All of it, as arrays; of the cells those that are not empty."""
+        index = np.flatnonzero(self._counts)
+        return {"index": index, "counts": self._counts[index],
+                "about": np.array([self._first, self.below, self.above, self.n, *self._endless, self._counts.size]),
                 "place": np.array([self.bits, self.pivot, self.scale, self.least, self.largest])}
 
     @classmethod
@@ -115,8 +121,11 @@ class Cells:
         """The cells that `arrays` described."""
         bits, pivot, scale, least, largest = (float(value) for value in arrays["place"])
         cells = cls(int(bits), pivot, scale)
-        cells._first, cells.below, cells.above, cells.n = (int(value) for value in arrays["about"])
-        cells._counts, cells.least, cells.largest = np.array(arrays["counts"], dtype=np.int64), least, largest
+        about = [int(value) for value in arrays["about"]]
+        cells._first, cells.below, cells.above, cells.n = about[:4]
+        cells._endless, cells._counts = about[4:6], np.zeros(about[6], dtype=np.int64)
+        cells._counts[arrays["index"]] = arrays["counts"]
+        cells.least, cells.largest = least, largest
         return cells
 
     def copy(self) -> Cells:
@@ -141,11 +150,11 @@ class Cells:
         if self.n == 0:
             return float("nan")
         if rank <= self.below and self.below:
-            return -np.inf
+            return -np.inf if rank <= self._endless[0] else self.least
         totals = self._totals()
         index = int(np.searchsorted(totals, rank - self.below))
         if index >= totals.size:
-            return np.inf if self.above else self.largest
+            return np.inf if rank > self.n - self._endless[1] else self.largest
         inside = (rank - self.below - (totals[index - 1] if index else 0)) / max(1, self._counts[index])
         share = min(1.0, max(0.0, inside)) if upper is None else float(upper)
         value = float(self._value(np.array((self._first + index + share) * 2.0**-self.bits)))

@@ -159,8 +159,10 @@ class _Sobol:
         self._p, self._chunk = p, min(each, _CHUNK)
 
     def begin(self, seed: np.random.SeedSequence) -> None:
+        # SciPy spawns from the seed it is given, which changes it.
+        fresh = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
         self._seed, self._index, self._values = seed, -1, np.empty((0, self._p))
-        self._sequence = qmc.Sobol(self._p, scramble=True, bits=52, rng=np.random.default_rng(seed))
+        self._sequence = qmc.Sobol(self._p, scramble=True, bits=52, rng=np.random.default_rng(fresh))
 
     def block(self, start: int, stop: int) -> Array:
         chunks = range(start // self._chunk, -(-stop // self._chunk))

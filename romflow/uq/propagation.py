@@ -170,10 +170,12 @@ class _Study:
         names = [self._listed[index] for index in self._chosen]
         found = output_answers(tally, self._indices, [", ".join(self._columns(group)) for group in self._groups],
                                self._wishes, self._draws.independent)
-        failed = tally.failed + (0 if self._indices is None else self._indices.failed)
+        base = self._indices
         return Answers(method=self._wishes.draws, size=self._draws.size, evaluations=self._done, seconds=self._seconds,
-                       confidence=float(self._wishes.confidence), outside=tally.outside, failed=failed,
-                       outputs=dict(zip(names, found, strict=True)))
+                       confidence=float(self._wishes.confidence), outside=tally.outside,
+                       failed=tally.failed, outputs=dict(zip(names, found, strict=True)),
+                       base_points=0 if base is None else base.used + base.failed,
+                       failed_base_points=0 if base is None else base.failed)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 

@@ -188,5 +188,5 @@ class Tally:
 
 def _cells_from(arrays: dict[str, Any], name: str) -> list[Cells]:
     count = len({key.split("/")[1] for key in arrays if key.startswith(f"{name}/")})
-    keys = ("counts", "about", "place")
+    keys = ("index", "counts", "about", "place")
     return [Cells.from_arrays({key: arrays[f"{name}/{index}/{key}"] for key in keys}) for index in range(count)]

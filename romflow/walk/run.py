@@ -31,9 +31,10 @@ from romflow.rom.sketched import SketchedReducedModel
 from romflow.tasks.adaptive import AdaptiveSettings, Tasks
 from romflow.tasks.executor import Executor, make_executor, pinned_threads
 from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
+from romflow.walk.full_order import output_names
 from romflow.walk.progress import Progress
 from romflow.walk.truth import Truth, store_folder
-from romflow.walk.uncertainty import Uncertainty, uncertainty_summary
+from romflow.walk.uncertainty import Uncertainty, check_uncertainty, uncertainty_summary
 from romflow.walk.watcher import LOG, MODEL, OFFLINE, REPORT, SUMMARY, Result, Silent, Watcher
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Walk:
             self._horizon = self._training if horizon == self._training.store.folder else self._truth(study.request,
                                                                                                       horizon)
         fom = self._horizon.fom
+        check_uncertainty(study, output_names(fom))
         with make_executor(study.config.cluster, retries=study.config.failures.retries) as executor:
             self._executor: Executor = executor
             self._runner = self._part_runner(fom)

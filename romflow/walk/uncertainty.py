@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from romflow.core.errors import ConfigError, StoreError
+from romflow.core.errors import ConfigError, NotSupported, StoreError
 from romflow.core.files import plain, read_json, write_json
 from romflow.core.fingerprint import file_fingerprint, fingerprint
 from romflow.core.names import shown
 from romflow.rom.model import ReducedModel
 from romflow.tasks.executor import Executor
-from romflow.uq.configured import random_inputs, wishes
+from romflow.uq.configured import wishes
 from romflow.uq.control_variate import control_variate
+from romflow.uq.data import Data
 from romflow.uq.domain_errors import DomainWish, domain_errors
 from romflow.uq.energy_distance import compare_outputs
 from romflow.uq.evaluation import Evaluate, of_reduced
 from romflow.uq.importance import importance
+from romflow.uq.inputs import RandomInputs
 from romflow.uq.multifidelity import Fidelity, multifidelity
 from romflow.uq.nested_sums import MAIN, draws
 from romflow.uq.propagation import propagate
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from romflow.core.uq_section import ControlConfig, UqConfig
     from romflow.study import Study
 
-__all__ = ["ANSWERS", "Uncertainty", "uncertainty_summary"]
+__all__ = ["ANSWERS", "Uncertainty", "check_uncertainty", "uncertainty_summary"]
 
 #: The file of all answers, and the folder of what makes them resumable, within that of the run.
 ANSWERS, FOLDER = "uq.json", "uq"
@@ -62,7 +64,7 @@ class Uncertainty:
         self.config: UqConfig = config
         self.rom, self.truth, self.progress = rom, truth, truth.progress
         self.folder = folder / FOLDER
-        self.inputs = random_inputs(config, study.parameters, study.base)
+        self.inputs = study.random_inputs()
         self.study, self._target, self._executor = study, folder / ANSWERS, executor
         self._full_order = FullOrder(truth, executor)
         self._model = file_fingerprint(folder / MODEL)
@@ -102,8 +104,6 @@ class Uncertainty:
 
     def _answers(self) -> dict[str, Any]:
         """Statistics of the outputs by many draws of one model."""
-        if self.config.model == "full-order":
-            self._check_solvable(None)
         found = propagate(self._evaluate, self.inputs, wishes(self.config, self.inputs), names=self._names,
                           folder=self.folder, identity=self._model, watcher=self._watch("draws"))
         self._tell(found.outside_share, found.failed_share)
@@ -137,7 +137,6 @@ class Uncertainty:
         """Statistics of the full-order outputs, with the reduced model as control variate."""
         wish = self.config.control
         thresholds, names = self.config.exceedance, self._names
-        self._check_solvable("control")
         truth, *others = self._fidelities(wish)
         if wish.method == "control-variate":
             solves = wish.solves if wish.solves is not None else max(10, int(wish.seconds / truth.seconds))
@@ -154,17 +153,6 @@ class Uncertainty:
         compared = compare_outputs(names, self._full_order(mu).output, of_reduced(self.rom)(mu).output, paired=True)
         return found.plain() | {"method": wish.method,
                                 "energy_distance": {name: one.plain() for name, one in compared.items()}}
-
-    def _check_solvable(self, part: str | None) -> None:
-        """Refuse inputs that reach beyond the range in which the full-order model is defined."""
-        space = self.study.parameters
-        for j, (column, marginal) in enumerate(zip(space.columns, self.inputs.marginals, strict=True)):
-            low, high = marginal.support
-            if low < space.low[j] or high > space.high[j]:
-                table = "uq" if part is None else f"uq.{part}"
-                raise ConfigError(f"[{table}] solves the full-order model, and {column} reaches from {shown(low)} to "
-                                  f"{shown(high)}, beyond its range {shown(float(space.low[j]))} to "
-                                  f"{shown(float(space.high[j]))}; truncate its distribution, or widen the parameter")
 
     def _fidelities(self, wish: ControlConfig) -> list[Fidelity]:
         """The full-order model, the reduced one, and smaller ones cut from it."""
@@ -206,30 +194,18 @@ class Uncertainty:
         return found.plain()
 
     def _calibration(self) -> dict[str, Any]:
-        """The posterior of the inputs."""
+        """The posterior of the inputs; other measurements or wishes have chains of their own."""
         wish = self.config.calibration
-        if wish.tolerance is not None:
-            self._check_solvable("calibration")
+        key = fingerprint({"model": self._model, "inputs": self.inputs.spec(), "data": self._data,
+                           "wish": wish.model_dump(mode="json")})
         return calibrated(wish, self.study.base, self.rom, self._full_order, self.inputs, self.config.confidence,
-                          self.folder / "chains", self._model, self._watch("calibration"))
+                          self.folder / f"chains-{key[:16]}", self._model, self._watch("calibration"))
 
     def _levels(self) -> dict[str, Any]:
         """The error of the mean, split."""
-        self._check_solvable("levels")
-        wish, option = self.config.levels, self.config.levels.option
+        settings, option = _levels_wish(self.study, self.inputs), self.config.levels.option
         own = self.study.config.model.options.get(option)
-        cells = wish.cells if wish.cells is not None else own
-        if not isinstance(cells, int):
-            raise ConfigError(f"[uq.levels] needs cells: the model's option {shown(option)} is {shown(own)}; give a "
-                              "whole number, or name another option")
-        size = self.inputs.size
-        dimension = wish.dimension if wish.dimension is not None else size // 2
-        if not 2 <= dimension < size:
-            raise ConfigError(f"[uq.levels] dimension = {dimension} of {size} inputs; the rule is at least 2 and fewer "
-                              "than all")
-        settings = DomainWish(dimension, size, cells, wish.size, wish.few, wish.repetitions, wish.order, wish.neutral,
-                              wish.seed, self.config.confidence)
-        models: dict[int, FullOrder] = {own: self._full_order}
+        models: dict[Any, FullOrder] = {own: self._full_order}
 
         def truth(options: Mapping[str, Any], mu: np.ndarray) -> np.ndarray:
             level = int(options["cells"])
@@ -244,6 +220,70 @@ class Uncertainty:
         request = {**self.truth.request, "options": {**self.truth.request["options"], option: value}}
         folder = self.truth.store.folder / "levels" / f"{option}-{value}"
         return FullOrder(Truth(request, folder, self.truth.columns, self.progress, 0.0), self._executor)
+
+
+def check_uncertainty(study: Study, names: tuple[str, ...]) -> None:
+    """Refuse what the table [uq] asks and cannot be answered, before anything is solved; `names` are of the outputs.
+
+    Raises
+    ------
+    ConfigError, InputError
+        Unknown names, inputs beyond the range of a model that is to be solved there, missing measurements.
+    NotSupported
+        The model has no outputs.
+    """
+    config = study.config.uq
+    if config is None:
+        return
+    if not names:
+        raise NotSupported("[uq] asks for statistics of outputs, and this model has none; give it outputs")
+    inputs = study.random_inputs()
+    wishes(config, inputs).chosen(names)
+    solved = {"uq": config.model == "full-order", "uq.control": config.control, "uq.levels": config.levels,
+              "uq.calibration": config.calibration is not None and config.calibration.tolerance}
+    for table, wanted in solved.items():
+        if wanted:
+            _check_solvable(table, inputs)
+    if config.calibration is not None:
+        Data.from_csv(study.base / config.calibration.data).rows(names)
+    if config.levels is not None:
+        _levels_wish(study, inputs)
+
+
+def _check_solvable(table: str, inputs: RandomInputs) -> None:
+    """Refuse inputs that reach beyond the range in which the full-order model is defined."""
+    space = inputs.space
+    for j, (column, marginal) in enumerate(zip(space.columns, inputs.marginals, strict=True)):
+        low, high = marginal.support
+        if low < space.low[j] or high > space.high[j]:
+            raise ConfigError(f"[{table}] solves the full-order model, and {column} reaches from {shown(low)} to "
+                              f"{shown(high)}, beyond its range {shown(float(space.low[j]))} to "
+                              f"{shown(float(space.high[j]))}; truncate its distribution, or widen the parameter")
+
+
+def _levels_wish(study: Study, inputs: RandomInputs) -> DomainWish:
+    """What [uq.levels] asks for.
+
+    Raises
+    ------
+    ConfigError
+        The mesh is not a number of cells, or the inputs are too few.
+    """
+    config = study.config.uq
+    if config is None or config.levels is None:
+        raise ConfigError("the study has no table [uq.levels]; add one")
+    wish, size = config.levels, inputs.size
+    own = study.config.model.options.get(wish.option)
+    cells = wish.cells if wish.cells is not None else own
+    if not isinstance(cells, int):
+        raise ConfigError(f"[uq.levels] needs cells: the model's option {shown(wish.option)} is {shown(own)}; give a "
+                          "whole number, or name another option")
+    dimension = wish.dimension if wish.dimension is not None else size // 2
+    if not 2 <= dimension < size:
+        raise ConfigError(f"[uq.levels] dimension = {dimension} of {size} inputs; the rule is at least 2 and fewer "
+                          "than all")
+    return DomainWish(dimension, size, cells, wish.size, wish.few, wish.repetitions, wish.order, wish.neutral,
+                      wish.seed, config.confidence)
 
 
 def uncertainty_summary(found: Mapping[str, Any]) -> dict[str, Any]:
