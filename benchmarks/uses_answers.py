@@ -8,9 +8,9 @@ repeated studies whose 95 % interval holds the exact value: 1000 studies of inde
 Sobol' points in 16 repetitions (--quick: 400 of the former alone). The standard deviation of such a share over 1000
 studies is .007, over 400 it is .011.
 
-sobol_seconds_per_million: processor seconds of one process; certified 3x3 thermal block, 20 basis vectors; outputs, their bounds, moments, quantiles,
-densities and the indices of nine inputs. sobol_memory_gb: what that process held at most, with all libraries and the
-offline stage.
+sobol_seconds_per_million: processor seconds of one process for the certified 3x3 thermal block with 20 basis vectors;
+outputs, their bounds, moments, quantiles, densities and the indices of nine inputs. sobol_memory_gb: what that process
+held at most, with all libraries and the offline stage.
 """
 
 from __future__ import annotations
