@@ -123,8 +123,9 @@ def _joined(graph: Graph, tensor: str, shape: tuple[int, ...], name: str) -> Non
 
 
 def _inside(graph: Graph, low: Sequence[float], high: Sequence[float]) -> None:
-    above = graph.node("GreaterOrEqual", MU, graph.constant(np.array(low, dtype=float)))
-    below = graph.node("LessOrEqual", MU, graph.constant(np.array(high, dtype=float)))
+    most = np.finfo(float).max  # infinity is in no space
+    above = graph.node("GreaterOrEqual", MU, graph.constant(np.clip(low, -most, most)))
+    below = graph.node("LessOrEqual", MU, graph.constant(np.clip(high, -most, most)))
     both = graph.node("Cast", graph.node("And", above, below), to=library().TensorProto.INT64)
     all_of = graph.node("ReduceMin", both, graph.integers(1), keepdims=0)
     graph.add("Cast", (all_of,), ("inside",), to=library().TensorProto.BOOL)
