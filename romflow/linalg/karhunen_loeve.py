@@ -31,6 +31,8 @@ _TOGETHER, _ROUNDING = 1e-6, 1e-10
 # A factor goes on to this share of the variance, or of what a wish leaves out; it has so many columns at least.
 _REST, _OF_THE_REST, _COLUMNS = 1e-8, 0.05, 400
 _MOST = 4000
+# Scaled distances at which all the kernels are zero.
+_FAR = 1e4
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Covariance:
     variance: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kernel not in KERNELS:
+        if not isinstance(self.kernel, str) or self.kernel not in KERNELS:
             raise ConfigError(f"no covariance is called {shown(self.kernel)}{nearest(str(self.kernel), KERNELS)}")
         lengths = list(self.length) if isinstance(self.length, list | tuple | np.ndarray) else [self.length]
         if not lengths or not all(_positive(length) for length in lengths):
@@ -95,8 +97,9 @@ class Covariance:
                               "dimensions; give one, or one for each direction")
         squares = np.zeros((len(x), len(y)))
         for axis in range(x.shape[1]):
-            gaps = (x[:, axis, None] - y[:, axis]) / lengths[axis if lengths.size > 1 else 0]
-            squares += gaps * gaps
+            with np.errstate(over="ignore"):
+                gaps = (x[:, axis, None] - y[:, axis]) / lengths[axis if lengths.size > 1 else 0]
+            squares += np.clip(gaps, -_FAR, _FAR) ** 2
         return np.asarray(self.variance * KERNELS[self.kernel](np.sqrt(squares)))
 
 

@@ -106,13 +106,22 @@ def test_pivoted_cholesky_leaves_the_trace_it_says():
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"kernel": "matern"}, "no covariance is called"),
+    ({"kernel": "matern"}, "no covariance is called"), ({"kernel": ["matern-3/2"]}, "no covariance is called"),
     ({"length": 0.0}, "correlation length 0 "), ({"length": float("nan")}, "not positive"),
     ({"length": (0.1, -1.0)}, "not positive"), ({"length": ()}, "not positive"),
     ({"variance": -1.0}, "variance -1"), ({"variance": float("inf")}, "variance"), ({"variance": True}, "variance")])
 def test_wrong_covariances_are_refused(options, words):
     with pytest.raises(ConfigError, match=words):
         Covariance(**options)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_tiny_and_huge_lengths_are_white_noise_and_a_constant(kernel):
+    x, w = line(20)
+    noise = karhunen_loeve(x, w, Covariance(kernel, 1e-300), terms=20)
+    assert np.allclose(noise.values, 0.05) and noise.shares[-1] == pytest.approx(1.0)
+    constant = karhunen_loeve(x, w, Covariance(kernel, 1e12), terms=1)
+    assert constant.values[0] == pytest.approx(1.0) and np.allclose(constant.modes, 1.0)
 
 
 def test_wrong_points_and_wishes_are_refused():

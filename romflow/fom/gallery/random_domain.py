@@ -250,7 +250,7 @@ def _named(outputs: Any) -> tuple[str, ...]:
     if not isinstance(outputs, list | tuple) or len(set(map(str, outputs))) != len(outputs):
         raise ConfigError(f"outputs = {shown(outputs)}; the rule is a list of names, each once, of {list(OUTPUTS)}")
     for name in outputs:
-        if name not in OUTPUTS:
+        if not isinstance(name, str) or name not in OUTPUTS:
             raise ConfigError(f"random-domain has no output {shown(name)}{nearest(str(name), OUTPUTS)}")
     return tuple(outputs)
 

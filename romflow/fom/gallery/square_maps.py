@@ -92,7 +92,7 @@ class SquareMap:
             raise ConfigError(f"sides = {shown(sides)}; the rule is a list of sides that move, each once, such as "
                               "sides = [\"top\"]")
         for side in sides:
-            if side not in SIDES:
+            if not isinstance(side, str) or side not in SIDES:
                 raise ConfigError(f"the square has no side {shown(side)}{nearest(str(side), SIDES)}")
         self.size, self.sides = size, tuple(sides)
         self.amplitude, self.decay, self.order = (
