@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import scipy.linalg as sl
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
 from romflow.parameters.polynomials.basis import PolynomialBasis, polynomial_basis
-from romflow.parameters.polynomials.multi_indices import INDEX_SETS
+from romflow.parameters.polynomials.multi_indices import INDEX_SETS, MAX_TERMS
 from romflow.parameters.space import ParameterSpace
 from romflow.rom.polynomial_regression import PolynomialRegression
 
@@ -20,7 +21,7 @@ __all__ = ["PolynomialChoice", "fit_polynomials"]
 WEIGHTS = ("auto", "equal", "optimal")
 
 # Largest degree that is tried, and polynomials a snapshot.
-_HIGHEST, _SHARE = 20, 0.75
+_HIGHEST, _SHARE = 20, 0.9
 # A point whose leverage is nearer to 1 decides a polynomial alone.
 _DECIDES = 1e-9
 # Diagonal entries of R this small beside the largest mean that the design does not tell the polynomials apart.
@@ -118,11 +119,19 @@ def _candidates(space: ParameterSpace, k: int, choice: PolynomialChoice) -> Iter
     for kind in kinds:
         before = 1
         for degree in range(1, _HIGHEST + 1):
+            if _least_size(space.size, degree, kind) > MAX_TERMS:
+                break
             basis = polynomial_basis(space, degree, kind)
             if basis.size > max(_SHARE * k, 1) or basis.size == before:
                 break
             before = basis.size
             yield basis
+
+
+def _least_size(p: int, degree: int, kind: str) -> int:
+    """Number of polynomials (of the hyperbolic set at least so many) where no column limits its degree."""
+    pairs = math.comb(p, 2) if degree >= 3 else 0
+    return math.comb(p + degree, degree) if kind == "total" else 1 + p * degree + pairs
 
 
 def _affordable(basis: PolynomialBasis, k: int, degree: int) -> PolynomialBasis:

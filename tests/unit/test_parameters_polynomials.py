@@ -1,5 +1,7 @@
 """Orthonormal polynomials of distributions, draws from their squares, and the designs made of these."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -53,7 +55,10 @@ def test_a_distribution_of_few_values_has_few_polynomials():
 
 def test_multi_indices():
     assert len(multi_indices(9, 3)) == 220
-    assert multi_indices(2, 2, "hyperbolic").tolist() == [[0, 0], [0, 1], [1, 0], [0, 2], [2, 0]]
+    assert multi_indices(2, 2, "hyperbolic").tolist() == [[0, 0], [1, 0], [0, 1], [2, 0], [0, 2]]
+    grid = np.array(list(itertools.product(range(8), repeat=3)))
+    for kind, kept in (("total", grid.sum(axis=1) <= 7), ("hyperbolic", np.prod(grid + 1, axis=1) <= 8)):
+        assert sorted(multi_indices(3, 7, kind).tolist()) == sorted(grid[kept].tolist())
     assert multi_indices(2, 2, limits=[0, 1]).tolist() == [[0, 0], [0, 1]]
 
 

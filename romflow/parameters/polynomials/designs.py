@@ -96,9 +96,7 @@ def conditioned(basis: PolynomialBasis, marginals: Sequence[Marginal], n: int, r
 
 def _independent(draws: SquareDraws, m: int, count: int, rng: np.random.Generator) -> Array:
     """Points (count, p) of the density (1/m) sum_j phi_j^2: a polynomial at random, then a draw from its square."""
-    chosen = rng.integers(m, size=count)
-    parts = [draws.draw(np.eye(m)[chosen[start:start + 4096]], rng) for start in range(0, count, 4096)]
-    return np.concatenate(parts) if parts else draws.draw(np.eye(m)[:0], rng)
+    return draws.of_one(rng.integers(m, size=count), rng)
 
 
 def _determinantal(basis: PolynomialBasis, draws: SquareDraws, count: int, rng: np.random.Generator) -> Array:

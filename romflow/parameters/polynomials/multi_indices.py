@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ MAX_TERMS = 20_000
 
 
 def multi_indices(p: int, degree: int, kind: str = "total", limits: Sequence[int] | None = None) -> Integers:
-    """Degrees (m, p), sorted by total degree: "total" sum_j d_j <= degree, "hyperbolic" prod_j (d_j + 1) <= degree + 1.
+    """Degrees (m, p), by total degree: "total" sum_j d_j <= degree, "hyperbolic" prod_j (d_j + 1) <= degree + 1.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def multi_indices(p: int, degree: int, kind: str = "total", limits: Sequence[int
     Examples
     --------
     >>> multi_indices(2, 2).tolist()
-    [[0, 0], [0, 1], [1, 0], [0, 2], [1, 1], [2, 0]]
+    [[0, 0], [1, 0], [0, 1], [2, 0], [1, 1], [0, 2]]
     >>> len(multi_indices(10, 3, "hyperbolic"))
     76
     """
@@ -47,16 +48,42 @@ def multi_indices(p: int, degree: int, kind: str = "total", limits: Sequence[int
             raise InputError(f"polynomials have {name} = {shown(value)}; the rule is a whole number from {least}.")
     if kind not in INDEX_SETS:
         raise InputError(f"no set of multi-indices is called {shown(kind)}{nearest(kind, INDEX_SETS)}")
-    found = np.zeros((1, 0), dtype=np.int64)
-    left = np.array([degree if kind == "total" else degree + 1], dtype=np.int64)
-    for j in range(p):
-        most = left if kind == "total" else left - 1
-        counts = (most if limits is None else np.minimum(most, limits[j])) + 1
-        if counts.sum() > MAX_TERMS:
+    most = np.full(p, degree, dtype=np.int64) if limits is None else np.asarray(limits, dtype=np.int64)
+    generations = [_Generation(np.zeros((1, p), dtype=np.int64), np.zeros(1, dtype=np.int64), np.ones(1, np.int64))]
+    total = 1
+    for _ in range(degree):
+        following = generations[-1].next(most, degree + 1 if kind == "hyperbolic" else None, MAX_TERMS - total)
+        if following is None:
             raise InputError(f"polynomials of degree {degree} ({kind}) in {p} variables have more than {MAX_TERMS} "
                              "terms; lower the degree, or take the hyperbolic set.")
-        rows = np.repeat(np.arange(len(found)), counts)
-        d = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        found = np.column_stack([found[rows], d])
-        left = left[rows] - d if kind == "total" else left[rows] // (d + 1)
-    return found[np.argsort(found.sum(axis=1), kind="stable")]
+        total += len(following.rows)
+        generations.append(following)
+    return np.concatenate([generation.rows for generation in generations])
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """All multi-indices (c, p) of one total degree, with the last column of each that is not 0 and prod_j (d_j + 1)."""
+
+    rows: Integers
+    last: Integers
+    product: Integers
+
+    def next(self, most: Integers, bound: int | None, room: int) -> _Generation | None:
+        """Those of the next degree, each from one parent: one more in its last column or a later one."""
+        p = self.rows.shape[1]
+        counts = p - self.last
+        if counts.sum() > 100 * MAX_TERMS:
+            return None
+        parent = np.repeat(np.arange(len(self.rows)), counts)
+        column = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + self.last[parent]
+        before = self.rows[parent, column]
+        product = self.product[parent] // (before + 1) * (before + 2)
+        allowed = before < most[column]
+        if bound is not None:
+            allowed &= product <= bound
+        if np.count_nonzero(allowed) > room:
+            return None
+        rows = self.rows[parent[allowed]]
+        rows[np.arange(len(rows)), column[allowed]] += 1
+        return _Generation(rows, column[allowed], product[allowed])

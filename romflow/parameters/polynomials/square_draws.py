@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.polynomial import legendre as series
@@ -36,13 +37,22 @@ class SquareDraws:
     """
 
     def __init__(self, degrees: Integers, marginals: Sequence[Marginal]) -> None:
-        self._stages = []
-        tails = degrees
-        for j, part in enumerate(marginals):
+        self._degrees = degrees
+        self._axes = [_Axis(part, int(degrees[:, j].max())) for j, part in enumerate(marginals)]
+
+    @cached_property
+    def _stages(self) -> list[_Stage]:
+        found, tails = [], self._degrees
+        for axis in self._axes:
             after, place = np.unique(tails[:, 1:], axis=0, return_inverse=True)
-            self._stages.append(_Stage(tails[:, 0], place.reshape(-1), len(after),
-                                       _Axis(part, int(degrees[:, j].max()))))
+            found.append(_Stage(tails[:, 0], place.reshape(-1), len(after), axis))
             tails = after
+        return found
+
+    def of_one(self, chosen: Integers, rng: np.random.Generator) -> Array:
+        """Germs (r, p) with the density phi_j^2, j = chosen (r,): the coordinates are independent."""
+        return np.stack([axis.draw(np.eye(axis.degree + 1)[self._degrees[chosen, j]], rng.random(len(chosen)))
+                         for j, axis in enumerate(self._axes)], axis=1)
 
     def draw(self, coefficients: Array, rng: np.random.Generator) -> Array:
         """One germ (r, p) for each row of coefficients (r, m), which need not have norm 1."""

@@ -16,6 +16,8 @@ __all__ = ["OptimalDesign"]
 
 #: Points a polynomial where no size is given.
 _RATIO = 3
+# Polynomials up to which a determinantal draw takes minutes at most.
+_MOST = 2000
 
 
 class OptimalDesign(FixedDesign):
@@ -62,6 +64,10 @@ class OptimalDesign(FixedDesign):
                               f"{space.size} columns; raise it, or lower degree.")
         if design not in DESIGNS:
             raise ConfigError(f"[sampling] no design is called {shown(design)}{nearest(str(design), DESIGNS)}")
+        if design != "iid" and m > _MOST:
+            raise ConfigError(f"[sampling] design = {design!r} is for at most {_MOST} polynomials, and degree {degree} "
+                              f"in {space.size} columns has {m}; lower degree, or use index_set = 'hyperbolic' or "
+                              "design = 'iid'.")
         if not isinstance(conditioned, bool):
             raise ConfigError(f"[sampling] conditioned = {shown(conditioned)} is neither true nor false; write one.")
         self.kind, self.conditioned = design, conditioned
