@@ -128,6 +128,9 @@ def check(rom: ReducedModel, exporter: Any, path: str | Path, size: int = 100, s
         raise StoreError(f"check: {path} is no file; export the model first")
     mu = exporter.given(path) if hasattr(exporter, "given") else rom.parameters.sample(int(size),
                                                                                        np.random.default_rng(seed))
+    if mu.shape[1] != rom.parameters.size:
+        raise StoreError(f"check: {path} has {mu.shape[1]} parameters and the model {rom.parameters.size}; the file is "
+                         "damaged, or of another model")
     found, expected = exporter.answers(path, mu), rom.solve(mu, check=False)
     if "output" not in found:
         raise StoreError(f"check: {path} gives {', '.join(found) or 'nothing'} and no \"output\"; export it again")

@@ -281,18 +281,20 @@ class Builder:
             Name of a result -> (K, ...), and name of a state -> its last value.
         """
         counts = {value.shape[0] for value in body.steps.values()}
-        if len(counts) != 1 or set(following) != set(body.states):
-            raise ShapeError(f"a march has steps of {sorted(counts)} rows, states {sorted(body.states)} and what "
+        if len(counts) != 1 or set(following) != set(body.called):
+            raise ShapeError(f"a march has steps of {sorted(counts)} rows, states {sorted(body.called)} and what "
                              f"follows for {sorted(following)}; they must agree")
         outside = {name: self._names.new(name) for name in (*stacked, *(f"last_{state}" for state in final))}
-        results = {name: body.varying(value).name for name, value in stacked.items()}
-        inside = body.program(results | {state: body.varying(value).name for state, value in following.items()})
+        results = {outside[name]: body.varying(value).name for name, value in stacked.items()}
+        inside = body.program(results | {body.called[state]: body.varying(value).name
+                                         for state, value in following.items()})
         used = {name for node in inside.nodes for name in node.inputs} | set(inside.results.values())
         steps, fixed = ({name: value for name, value in kind.items() if name in used}
                         for kind in (body.steps, body.fixed))
         outer = (*body.states.values(), *steps.values(), *fixed.values())
         march = March(inside, counts.pop(), tuple(body.states), tuple(steps), tuple(fixed),
-                      {outside[name]: name for name in stacked}, {outside[f"last_{state}"]: state for state in final})
+                      {outside[name]: outside[name] for name in stacked},
+                      {outside[f"last_{state}"]: body.called[state] for state in final})
         node = Node(self._names.new("march"), "march", tuple(value.name for value in outer), dict(vars(march)))
         self._nodes.append(node)
         found = march_shapes(node, {name: value.shape for name, value in self._values.items()})
@@ -352,6 +354,7 @@ class Body(Builder):
         self.columns = ()
         self._outer, self._names = outer, outer._names
         self._start()
+        self.called: dict[str, str] = {}
         self.states: dict[str, Value] = {}
         self.steps: dict[str, Value] = {}
         self.fixed: dict[str, Value] = {}
@@ -359,7 +362,11 @@ class Body(Builder):
 
     def state(self, name: str, start: Any) -> Value:
         """What a step begins with; `start` is a value outside, or a constant."""
-        return self._input(self.states, name, start, 0)
+        if name in self.called:
+            raise ShapeError(f"the state {shown(name)} is there already; give it another name")
+        found = self._input(self.states, name, start, 0)
+        self.called[name] = found.name
+        return found
 
     def step(self, name: str, rows: Any) -> Value:
         """One row of `rows` (K, ...), a value outside or a constant, in each step."""
@@ -375,11 +382,8 @@ class Body(Builder):
         return self._input(self.fixed, value.name, value, 0)
 
     def _input(self, kind: dict[str, Value], wish: str, outer: Any, cut: int) -> Value:
-        value = outer if isinstance(outer, Value) else self._outer.constant(outer, wish)
-        name = wish if kind is self.states and wish not in self._names.taken else self._names.new(wish)
-        self._names.taken.add(name)
-        if kind is self.states and name != wish:
-            raise ShapeError(f"the state {shown(wish)} has a name that is taken")
+        value = outer if isinstance(outer, Value) else self._outer.constant(outer, f"{wish}_rows")
+        name = self._names.new(wish)
         kind[name] = value
         self._values[name] = Value(self, name, value.shape[cut:])
         if kind is self.steps and value.constant is not None:
@@ -403,7 +407,8 @@ class Body(Builder):
         return self._known[key]
 
     def _anything(self) -> Value:
-        return next(value for value in self._values.values() if self._varies(value)).reshape(-1).cut(0, 1).sum()
+        found = next(value for value in self._values.values() if self._varies(value))
+        return found.sum() if found.shape else found
 
     def _row(self, value: Value, k: int) -> Any:
         outer = self.steps[value.name].constant if value.name in self._same else None

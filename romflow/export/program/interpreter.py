@@ -122,7 +122,7 @@ def _reduction(function: Callable[..., Any]) -> Callable[[Node, Sequence[Operand
     def reduced(node: Node, operands: Sequence[Operand]) -> Array:
         (value, batched), axis = operands[0], node.attributes["axis"]
         if axis is None:
-            return np.asarray(function(value.reshape(len(value), -1) if batched else value.ravel(), axis=-1))
+            return np.asarray(function(value, axis=tuple(range(int(batched), value.ndim))))
         return np.asarray(function(value, axis=axis + batched))
 
     return reduced

@@ -1,0 +1,119 @@
+"""Exported files against their model: what is compared, where it runs, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from romflow.core.errors import InputError, NotSupported, ShapeError, StoreError
+from romflow.export.checking import Difference, attainable, check, run_isolated
+from romflow.export.csv import Csv
+from romflow.export.npz import Npz
+from romflow.export.vtu import Vtu
+from romflow.fom.gallery.thermal_block import ThermalBlock
+from romflow.parameters.distributions import Uniform
+from romflow.parameters.space import Parameter, ParameterSpace
+from romflow.reduction.reduced_basis import ReducedBasisReductor
+from tests.problems import MemoryStore
+
+
+@pytest.fixture(scope="module")
+def rom():
+    fom = ThermalBlock(ParameterSpace([Parameter("k", Uniform(0.1, 1.0), size=4)]), [2, 2], 6)
+    mu = fom.parameters.sample(3, np.random.default_rng(0))
+    return ReducedBasisReductor().reduce(fom, MemoryStore(fom), mu)
+
+
+def test_the_evaluator_agrees_and_a_changed_one_does_not(rom, tmp_path):
+    path, evaluator = Npz(fields=False).write(rom, tmp_path / "a.npz")
+    found = check(rom, Npz(), path, size=1000)
+    assert found.passed and found.worst < 1e-13 and found.size == 1000
+    assert set(found.largest) == {"output", "output_error", "error"} and found.plain()["passed"] is True
+    source = evaluator.read_text("utf-8")
+    for name in ("x", "alpha"):
+        for factor in (1 + 1e-9, 1 - 1e-9):
+            evaluator.write_text(source.replace(f"    {name} = ", f"    {name} = {factor!r} * ", 1), "utf-8")
+            wrong = check(rom, Npz(), path)
+            assert not wrong.passed and "output" in str(wrong) and 1e-11 < wrong.worst < 1e-8
+    assert check(rom, Npz(), path, tolerance=1e-8).passed
+
+
+def test_tables_hold_answers_at_their_own_parameters(rom, tmp_path):
+    (path,) = Csv(samples=20).write(rom, tmp_path / "a.csv")
+    found = check(rom, Csv(), path)
+    assert found.worst == 0.0 and found.size == 20
+    other = replace(rom, output=rom.output * (1 + 1e-9))
+    assert check(other, Csv(), path).largest["output"] > 1e-10
+    with pytest.raises(StoreError, match="at its own parameters"):
+        Csv().answers(path, np.full((20, 4), 0.5))
+    for text, words in (("a,b\n1,x\n", "has 0 parameters and the model 4"), ("a,b\nx,1\n", "no table of answers"),
+                        ("", "no table of answers")):
+        path.write_text(text, "utf-8")
+        with pytest.raises(StoreError, match=words):
+            check(rom, Csv(), path)
+
+
+class Fixed:
+    """An exporter whose file answers what it is told."""
+
+    def __init__(self, **found):
+        self.found = found
+
+    def answers(self, path, mu):
+        return {name: make(mu) for name, make in self.found.items()}
+
+
+def test_infinite_and_missing_numbers_are_differences(rom, tmp_path):
+    (tmp_path / "x").touch()
+    right = lambda mu: rom.solve(mu).output.T  # noqa: E731
+    assert check(rom, Fixed(output=right), tmp_path / "x").largest == {"output": 0.0}
+    for wrong in (np.nan, np.inf):
+        found = check(rom, Fixed(output=lambda mu, wrong=wrong: right(mu) * wrong), tmp_path / "x")
+        assert found.worst == np.inf and found.plain()["largest"] == {"output": None} and not found.passed
+    without = replace(rom, stability=replace(rom.stability, alpha=-1.0))
+    endless = lambda mu: np.full(len(mu), np.inf)  # noqa: E731
+    assert check(without, Fixed(output=right, error=endless), tmp_path / "x").passed
+    with pytest.raises(StoreError, match=r"output of shape \(7, 2\) where the model has \(7, 1\)"):
+        check(rom, Fixed(output=lambda mu: np.ones((7, 2))), tmp_path / "x", size=7)
+    with pytest.raises(StoreError, match='gives nothing and no "output"'):
+        check(rom, Fixed(), tmp_path / "x")
+
+
+@pytest.mark.parametrize("options", [{"size": 0}, {"size": 2.5}, {"size": True}, {"seed": -1}])
+def test_sizes_and_seeds_are_whole_numbers(rom, options, tmp_path):
+    with pytest.raises(InputError, match="is not a whole number from"):
+        check(rom, Npz(), tmp_path / "a.npz", **options)
+
+
+def test_what_cannot_be_compared_says_why(rom, tmp_path):
+    with pytest.raises(NotSupported, match="vtu writes pictures or fields"):
+        check(rom, Vtu(), tmp_path / "a.vtu")
+    with pytest.raises(StoreError, match="is no file; export the model first"):
+        check(rom, Npz(), tmp_path / "a.npz")
+    path, evaluator = Npz(fields=False).write(rom, tmp_path / "a.npz")
+    with pytest.raises(ShapeError, match=r"the rule is \(b, p\)"):
+        Npz().answers(path, [0.5, 0.5])
+    with pytest.raises(StoreError, match="within the parameter space"):
+        Npz().answers(path, np.array([[0.5, 2.0, 0.5, 0.5]]))
+    evaluator.unlink()
+    with pytest.raises(StoreError, match="belongs beside the arrays"):
+        Npz().answers(path, np.full((1, 4), 0.5))
+
+
+def test_the_process_knows_nothing_of_romflow():
+    for name in ("romflow", "romflow.export.npz"):
+        with pytest.raises(StoreError, match="ModuleNotFoundError"):
+            run_isolated(f"import {name}", {})
+    found = run_isolated("answer['n'] = np.array([len(words), *given['x']])", {"x": np.ones(2)}, ["a", "b b"])
+    np.testing.assert_array_equal(found["n"], [3, 1, 1])  # the words, and the place of the answer
+    with pytest.raises(NotSupported, match="package nothing_of_this_name, which is not installed"):
+        run_isolated("", {}, packages=["nothing_of_this_name"])
+    with pytest.raises(StoreError, match="more than 0.2 s"):
+        run_isolated("import time; time.sleep(30)", {}, seconds=0.2)
+    with pytest.raises(StoreError, match="the process ended with 3"):
+        run_isolated("import os; os._exit(3)", {})
+
+
+def test_the_tolerance_is_what_rounding_allows(rom):
+    assert attainable(rom, 1.0) == 1e-12 == Difference(1, {}).tolerance
+    assert attainable(rom.with_estimator("gram"), 1.0) > 1e-8
