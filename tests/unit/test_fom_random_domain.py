@@ -135,7 +135,8 @@ def test_study_can_name_it():
     ({"sides": ["top", "top"]}, "each once"), ({"amplitude": -0.1}, "amplitude"),
     ({"amplitude": float("nan")}, "finite"), ({"order": 0.5}, "order from 1"), ({"decay": "fast"}, "decay"),
     ({"source": "z"}, "source"), ({"source": None}, "source"), ({"outputs": ["mean"]}, "no output 'mean'"),
-    ({"outputs": [["average"]]}, "no output"), ({"sides": [["top"]]}, "no side"), ({"outputs": "average"}, "outputs"), ({"outputs": []}, "both empty"), ({"values": [[0.5, 2.0]]}, "unit square"),
+    ({"outputs": [["average"]]}, "no output"), ({"sides": [["top"]]}, "no side"),
+    ({"outputs": "average"}, "outputs"), ({"outputs": []}, "both empty"), ({"values": [[0.5, 2.0]]}, "unit square"),
     ({"values": [0.5, 0.5]}, "points"), ({"values": [[0.5]]}, "points"), ({"values": 3}, "points"),
     ({"values": [["a", "b"]]}, "points"), ({"values": [[0.5, float("nan")]]}, "points")])
 def test_wrong_options_are_refused(options, words):
