@@ -95,6 +95,7 @@ def polynomial_basis(space: ParameterSpace, degree: int, kind: str = "total") ->
     InputError
         As for `multi_indices`.
     """
+    multi_indices(1, degree, kind)
     parts = marginals_of(space, degree)
     degrees = multi_indices(space.size, degree, kind, [part.recurrence.degree for part in parts])
     rows = [(_padded(part.recurrence.a, degree), _padded(part.recurrence.b, degree)) for part in parts]

@@ -18,7 +18,7 @@ Integers = NDArray[np.int64]
 #: total: sum_j d_j <= degree; hyperbolic: prod_j (d_j + 1) <= degree + 1.
 INDEX_SETS = ("total", "hyperbolic")
 
-MAX_TERMS = 20_000
+MAX_TERMS, MAX_DEGREE = 20_000, 500
 
 
 def multi_indices(p: int, degree: int, kind: str = "total", limits: Sequence[int] | None = None) -> Integers:
@@ -34,7 +34,7 @@ def multi_indices(p: int, degree: int, kind: str = "total", limits: Sequence[int
     Raises
     ------
     InputError
-        Unknown kind, p < 1, degree < 0, or more than 20,000 terms.
+        Unknown kind, p < 1, a degree that is not within 0 .. 500, or more than 20,000 terms.
 
     Examples
     --------
@@ -43,9 +43,10 @@ def multi_indices(p: int, degree: int, kind: str = "total", limits: Sequence[int
     >>> len(multi_indices(10, 3, "hyperbolic"))
     76
     """
-    for name, value, least in (("p", p, 1), ("degree", degree, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"polynomials have {name} = {shown(value)}; the rule is a whole number from {least}.")
+    for name, value, least, top in (("p", p, 1, MAX_TERMS), ("degree", degree, 0, MAX_DEGREE)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= top:
+            raise InputError(f"polynomials have {name} = {shown(value)}; the rule is a whole number from {least} to "
+                             f"{top}.")
     if kind not in INDEX_SETS:
         raise InputError(f"no set of multi-indices is called {shown(kind)}{nearest(kind, INDEX_SETS)}")
     most = np.full(p, degree, dtype=np.int64) if limits is None else np.asarray(limits, dtype=np.int64)
