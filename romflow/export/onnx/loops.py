@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from romflow.export.onnx.graph import Graph, library
 
 __all__ = ["Kind", "loop", "tensor_info"]
@@ -50,7 +52,7 @@ def loop(graph: Graph, body: Graph, name: str, trips: str, carried: Sequence[tup
         body.add("Identity", (end,), (own,))
     outputs = [tensor_info(on, kept), *(tensor_info(own, kind) for own, kind in zip(made, kinds, strict=True))]
     results = [graph.name() for _ in made]
-    graph.add("Loop", (trips, "", *(initial for initial, _, _, _ in carried)), results,
+    graph.add("Loop", (trips, graph.constant(np.array(True)), *(initial for initial, _, _, _ in carried)), results,
               body=onnx.helper.make_graph(body.nodes, name, inputs, outputs))
     return results[:len(carried)], results[len(carried):]
 
