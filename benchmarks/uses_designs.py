@@ -92,14 +92,14 @@ def optimal_designs(quick: bool) -> dict[str, Figure]:
 
 def lattices(quick: bool) -> dict[str, Figure]:
     """The two figures of lattice rules."""
-    model, shifts = RandomDomain(SIDES, cells=16 if quick else 32), 16 if quick else 32
+    model, shifts = RandomDomain(SIDES, cells=16 if quick else 24), 16 if quick else 32
     rng = np.random.default_rng(3)
     errors = []
     for n in SIZES:
         z = lattice(n, SIDES.size, WEIGHTS)
         means = [mean_of(model, points(z, n, shift=rng.random(SIDES.size))) for _ in range(shifts)]
         errors.append(float(np.std(means, ddof=1)))
-    independent = model.evaluate(SIDES.sample(2000 if quick else 8000, rng))[0]
+    independent = model.evaluate(SIDES.sample(2000 if quick else 4000, rng))[0]
     monte_carlo = [float(np.std(independent, ddof=1) / np.sqrt(n)) for n in SIZES]
     for n, ours, theirs in zip(SIZES, errors, monte_carlo, strict=True):
         print(f"N = {n:5}: lattice {ours:.2e}, Monte Carlo {theirs:.2e}", flush=True)
