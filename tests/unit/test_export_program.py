@@ -1,5 +1,6 @@
 """The language of programs: what operations mean, what is refused, and what is not written twice."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -186,6 +187,9 @@ def test_printed_text_says_the_same_for_every_operation():
 
 
 def test_facts_are_json():
-    facts = Facts("n", ("a",), ("m",), (-np.inf,), (1.0,), ("o",), "bound", "X", times=(0.0, 1.0))
+    facts = Facts("n", ("a",), ("m",), (-np.inf,), (1.0,), ("o",), "bound", "X", times=(0.0, 1.0),
+                  validation={"worst": np.float64(np.nan), "n": np.int64(3), "by": np.array([1.0, np.inf])})
     plain = facts.plain()
     assert plain["low"] == [None] and plain["high"] == [1.0] and plain["times"] == [0.0, 1.0]
+    assert plain["validation"] == {"worst": None, "n": 3, "by": [1.0, None]}
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain

@@ -95,10 +95,8 @@ class Facts:
     version: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """JSON form, None for an end that is infinite."""
-        found = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        for end in ("low", "high"):
-            found[end] = [value if np.isfinite(value) else None for value in found[end]]
+        """JSON form, None for a number that is infinite or NaN."""
+        found: dict[str, Any] = _plain(asdict(self))
         return found
 
 
@@ -164,3 +162,14 @@ class March:
     fixed: tuple[str, ...] = ()
     stacked: Mapping[str, str] = field(default_factory=dict)
     final: Mapping[str, str] = field(default_factory=dict)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of nested dictionaries, lists, arrays and numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
