@@ -27,6 +27,8 @@ Truth = Callable[[Mapping[str, Any], Array], Array]
 # Rates of truncation that are looked for, and columns that are evaluated at once.
 _RATES = (0.05, 40.0)
 _BATCH = 4096
+# Orders of the mesh below this are taken for it.
+_SLOWEST = 0.1
 
 
 class _Inputs(Protocol):
@@ -54,7 +56,7 @@ class DomainWish:
     repetitions : int
         Independent random shifts.
     order : float
-        p: the error of the mesh is proportional to cells^-p.
+        p: the error of the mesh is proportional to cells^-p, or falls slower where the levels show it.
     neutral : float
         Value at which an input does nothing.
     seed : int
@@ -180,7 +182,7 @@ def domain_errors(truth: Truth, inputs: _Inputs, wish: DomainWish, names: Sequen
     Each difference of levels is averaged over the same points of each shift, so that it is known far better than the
     means themselves. Truncation: the mean of q_S - q_s, S = `larger`, extrapolated by the rate that s / 2, s and S
     show (Djurdjevac et al. 2025, arXiv 2502.12345, section 4: it falls like a power of s). Mesh: Richardson's
-    (q_{h/2} - q_h) 2^p / (2^p - 1). Cubature: the standard error over the shifts (Dick, Kuo and Sloan 2013, eq. (2.7)).
+    (q_{h/2} - q_h) 2^p / (2^p - 1), p the wished order or the one that 2 h, h and h / 2 show, if that is lower. Cubature: the standard error over the shifts (Dick, Kuo and Sloan 2013, eq. (2.7)).
     They are estimates, not bounds.
 
     Parameters
@@ -305,7 +307,8 @@ def _discretisation(before: Array, after: Array, wish: DomainWish) -> tuple[Esti
     """Of E q - E q_h from the differences of the levels 2h, h and h, h / 2."""
     first, second = float(before.mean()), float(after.mean())
     order = float(np.log2(first / second)) if second and first / second > 1.0 else None
-    return _student(after, wish.confidence, 1.0 / (1.0 - 2.0**-wish.order)), order
+    slowest = wish.order if order is None else min(wish.order, max(order, _SLOWEST))
+    return _student(after, wish.confidence, 1.0 / (1.0 - 2.0**-slowest)), order
 
 
 def _rate(ratio: Callable[[float], float], wanted: float) -> float | None:

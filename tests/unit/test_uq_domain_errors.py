@@ -48,6 +48,14 @@ def test_each_error_is_found(must_fail):
     assert json.loads(json.dumps(found.plain(), allow_nan=False))["cells"] == [5, 10, 20]
 
 
+def test_mesh_that_converges_slower_than_wished_is_not_flattered():
+    found = domain_errors(lambda options, mu: np.full((1, len(mu)), 1.0 / options["cells"]), SPACE, WISH)
+    one = found.outputs["output_0"]
+    assert one.order == pytest.approx(1.0) and one.discretisation.value == pytest.approx(-0.1)
+    stuck = domain_errors(lambda options, mu: np.full((1, len(mu)), 1.0 - options["cells"] / 100.0), SPACE, WISH)
+    assert stuck.outputs["output_0"].order is None and stuck.outputs["output_0"].discretisation.value < -0.1
+
+
 def test_intervals_hold_the_mean_as_often_as_they_say():
     hits = 0
     for seed in range(60):
