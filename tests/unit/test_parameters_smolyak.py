@@ -7,6 +7,7 @@ import pytest
 
 from romflow.core.errors import InputError, ShapeError
 from romflow.parameters.distributions import Beta, LogNormal, Normal, Uniform
+from romflow.parameters.empirical import Table
 from romflow.parameters.polynomials.marginals import gauss_rules
 from romflow.parameters.smolyak import clenshaw_curtis, index_set, node_count, sparse_grid
 
@@ -66,6 +67,22 @@ def test_gauss_rules_of_log_normals_and_constants():
     unit, weights = sparse_grid(2, 4, rules=gauss_rules([LogNormal(0.0, 0.2), Uniform(3.0, 3.0)]))
     assert len(unit) > 5
     assert weights @ LogNormal(0.0, 0.2).ppf(unit[:, 0]) == pytest.approx(np.exp(0.02), rel=1e-7)
+
+
+def test_a_discrete_table_takes_part_with_all_its_values(must_fail):
+    table = Table([1.0, 2.0, 5.0, 9.0], weights=[1.0, 2.0, 1.0, 0.0], discrete=True)
+    marginals = [table, Uniform(0.0, 1.0), Table([1.0, 3.0, 4.0])]
+    unit, weights = sparse_grid(3, 2, rules=gauss_rules(marginals))
+    x = np.stack([marginal.ppf(unit[:, j]) for j, marginal in enumerate(marginals)], axis=1)
+    assert set(x[:, 0]) == {1.0, 2.0, 5.0}
+
+    def check(value):
+        assert value == pytest.approx((1.0 / 4.0 + np.sqrt(2.0) / 2.0 + np.sqrt(5.0) / 4.0) / 3.0, rel=1e-12)
+
+    right = weights @ (np.sqrt(x[:, 0]) * x[:, 1] ** 2)
+    check(right)
+    must_fail(check, right * (1 + 1e-11), right * (1 - 1e-11))
+    assert weights @ x[:, 2] == pytest.approx(marginals[2].expectation, rel=1e-12)
 
 
 def test_many_directions_and_the_middle_alone():

@@ -118,10 +118,19 @@ def marginal(distribution: Distribution, degree: int) -> Marginal:
 def gauss_rules(distributions: Sequence[Distribution]) -> list[Rule]:
     """Rules for `sparse_grid`: level i has the i + 1 Gauss nodes of the distribution, as values of its cdf.
 
-    They are not nested, but exact for polynomials of degree 2 i + 1 of the germ, also on an unbounded support.
+    They are not nested, but exact for polynomials of degree 2 i + 1 of the germ, also on an unbounded support. Of a
+    discrete distribution every level has all values.
     """
 
     def rule_of(distribution: Distribution) -> Rule:
+        if isinstance(distribution, Table) and distribution.discrete:
+            steps = np.unique(distribution.cdf(np.array(distribution.values)))
+            weights = np.diff(steps, prepend=0.0)
+            # Where a weight is 0 the value has the distribution function of the one before.
+            kept = weights > 0.0
+            middle = (steps - 0.5 * weights)[kept], weights[kept]
+            return lambda level: middle
+
         def rule(level: int) -> tuple[Array, Array]:
             own = marginal(distribution, level + 1)
             if own.recurrence.degree <= level:
