@@ -39,7 +39,7 @@ _FAR = 1e4
 class Covariance:
     """c(x, y) = variance k(|(x - y) / length|) of a random field that is alike everywhere.
 
-    Matern kernels by Rasmussen and Williams 2006, eq. (4.16) and (4.17); "squared-exponential" is eq. (4.9).
+    Matern kernels by Rasmussen and Williams 2006, eq. (4.17); "squared-exponential" is eq. (4.9).
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def karhunen_loeve(points: ArrayLike, weights: ArrayLike, covariance: Covariance
 
     The eigenproblem sum_j c(x_i, x_j) w_j phi(x_j) = lambda phi(x_i) is symmetric for sqrt(w) phi; its matrix is never
     made: with its pivoted Cholesky factor L (N, R), the eigenpairs of L^T L (R, R) give those of L L^T (Harbrecht,
-    Peters and Schneider 2012, section 4). By the trace that is left of it every eigenvalue is too small at most.
+    Peters and Schneider 2012). By the trace that is left of it every eigenvalue is too small at most.
     Signs, and bases of eigenvalues that belong together, are fixed by the points. Cost: N R^2 multiplications, N R
     numbers.
 
@@ -212,7 +212,7 @@ def pivoted_cholesky(column: Callable[[int], Array], diagonal: Array, rest: floa
     """L (N, R) with A ~= L L^T of a positive semidefinite A (N, N), and the trace of A - L L^T.
 
     Each step takes the row of the largest diagonal entry of what is left, until its trace is at most `rest` times that
-    of A or R = `most` (Harbrecht, Peters and Schneider 2012, algorithm 1).
+    of A or R = `most` (Harbrecht, Peters and Schneider 2012).
 
     Parameters
     ----------

@@ -181,9 +181,9 @@ def domain_errors(truth: Truth, inputs: _Inputs, wish: DomainWish, names: Sequen
 
     Each difference of levels is averaged over the same points of each shift, so that it is known far better than the
     means themselves. Truncation: the mean of q_S - q_s, S = `larger`, extrapolated by the rate that s / 2, s and S
-    show (Djurdjevac et al. 2025, arXiv 2502.12345, section 4: it falls like a power of s). Mesh: Richardson's
+    show (Djurdjevac et al. 2025, arXiv 2502.12345: it falls like a power of s). Mesh: Richardson's
     (q_{h/2} - q_h) 2^p / (2^p - 1), p the wished order, or the one that 2 h, h and h / 2 show where that is lower.
-    Cubature: the standard error over the shifts (Dick, Kuo and Sloan 2013, eq. (2.7)).
+    Cubature: the standard error over the shifts (Dick, Kuo and Sloan 2013, Acta Numerica 22).
     They are estimates, not bounds.
 
     Parameters

@@ -24,7 +24,7 @@ SIDES: dict[str, tuple[int, bool]] = {
 def gevrey(y: Array, order: float) -> Array:
     """sign(y) exp(1 - |y|^(-1/(order - 1))): odd, increasing from -1 to 1 on [-1, 1], of Gevrey class `order`.
 
-    Infinitely smooth, but not analytic at 0 for order > 1 (Chernov and Le 2024, section 2: exp(-y^-w) is of the class
+    Infinitely smooth, but not analytic at 0 for order > 1 (exp(-y^-w) is of the class
     1 + 1/w); order 1 is y itself.
 
     Examples
@@ -63,7 +63,7 @@ class SquareMap:
     psi_j(x) = amplitude k^(-decay) w(x) sin(k pi t) n moves one side of the square along its axis n: w is the distance
     from the opposite side, t the coordinate along the side, the sides take turns, and k counts the turns from 1. The
     corners stay. psi_j does not depend on the number of parameters, so that leaving out the last ones truncates the
-    sum. (Domain mapping of Djurdjevac, Kaarnioja, Schillings and Zepernick 2025, arXiv 2502.12345, with this family.)
+    sum. (The setting of Djurdjevac et al. 2025, arXiv 2502.12345, with a family of our own.)
 
     Parameters
     ----------
