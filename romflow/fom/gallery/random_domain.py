@@ -43,9 +43,9 @@ class RandomDomain:
     """-lap u = f on D(y) = V((0, 1)^2; y), u = 0 on its boundary, solved on the unit square.
 
     With J = DV and u^(x) = u(V(x)), for all v: int (J^-1 J^-T det J) grad u^ . grad v = int f(V) det J v (Harbrecht,
-    Peters and Siebenmorgen 2016, Numer. Math. 134; Djurdjevac et al. 2025, arXiv 2502.12345). Bilinear elements on equal
-    rectangles, the coefficient at 2 x 2 Gauss points. V is `romflow.fom.gallery.square_maps.SquareMap`: every parameter
-    moves a side, later ones less.
+    Peters and Siebenmorgen 2016, Numer. Math. 134; Djurdjevac et al. 2025, arXiv 2502.12345). Bilinear elements on
+    equal rectangles, the coefficient at 2 x 2 Gauss points. V is `romflow.fom.gallery.square_maps.SquareMap`: every
+    parameter moves a side, later ones less.
 
     Parameters
     ----------

@@ -24,8 +24,8 @@ SIDES: dict[str, tuple[int, bool]] = {
 def gevrey(y: Array, order: float) -> Array:
     """sign(y) exp(1 - |y|^(-1/(order - 1))): odd, increasing from -1 to 1 on [-1, 1], of Gevrey class `order`.
 
-    Infinitely smooth, but not analytic at 0 for order > 1 (exp(-y^-w) is of the class
-    1 + 1/w); order 1 is y itself.
+    Infinitely smooth, but not analytic at 0 for order > 1 (exp(-y^-w) is of the class 1 + 1/w); order 1 is y
+    itself.
 
     Examples
     --------
