@@ -135,6 +135,16 @@ def test_operators_that_move_are_assembled_in_each_step(tmp_path, must_fail):
     agree(replace(rom, stability=None, in_mass=True), must_fail)
 
 
+def test_trajectories_that_blow_up_have_no_output_and_an_infinite_error(tmp_path):
+    rom = moving(tmp_path, ThermalBlock(BLOCK, blocks=[2, 1], cells=[5, 4]), end=1.0, steps=400)
+    wild = replace(rom, scheme="explicit-euler", times=1e3 * rom.times)
+    mu = BLOCK.sample(20, np.random.default_rng(0))
+    answer, found = wild.solve(mu), run(build(wild), mu)
+    assert not answer.converged.any()
+    for name, values in found.items():
+        np.testing.assert_array_equal(values.T, getattr(answer, name), err_msg=name)
+
+
 @pytest.mark.parametrize(("change", "reason"), [
     ({"scheme": "bdf2"}, "the scheme bdf2"), ({"control": (1e-3, 1e-6)}, "step control"),
     ({"nonlinear": object()}, "a nonlinear term")])

@@ -44,10 +44,12 @@ def evolution_results(builder: Builder, rom: EvolutionReducedModel) -> dict[str,
                           {"state": new, "norm_square": body.state("norm_square", 0.0) + dt * new.square().sum()}
                           | sums.following, final=["norm_square"])
     first = smaller(builder, parts.dual_mass.first * sums.first_mass, parts.dual_space.first * sums.first_space)
-    series = _stacked(builder, _first_output(parts, start), found["outputs"])
+    square = found["norm_square"]
+    lost = square - square  # 0, and NaN where a state is no number: a step that is too long for an explicit scheme
+    series = _stacked(builder, _first_output(parts, start), found["outputs"]) + lost
     series_error = _stacked(builder, first, found["output_bounds"]) + ROUNDING * series.abs()
-    totals = _stacked(builder, sums.first_total, found["totals"])
-    error = totals + ROUNDING * found["norm_square"].sqrt()
+    error = _stacked(builder, sums.first_total, found["totals"]) + (ROUNDING * square.sqrt() + lost)
+    series_error, error = never_nan(builder, series_error), never_nan(builder, error)
     last = len(rom.times) - 1
     return {"output": series.take(last), "output_error": series_error.take(last), "error": error.take(last),
             "series": series, "series_error": series_error, "error_series": error}
