@@ -14,6 +14,7 @@ from romflow.linalg.inner_product import InnerProduct
 from romflow.reduction.compression import SnapshotCompression
 from romflow.reduction.distributed.runner import is_split
 from romflow.reduction.polynomial_fit import PolynomialChoice, fit_polynomials
+from romflow.rom.polynomial_regression import PolynomialRegression
 from romflow.rom.regression import (
     REGRESSORS,
     GaussianProcess,
@@ -99,6 +100,8 @@ class PodRegression:
         spread = np.sqrt(np.sum(std[:r] ** 2, axis=0) + truncation**2)
         about = {"method": self.method, "snapshots": k, **modes.facts,
                  "leave_one_out_error": _relative(error, coefficients, left)}
+        if isinstance(regressor, PolynomialRegression):
+            about |= {"polynomials": len(regressor.degrees), "degree": int(regressor.degrees.sum(axis=1).max())}
         return RegressionReducedModel(
             parameters=fom.parameters, basis=V, output_names=names, regressor=regressor, low=low, span=span,
             safety=_safety(error, spread), output_safety=np.array([_safety(np.abs(e), s) for e, s in

@@ -81,6 +81,7 @@ def test_reductor_of_other_models_is_not_judged(tmp_path: Path) -> None:
     ("reduced-basis", {}), ("reduced-basis", {"estimator": "gram"}), ("reduced-basis", {"projection": "least-squares"}),
     ("reduced-basis", {"estimator": "sketched", "sketch_rows": 100}), ("sketched", {"max_size": 12}),
     ("pod-galerkin", {"tolerance": 1e-9}), ("pod-regression", {"tolerance": 1e-9, "regressor": "rbf"}),
+    ("pod-regression", {"tolerance": 1e-9, "regressor": "polynomial"}),
     pytest.param("reduced-basis", {"estimator": "eim"}, marks=pytest.mark.slow),
     ("pod-regression", {"tolerance": 1e-9}),
 ])

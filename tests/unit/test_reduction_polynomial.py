@@ -138,6 +138,8 @@ class Field:
 def test_pod_with_polynomials_predicts_states_and_outputs():
     fom, mu = Field(), OptimalDesign(MIXED, degree=2).ask()
     rom = PodRegression(1e-8, regressor="polynomial").reduce(fom, MemoryStore(fom), mu)
+    assert rom.metadata["degree"] == 1
+    assert rom.metadata["polynomials"] == len(rom.regressor.degrees)
     new = MIXED.sample(5, np.random.default_rng(3))
     answer = rom.solve(new)
     truth = [fom.solve(row) for row in new]
