@@ -86,6 +86,8 @@ def energy_distance(first: ArrayLike, second: ArrayLike, *, paired: bool = False
     x, y = _samples(first, second, paired)
     if isinstance(repetitions, bool) or not hasattr(repetitions, "__index__") or repetitions < 19:
         raise InputError(f"repetitions = {shown(repetitions)}; the rule is a whole number of at least 19")
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0:
+        raise InputError(f"seed = {shown(seed)}; the rule is a whole number of at least 0")
     if isinstance(confidence, bool) or not 0.0 < confidence < 1.0:
         raise InputError(f"confidence = {shown(confidence)}; the rule is between 0 and 1, such as 0.95")
     n, m, count = x.shape[1], y.shape[1], int(repetitions)
