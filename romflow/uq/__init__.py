@@ -1,1 +1,37 @@
 """Uncertainty: what random inputs make of the outputs, with statistical and model errors kept apart."""
+
+from romflow.uq.answers import Answers
+from romflow.uq.calibration import CalibrationWishes, calibrate
+from romflow.uq.control_variate import control_variate
+from romflow.uq.data import Data
+from romflow.uq.domain_errors import DomainWish, domain_errors
+from romflow.uq.energy_distance import compare_outputs, energy_distance
+from romflow.uq.estimate import Estimate
+from romflow.uq.evaluation import Evaluated, of_function, of_reduced
+from romflow.uq.importance import importance
+from romflow.uq.inputs import RandomInputs
+from romflow.uq.multifidelity import Fidelity, multifidelity
+from romflow.uq.propagation import propagate
+from romflow.uq.wishes import Wishes
+
+__all__ = [
+    "Answers",
+    "CalibrationWishes",
+    "Data",
+    "DomainWish",
+    "Estimate",
+    "Evaluated",
+    "Fidelity",
+    "RandomInputs",
+    "Wishes",
+    "calibrate",
+    "compare_outputs",
+    "control_variate",
+    "domain_errors",
+    "energy_distance",
+    "importance",
+    "multifidelity",
+    "of_function",
+    "of_reduced",
+    "propagate",
+]

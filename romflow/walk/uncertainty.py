@@ -117,7 +117,8 @@ class Uncertainty:
             nonlocal told
             if not told:
                 self.progress.begin(stage, total)
-            self.progress.tick(done - told)
+            if self.config.model == "reduced":  # solves count themselves
+                self.progress.tick(done - told)
             told = done
 
         return watch

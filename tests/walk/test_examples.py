@@ -111,3 +111,18 @@ def test_own_law(tmp_path):
     assert found["passed"] and found["half"] == pytest.approx(0.5, rel=1e-9)
     assert found["points"] <= 60
     assert 1e-6 < found["output_error"] <= 3e-3
+
+
+def test_uncertainty(tmp_path):
+    found = run("13_uncertainty.py", tmp_path)
+    assert 0.0 < found["mean_model_error"] < found["mean_error"] < 1e-5
+    assert abs(found["mean"] - found["paired_mean"]) < 2 * found["paired_error"] and found["gain"] >= 5.0
+    assert 1e-5 < found["rare"] < 1e-4 and found["rare_width"] < 0.15
+    assert 1.0 < found["total"] < 1.1
+
+
+def test_export(tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("fmpy")
+    found = run("14_export.py", tmp_path)
+    assert len(found) == 5 and 0.0 < max(found.values()) <= 1e-12

@@ -117,3 +117,25 @@ def test_the_blade_spins_heats_and_stops(tmp_path: Path) -> None:
     summary = study.run(tmp_path / "run").summary
     assert 1e-4 < summary["validation"]["max_relative_error"] <= 0.2
     assert (tmp_path / "run" / "blade.vtu").is_file()
+
+
+def test_uncertain_conductivities_leave_the_house(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    study = _toy("uncertainty", model={"cells": 12}, sampling={"pool": 40}, reduction={"tolerance": 0.1},
+                 validation={"size": 2}, uq={"size": 1024, "control": {"solves": 20}, "rare": {"size": 1000}})
+    found = study.run(tmp_path / "run").summary["uq"]
+    mean = found["answers"]["outputs"]["average"]["mean"]
+    assert mean["low"] < mean["value"] < mean["high"] and mean["model_kind"] == "bound"
+    assert set(found["answers"]["outputs"]["average"]["total"]) >= {"conductivity_0, conductivity_1", "conductivity_2"}
+    assert found["control"]["outputs"]["average"]["mean"]["model_error"] == 0.0
+    files = {file.suffix for file in (tmp_path / "run").glob("uncertainty*")}
+    assert files >= {".onnx", ".c", ".h", ".npz"}
+
+
+def test_the_error_of_the_mean_over_random_domains_is_split(tmp_path: Path) -> None:
+    study = _toy("random_domain", model={"cells": 8}, sampling={"size": 40}, validation={"size": 2},
+                 uq={"size": 128, "sensitivity": False, "levels": {"dimension": 12, "size": 16, "repetitions": 4}})
+    found = study.run(tmp_path / "run").summary["uq"]
+    one = found["levels"]["outputs"]["average"]
+    assert one["discretisation"]["value"] > 10 * abs(one["truncation"]["value"]) and 1.8 < one["order"] < 2.2
+    assert found["answers"]["outputs"]["average"]["mean"]["model_error"] == 0.0
