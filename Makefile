@@ -39,6 +39,7 @@ bench: .venv/.installed-bench
 	$(BIN)/python benchmarks/evolution.py --json benchmarks/evolution.json
 	$(BIN)/python benchmarks/evolution_estimators.py --picture docs/pictures/estimators.png
 	$(BIN)/python benchmarks/mechanics.py --json benchmarks/mechanics.json
+	$(BIN)/python benchmarks/uses.py --json benchmarks/uses.json
 	$(BIN)/python benchmarks/readme_table.py
 
 test-petsc: .venv/.installed-petsc
