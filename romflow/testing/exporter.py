@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from romflow.core.errors import NotSupported
+from romflow.export.checking import check
 from romflow.reduction.reduced_basis import ReducedBasisReductor
 from romflow.testing.report import Law, Report, Verdict, run
 from romflow.testing.small import new_store, small_thermal_block, solve_missing
@@ -132,6 +134,18 @@ def _refused(case: ExporterCase) -> Verdict:
     return Verdict(True, f"write into {' and '.join(places)} raised")
 
 
+def _answers(case: ExporterCase) -> Verdict:
+    exporter = case.make()
+    if not hasattr(exporter, "answers"):
+        return Verdict(True, "it has no answers(path, mu)")
+    path, _ = case.write("answers")
+    try:
+        found = check(case.rom, exporter, path)
+    except NotSupported as reason:
+        return Verdict(True, f"not to be had here: {reason}")
+    return Verdict(found.passed, str(found))
+
+
 EXPORTER_LAWS: list[Law[ExporterCase]] = [
     Law("suffix", "suffix is a text that starts with '.'", _suffix),
     Law("written", "write(rom, path) makes a file that is not empty, exactly at path", _written, ("suffix",)),
@@ -139,5 +153,6 @@ EXPORTER_LAWS: list[Law[ExporterCase]] = [
     Law("deterministic", "one model gives the same bytes each time", _deterministic, ("written",)),
     Law("overwrites", "write replaces an older file whole", _overwrites, ("written",)),
     Law("model-untouched", "write leaves the reduced model as it was", _untouched, ("written",)),
+    Law("answers", "answers(path, mu), where there is one, gives what the model answers", _answers, ("written",)),
     Law("refused", "a path that cannot be written raises StoreError or another OSError", _refused, ("suffix",)),
 ]

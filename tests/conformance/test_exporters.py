@@ -19,6 +19,7 @@ class Text:
         write_atomic(path, text.encode())
 """
 
+ANSWERS = "\\n\\n    def answers(self, path, mu):\\n        return "
 WRITE = "write_atomic(path, text.encode())"
 FAULTS = {
     "no dot": ('".json"', '"json"', "suffix", "suffix = 'json'"),
@@ -28,6 +29,9 @@ FAULTS = {
     "time": (WRITE, "import time; path.write_text(text + str(time.time_ns()))", "deterministic",
              "differ in model.json"),
     "appends": (WRITE, "with path.open('a') as file: file.write(text)", "overwrites", "other bytes in model.json"),
+    "answers": (WRITE, WRITE + ANSWERS + "{'output': mu[:, :1]}", "answers",
+                "largest relative difference at 100"),
+    "answers of another shape": (WRITE, WRITE + ANSWERS + "{'output': mu}", "answers", "output of shape (100, 4)"),
     "changes the model": ("text = ", "rom.basis[:] = 0; text = ", "model-untouched", "basis"),
     "silent": (WRITE, "\\n        try: write_atomic(path, text.encode())\\n        except OSError: pass", "refused",
                "raised nothing"),
@@ -57,7 +61,9 @@ def test_fault_is_caught(tmp_path: Path, name: str) -> None:
     assert "; the rule: " in broken[law]
 
 
-@pytest.mark.parametrize("name", registry.known("exporter"))
+# Units are compiled anew each time that they are written.
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) if name == "fmu" else name
+                                  for name in registry.known("exporter")])
 def test_built_in_exporters(name: str) -> None:
     report = check_exporter(registry.load("exporter", name, "."), name)
     assert all(check.passed for check in report.checks), str(report)
