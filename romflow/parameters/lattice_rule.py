@@ -61,7 +61,8 @@ def lattice(n: int, p: int, weights: ArrayLike | None = None, *, smoothness: int
     return _construct(blocks, gamma, omega, lambda sums: sums.sum(axis=0))
 
 
-def embedded(n: int, p: int, weights: ArrayLike | None = None, *, start: int = 16, smoothness: int = 1) -> Integers:
+def embedded(n: int, p: int, weights: ArrayLike | None = None, *, start: int | None = None,
+             smoothness: int = 1) -> Integers:
     """Generating vector z (p,) that is good for n = 2^m points and for its first 2^l, start <= 2^l <= n, alike.
 
     Each component minimises the largest ratio, over the sizes 2^l, of its worst-case error to that of a rule made for
@@ -74,8 +75,8 @@ def embedded(n: int, p: int, weights: ArrayLike | None = None, *, start: int = 1
         A power of two.
     p, weights, smoothness
         As for `lattice`.
-    start : int
-        Smallest size that counts, a power of two.
+    start : int, optional
+        Smallest size that counts, a power of two; 16 or n where not given.
 
     Raises
     ------
@@ -88,6 +89,7 @@ def embedded(n: int, p: int, weights: ArrayLike | None = None, *, start: int = 1
     np.int64(1)
     """
     gamma, omega = _checked(n, p, weights, smoothness)
+    start = min(16, n) if start is None else start
     if not (_power_of_two(n) and _power_of_two(start) and start <= n):
         raise InputError(f"a lattice sequence of n = {n} from start = {start} points; both are powers of two, and "
                          "start <= n.")
