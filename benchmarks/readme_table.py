@@ -125,17 +125,17 @@ WORDS = {
     "lattice_gain_vs_monte_carlo": "the same: error of Monte Carlo over that of the lattice at N = 509",
     "dpp_error_ratio": "least squares with 12 polynomials on 36 determinantal points: error over the best possible",
     "dpp_unstable_share": "the same with 120 points: share of designs whose Gram matrix has an eigenvalue below 1/2",
-    "control_variate_variance_ratio": "reduced model that is 5 % off as control variate: variance of Monte Carlo at equal "
-                                      "time over its variance, the worse of two estimators",
+    "control_variate_variance_ratio": "reduced model that is 5 % off as control variate: variance of Monte Carlo at "
+                                      "equal time over its variance, the worse of two estimators",
     "control_variate_bias_sigmas": "the same: difference from 100,000 full-order solves, in standard errors",
-    "importance_worst_gain": "five exceedance probabilities .5 to 1e-4 from 5,000 draws: largest relative error of Monte "
-                             "Carlo over its largest",
+    "importance_worst_gain": "five exceedance probabilities .5 to 1e-4 from 5,000 draws: largest relative error of "
+                             "Monte Carlo over its largest",
     "importance_bias_sigmas": "the same: largest bias in standard errors",
     "sobol_seconds_per_million": "1,000,000 certified evaluations with Sobol' indices, 3x3 blocks, 20 vectors: seconds",
     "sobol_memory_gb": "the same: peak memory (GB)",
     "sobol_coverage_least": "22 Sobol' indices with known values: least share of 95 % intervals that hold them",
     "sobol_coverage_largest": "the same: largest share",
-    "onnx_difference": "ONNX file without romflow, 1,000 parameters: largest relative difference, the worst of the models",
+    "onnx_difference": "ONNX file without romflow, 1,000 parameters: largest relative difference, the worst model",
     "onnx_batch_ratio": "the same: time of a batch of 10,000 with bounds over that of the model, 20 vectors",
     "onnx_gaussian_process_difference": "the same for a Gaussian process",
     "fmu_difference": "functional mock-up units 2.0 and 3.0 without romflow, 1,000 parameters: largest relative "
