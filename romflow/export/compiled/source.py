@@ -18,8 +18,6 @@ __all__ = ["Source", "source_of"]
 _STEADY = ("output", "output_error", "error")
 _MOVING = ("series", "series_error", "error_series")
 _PIECE = 100
-# Numbers that a function may put on the stack.
-_STACK = 100_000
 
 _HEADER = """\
 /* {title}: outputs and {noun} of a reduced model, C99 without dependencies.
@@ -33,7 +31,8 @@ _HEADER = """\
 
    Returns 0, or: 1 a parameter is outside its range, 2 a parameter is not finite, 3 the arithmetic broke down (a
    singular system). Then all numbers are NaN. An error may be infinite: there is no bound for these parameters.
-   No memory is allocated and nothing is shared: the functions may be called by many threads at once. */
+   No memory is allocated and nothing is shared: the functions may be called by many threads at once. Each puts {kilo}
+   kB on the stack, unless the caller gives a work array. */
 #ifndef {NAME}_H
 #define {NAME}_H
 
@@ -189,7 +188,8 @@ def _header(facts: Facts, words: dict[str, object]) -> str:
         promise += f"\n   Both are those of the last time; {words['name']}_series gives all times."
     described = (f"{column} [{unit}]" if unit else column
                  for column, unit in zip(facts.columns, facts.units, strict=True))
-    return _HEADER.format(title=comment(facts.name), noun=noun, promise=promise, call=call, series=series,
+    kilo = -(-int(str(words["work"])) * 8 // 1000)
+    return _HEADER.format(kilo=kilo, title=comment(facts.name), noun=noun, promise=promise, call=call, series=series,
                           norm=comment(facts.norm), parameters=_listed(described), outputs=_listed(facts.outputs),
                           **words)
 
