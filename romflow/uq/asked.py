@@ -24,15 +24,16 @@ class Asked:
     thresholds: tuple[tuple[int, float], ...]
     confidence: float
 
-    def features(self, values: Array, centres: Array) -> tuple[Array, Array]:
+    def features(self, values: Array, centres: Array, thresholds: Array) -> tuple[Array, Array]:
         """Powers (o, 2 k, n) and indicators (t, k, n) of outputs (k, o, n) of k models.
 
-        The powers of one output are d_1, d_1^2, d_2, d_2^2 ... with d_i = output of model i minus its centre (k, o).
+        The powers of one output are d_1, d_1^2, d_2, d_2^2 ... with d_i = output of model i minus its centre (k, o);
+        model i exceeds where it is beyond its own threshold (k, t).
         """
         k, o, n = values.shape
         deviations = values - centres[:, :, None]
         powers = np.stack([deviations, deviations**2], axis=1).transpose(2, 0, 1, 3).reshape(o, 2 * k, n)
-        exceeding = [values[:, j] > t for j, t in self.thresholds]
+        exceeding = [values[:, o] > thresholds[:, j, None] for j, (o, _) in enumerate(self.thresholds)]
         return powers, np.array(exceeding, dtype=float).reshape(len(self.thresholds), k, n)
 
 

@@ -16,8 +16,9 @@ from romflow.uq.allocation import LEAST_SOLVES, Allocation, select
 from romflow.uq.asked import Asked, all_failed, asked, evaluated
 from romflow.uq.control_variate import check_names, folds_for, whole
 from romflow.uq.joint_moments import JointMoments
+from romflow.uq.matching import matched_thresholds
 from romflow.uq.nested_estimator import influences, nested_estimates
-from romflow.uq.nested_sums import MAIN, Fidelity, NestedSums, draws, nested_sums, pair_sums
+from romflow.uq.nested_sums import MAIN, Fidelity, draws, nested_sums, pair_sums
 from romflow.uq.paired_answers import PairedAnswers, paired_answers
 
 __all__ = ["Fidelity", "Pilot", "multifidelity", "run_pilot"]
@@ -108,11 +109,11 @@ def multifidelity(models: Sequence[Fidelity], inputs: Any, outputs: Sequence[str
     chosen = _select(first, seconds, models[0].name)
     kept = [replace(models[i], seconds=float(first.seconds[i])) for i in chosen.models]
     counts = np.maximum.accumulate(np.maximum(chosen.evaluations, first.size if reuse_pilot else 0)).tolist()
-    sums = nested_sums(kept, counts, inputs, wish, seed, folds_for(counts[0]), first.values[0] if reuse_pilot else None)
-    known = None if reuse_pilot else _pilot_sums(wish, first, chosen.models, sums)
-    notes = _notes(models, chosen, first)
-    return paired_answers(wish, kept, counts, sums, nested_estimates(wish, sums, known),
-                          0.0 if reuse_pilot else first.cost, notes)
+    values = first.values[list(chosen.models)]
+    sums = nested_sums(kept, counts, inputs, wish, seed, folds_for(counts[0]), values[0] if reuse_pilot else None,
+                       None if reuse_pilot else values)
+    return paired_answers(wish, kept, counts, sums, nested_estimates(wish, sums),
+                          0.0 if reuse_pilot else first.cost, _notes(models, chosen, first))
 
 
 def run_pilot(models: Sequence[Fidelity], inputs: Any, wish: Asked, pilot: int | Array, seed: int,
@@ -137,7 +138,7 @@ def run_pilot(models: Sequence[Fidelity], inputs: Any, wish: Asked, pilot: int |
     good = np.isfinite(found).all(axis=(0, 1))
     if good.sum() < 5:
         raise all_failed("the pilot", len(mu))
-    moments = pair_sums(wish, found, found[:, :, good].mean(axis=2))
+    moments = pair_sums(wish, found, found[:, :, good].mean(axis=2), matched_thresholds(wish, found))
     return Pilot(found, _correlations(wish, moments), np.array(seconds), reuse)
 
 
@@ -160,11 +161,6 @@ def _select(pilot: Pilot, seconds: float, name: str) -> Allocation:
                          f"fewer than {LEAST_SOLVES} solves of {name} ({pilot.seconds[0]:.4g} s each); give a larger "
                          "budget or a smaller pilot")
     return select(pilot.correlation, pilot.seconds, left)
-
-
-def _pilot_sums(wish: Asked, pilot: Pilot, chosen: Sequence[int], sums: NestedSums) -> tuple[
-        JointMoments, JointMoments]:
-    return pair_sums(wish, pilot.values[list(chosen)], sums.centres)
 
 
 def _notes(models: Sequence[Fidelity], chosen: Allocation, pilot: Pilot) -> list[str]:

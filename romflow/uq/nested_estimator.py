@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,25 +49,25 @@ class Found:
                 for v, a, b in zip(self.value, low, high, strict=True)]
 
 
-def nested_estimates(wish: Asked, sums: NestedSums, pilot: tuple[JointMoments, JointMoments] | None = None) -> dict[
-        str, Found]:
+def nested_estimates(wish: Asked, sums: NestedSums) -> dict[str, Found]:
     """Means, variances and exceedance probabilities of the first model.
 
     Each fold f of the draws gives T_f = s_1(m_1) + sum_i alpha_i (s_i(m_i) - s_i(m_{i-1})), with s the mean or the
     unbiased variance of a model over the fold's first draws (Peherstorfer, Willcox and Gunzburger 2016, eq. (3.2);
     variances: Qian, Peherstorfer, O'Malley, Vesselinov and Willcox 2018, eq. (2.9)) and alpha_i the regression
     coefficient of the *other* folds and of the pilot. alpha_i is independent of what it multiplies, whose mean is 0:
-    E T_f is the statistic of the first model exactly. The answer is the mean of T_f by the folds' draws.
+    E T_f is the statistic of the first model exactly. The answer is the mean of T_f by the folds' draws. For
+    probabilities each cheaper model has a threshold of its own, by `romflow.uq.matching` from the other folds too.
 
     The interval is Student's with the variance sum_b n_b kappa_b^T C_b kappa_b of independent blocks of draws, and
     Welch's degrees of freedom. To the variance of a probability comes (z / n_1)^2, as in Wilson's interval, so that no
     disagreement seen among n_1 draws is not taken for none.
     """
-    found = {"mean": _found(wish, sums.powers, pilot and pilot[0], "mean")}
-    found["mean"] = _shifted(found["mean"], sums.centres[0])
-    found["variance"] = _found(wish, sums.powers, pilot and pilot[0], "variance")
+    powers, indicators = zip(*sums.training, strict=True)
+    found = {"mean": _shifted(_found(wish, sums.powers, powers, "mean"), sums.centres[0]),
+             "variance": _found(wish, sums.powers, powers, "variance")}
     if wish.thresholds:
-        found["exceedance"] = _found(wish, sums.indicators, pilot and pilot[1], "exceedance")
+        found["exceedance"] = _found(wish, sums.indicators, indicators, "exceedance")
     return found
 
 
@@ -87,11 +88,9 @@ def influences(moments: JointMoments, kind: str, centre: Array | None = None) ->
     return np.einsum("gkalb,gka,glb->gkl", C, factors, factors, optimize=True)
 
 
-def _found(wish: Asked, sums: list[list[JointMoments]], pilot: JointMoments | None, kind: str) -> Found:
-    folds, k = len(sums), len(sums[0])
-    per = 1 if kind == "exceedance" else 2
-    alphas = [_alpha(union([*(sums[f][0] for f in range(folds) if f != left), *([] if pilot is None else [pilot])]),
-                     kind) for left in range(folds)]
+def _found(wish: Asked, sums: list[list[JointMoments]], training: Sequence[JointMoments], kind: str) -> Found:
+    k, per = len(sums[0]), 1 if kind == "exceedance" else 2
+    alphas = [_alpha(others, kind) for others in training]
     parts = np.array([_of_fold(blocks, alpha, kind, per) for blocks, alpha in zip(sums, alphas, strict=True)])
     sizes = np.array([blocks[0].count for blocks in sums], dtype=float)
     value = (sizes @ parts) / sizes.sum()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from romflow.uq.asked import Asked, all_failed, evaluated
 from romflow.uq.draws import MAX_SIZE, Draws
 from romflow.uq.evaluation import Evaluate
 from romflow.uq.joint_moments import JointMoments
+from romflow.uq.matching import matched_thresholds
 
 __all__ = ["Fidelity", "NestedSums", "nested_sums", "pair_sums"]
 
@@ -51,51 +52,77 @@ class Fidelity:
 
 @dataclass
 class NestedSums:
-    """JointMoments of fold f and block b as `powers[f][b]` and `indicators[f][b]`.
+    """Moments of fold f and block b as `powers[f][b]` and `indicators[f][b]`.
 
     Block 0 holds the draws at which all k models were evaluated, block b those at which the models b .. k - 1 were.
-    `failed[i]` draws were dropped because model i had no answer; `seconds[i]` went into model i.
+    `training[f]` has the powers and indicators of block 0 of all folds but f, with the thresholds (k, t) that fold f
+    uses and the other folds have chosen. `failed[i]` draws were dropped because model i had no answer; `seconds[i]`
+    went into model i.
     """
 
     centres: Array
+    thresholds: list[Array]
+    training: list[tuple[JointMoments, JointMoments]]
     powers: list[list[JointMoments]]
     indicators: list[list[JointMoments]]
-    failed: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    failed: list[int]
+    seconds: list[float]
 
 
-def pair_sums(wish: Asked, values: Array, centres: Array) -> tuple[JointMoments, JointMoments]:
+def pair_sums(wish: Asked, values: Array, centres: Array, thresholds: Array) -> tuple[JointMoments, JointMoments]:
     """Powers and indicators of outputs (k, o, n); draws that failed anywhere do not count."""
     good = np.isfinite(values).all(axis=(0, 1))
-    powers, indicators = wish.features(values[:, :, good], centres)
+    powers, indicators = wish.features(values[:, :, good], centres, thresholds)
     return JointMoments.of(powers), JointMoments.of(indicators)
 
 
 def nested_sums(models: Sequence[Fidelity], counts: Sequence[int], inputs: Any, wish: Asked, seed: int,
-                folds: int, known: Array | None = None) -> NestedSums:
+                folds: int, known: Array | None = None, pilot: Array | None = None) -> NestedSums:
     """Evaluate models[i] at the first counts[i] draws; the first model in one call, the others by chunks.
 
     Draw s belongs to fold s mod `folds`, so that the folds are independent of each other. `known` (o, j) are outputs of
-    the first model at the first j draws.
+    the first model at the first j draws, `pilot` (k, o, j) outputs of all models at other draws.
     """
     k, o = len(models), len(wish.outputs)
     truth, spent = _of_first(models[0], counts[0], inputs, wish, seed, known)
     good = np.isfinite(truth).all(axis=0)
     if good.sum() < 2 * folds:
         raise all_failed(models[0].name, counts[0])
-    sums = NestedSums(np.repeat(truth[:, good].mean(axis=1)[None], k, axis=0),
+    sums = NestedSums(np.repeat(truth[:, good].mean(axis=1)[None], k, axis=0), [], [],
                       _empty(o, 2, k, folds), _empty(len(wish.thresholds), 1, k, folds), [0] * k, [0.0] * k)
     sums.failed[0], sums.seconds[0] = int((~good).sum()), spent
-    for block, start, stop in _pieces(counts):
-        mu = draws(inputs, seed, MAIN, start, stop)
-        values = [truth[:, start:stop]] if block == 0 else []
-        for i in range(max(block, 1), k):
-            begun = time.perf_counter()
-            values.append(evaluated(models[i].evaluate, mu, wish.outputs, models[i].name))
-            sums.seconds[i] += time.perf_counter() - begun
-            sums.failed[i] += int(np.isnan(values[-1][0]).sum())
-        _add(sums, wish, np.array(values), block, start)
+    pieces = _pieces(counts)
+    paired = np.concatenate([_values(sums, models, wish, inputs, seed, piece, truth[:, piece[1]:piece[2]])
+                             for piece in pieces if piece[0] == 0], axis=2)
+    _train(sums, wish, paired, np.empty((k, o, 0)) if pilot is None else pilot, folds)
+    _add(sums, wish, paired, 0, 0)
+    for piece in pieces:
+        if piece[0]:
+            _add(sums, wish, _values(sums, models, wish, inputs, seed, piece, None), piece[0], piece[1])
     return sums
+
+
+def _values(sums: NestedSums, models: Sequence[Fidelity], wish: Asked, inputs: Any, seed: int,
+            piece: tuple[int, int, int], truth: Array | None) -> Array:
+    """Outputs (k - block, o, n) of the models that the draws of a piece are for."""
+    block, start, stop = piece
+    mu = draws(inputs, seed, MAIN, start, stop)
+    values = [] if truth is None else [truth]
+    for i in range(max(block, 1), len(models)):
+        begun = time.perf_counter()
+        values.append(evaluated(models[i].evaluate, mu, wish.outputs, models[i].name))
+        sums.seconds[i] += time.perf_counter() - begun
+        sums.failed[i] += int(np.isnan(values[-1][0]).sum())
+    return np.array(values)
+
+
+def _train(sums: NestedSums, wish: Asked, paired: Array, pilot: Array, folds: int) -> None:
+    """Thresholds and moments for each fold from the other ones and the pilot."""
+    fold = np.arange(paired.shape[2]) % folds
+    for f in range(folds):
+        others = np.concatenate([paired[:, :, fold != f], pilot], axis=2)
+        sums.thresholds.append(matched_thresholds(wish, others))
+        sums.training.append(pair_sums(wish, others, sums.centres, sums.thresholds[f]))
 
 
 def _of_first(model: Fidelity, count: int, inputs: Any, wish: Asked, seed: int, known: Array | None) -> tuple[
@@ -133,6 +160,7 @@ def _add(sums: NestedSums, wish: Asked, values: Array, block: int, start: int) -
     folds = len(sums.powers)
     for position in range(min(folds, values.shape[2])):
         f = (start + position) % folds
-        powers, indicators = pair_sums(wish, values[:, :, position::folds], sums.centres[block:])
+        powers, indicators = pair_sums(wish, values[:, :, position::folds], sums.centres[block:],
+                                       sums.thresholds[f][block:])
         sums.powers[f][block] = sums.powers[f][block] + powers
         sums.indicators[f][block] = sums.indicators[f][block] + indicators

@@ -4,14 +4,17 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from romflow.core.errors import InputError, RomflowError, ShapeError, SolveFailed
 from romflow.parameters.distributions import Normal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.uq.allocation import allocate, relative_variance, select
+from romflow.uq.asked import Asked
 from romflow.uq.control_variate import control_variate
 from romflow.uq.evaluation import Evaluated, of_function
 from romflow.uq.joint_moments import JointMoments, union
+from romflow.uq.matching import matched_thresholds
 from romflow.uq.multifidelity import Fidelity, multifidelity
 
 SPACE = ParameterSpace([Parameter("a", Normal(0.0, 1.0)), Parameter("b", Uniform(0.0, 1.0))])
@@ -189,3 +192,29 @@ def test_wrong_numbers_are_refused():
                            ([1, 0], [1, 1], np.nan), ([1] * 13, [1] * 13, 50)):
         with pytest.raises(InputError):
             select(np.array(rho, float), np.array(w, float), budget)
+
+
+def test_a_biased_model_helps_with_probabilities_too(must_fail):
+    shifted = Fidelity("shifted", of_function(lambda mu: 3.0 + 0.8 * full(mu)), 1e-3)
+    found = [control_variate(TRUTH, shifted, SPACE, ["q"], 100, 5000, exceedance={"q": [2.0]}, seed=seed)
+             for seed in range(40)]
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    right = float(weights @ stats.norm.sf(2.0 - 0.5 * (nodes + 1.0)) / 2.0)
+    values = np.array([run.exceedance["q"][0][1].value for run in found])
+
+    def check(right):
+        assert abs(values.mean() - right) <= 3.5 * values.std(ddof=1) / np.sqrt(40)
+
+    check(right)
+    must_fail(check, right + 0.02, right - 0.02)
+    assert values.var(ddof=1) <= right * (1.0 - right) / 100 / 3
+    assert np.mean([run.gain["q"]["exceedance"][0] or np.inf for run in found]) > 3
+
+
+def test_matched_thresholds_agree_with_the_first_model():
+    rng = np.random.default_rng(0)
+    q = rng.normal(size=400)
+    wish = Asked(("q",), ((0, 0.5), (0, 3.5)), 0.95)
+    found = matched_thresholds(wish, np.stack([q, q, -2.0 * q + 1.0, np.zeros(400)])[:, None])
+    assert found[:2].tolist() == [[0.5, 3.5], [0.5, 3.5]]
+    assert np.allclose(found[2], [0.0, -6.0], atol=0.1) and np.isfinite(found).all()
