@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 # Below this many draws beyond a quantile or a threshold a repetition says little of them: counts do instead.
 _FEW = 50
 _CURVE = 201
+# Rows of the table of moments that cannot be negative: variance, standard deviation, kurtosis.
+_POSITIVE = [1, 2, 4]
 
 
 def output_answers(tally: Tally, indices: Indices | None, names: Sequence[str], wishes: Wishes,
@@ -49,13 +51,33 @@ def output_answers(tally: Tally, indices: Indices | None, names: Sequence[str], 
 
 
 def _moment_table(groups: Array, confidence: float, independent: bool) -> Array:
-    """Mean, variance, standard deviation, skewness, kurtosis (5, 2, o): values and halves of intervals."""
+    """Mean, variance, standard deviation, skewness, kurtosis (5, 3, o): values, lower and upper ends.
+
+    Variances and kurtoses are estimated on a logarithmic scale, on which they are nearer to a normal distribution.
+    """
     total = merge_all(groups)
     values = _five(total, independent)
-    halves = from_groups(np.stack([_five(one, independent) for one in without_each(groups)]), confidence)
+    others = np.stack([_scaled(_five(one, independent)) for one in without_each(groups)])
+    halves = from_groups(others, confidence)
     if independent:
         halves[0] = _mean_half(total, confidence)
-    return np.stack([values, halves], axis=1)
+    return _ends(values, halves)
+
+
+def _scaled(values: Array) -> Array:
+    """Rows mean and skewness as they are, of the others the logarithms; 0 where there is none."""
+    found = np.array(values)
+    found[_POSITIVE] = np.log(np.where(values[_POSITIVE] > 0.0, values[_POSITIVE], 1.0))
+    return found
+
+
+def _ends(values: Array, halves: Array) -> Array:
+    """(5, 3, o) of values (5, o) and halves of intervals of what `_scaled` gives."""
+    low, high = values - halves, values + halves
+    with np.errstate(over="ignore"):
+        wider = np.exp(halves[_POSITIVE])
+    low[_POSITIVE], high[_POSITIVE] = values[_POSITIVE] / wider, values[_POSITIVE] * wider
+    return np.stack([values, low, high], axis=1)
 
 
 def _five(moments: Array, independent: bool) -> Array:
@@ -70,10 +92,10 @@ def _mean_half(moments: Array, confidence: float) -> Array:
 
 
 def _std_half(moments: Array, confidence: float) -> Array:
-    """sd(s) = sqrt((m_4 - (n - 3) / (n - 1) s^4) / n) / (2 s) for independent draws."""
+    """sd(log s) = sqrt((m_4 - (n - 3) / (n - 1) s^4) / n) / (2 s^2) for independent draws."""
     n, square = moments[0], variance(moments)
     spread = np.maximum(moments[4] / n - (n - 3.0) / (n - 1.0) * square**2, 0.0) / n
-    return np.asarray(normal_factor(confidence) * np.sqrt(spread / np.where(square > 0.0, 4.0 * square, 1.0)))
+    return np.asarray(normal_factor(confidence) * np.sqrt(spread) / np.where(square > 0.0, 2.0 * square, 1.0))
 
 
 class _Output:
@@ -105,8 +127,11 @@ class _Output:
         errors = [e.mean, e.variance(std), e.std(), 0.0, 0.0]
         if np.isfinite(fourth) and e.root > 0.0:
             errors[3:] = [e.skewness(std, third, fourth), e.kurtosis(std, fourth)]
-        return [self._estimate(value, half, error) if np.isfinite(value + half) else None
-                for (value, half), error in zip(self._table, errors, strict=True)]
+        return [self._between(*ends, error) if np.isfinite(ends).all() else None
+                for ends, error in zip(self._table, errors, strict=True)]
+
+    def _between(self, value: float, low: float, high: float, error: float) -> Estimate:
+        return Estimate(float(value), float(low), float(high), *self._error(error))
 
     # --- distribution -------------------------------------------------------------------------------------------------
 
@@ -188,11 +213,12 @@ class _Output:
 
     def _point(self, groups: Array) -> Point:
         confidence, total = self._wishes.confidence, merge_all(groups)
-        values = _five(total, self._independent)[[0, 2]]
+        values = _five(total, self._independent)
         if self._independent:
-            halves = np.stack([_mean_half(total, confidence), _std_half(total, confidence)])
+            halves = np.zeros_like(values)
+            halves[0], halves[2] = _mean_half(total, confidence), _std_half(total, confidence)
+            table = _ends(values, halves)
         else:
-            halves = from_groups(np.stack([_five(one, False) for one in without_each(groups)]), confidence)[[0, 2]]
-        mean, std = (self._estimate(float(value), float(half), error) for value, half, error in
-                     zip(values, halves, (self._errors.mean, self._errors.std()), strict=True))
-        return Point(int(total[0]), mean, std)
+            table = _moment_table(groups, confidence, False)
+        return Point(int(total[0]), self._between(*table[0], self._errors.mean),
+                     self._between(*table[2], self._errors.std()))

@@ -153,12 +153,14 @@ class Wishes:
 
     def identity(self) -> dict[str, Any]:
         """JSON of all that changes an answer."""
-        return {"draws": self.draws, "size": self.size, "seed": self.seed, "repetitions": self.repetitions,
+        return {"draws": self.draws, "size": int(self.size), "seed": int(self.seed),
+                "repetitions": int(self.repetitions),
                 "confidence": float(self.confidence), "outputs": None if self.outputs is None else list(self.outputs),
                 "quantiles": [float(level) for level in self.quantiles],
                 "exceedance": [[name, [float(t) for t in values]] for name, values in self.exceedance.items()],
-                "density": self.density, "sensitivity": self.sensitivity, "sensitivity_size": self.sensitivity_size,
-                "outside": self.outside, "level": self.level}
+                "density": self.density, "sensitivity": self.sensitivity,
+                "sensitivity_size": None if self.sensitivity_size is None else int(self.sensitivity_size),
+                "outside": self.outside, "level": int(self.level)}
 
 
 def _real(value: object) -> bool:
