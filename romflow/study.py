@@ -42,11 +42,12 @@ class Plan:
     seconds_per_solve: float | None = None
     prediction: Prediction | None = None
     times: int = 1
+    uncertainty_solves: int = 0
 
     @property
     def solves(self) -> int:
         """Full-order solves at most."""
-        return self.training_solves + self.validation_solves
+        return self.training_solves + self.validation_solves + self.uncertainty_solves
 
     @property
     def core_seconds(self) -> float | None:
@@ -249,11 +250,10 @@ class Study:
         sampler, model = self.sampler(), self.model
         self.check_fit(sampler, self.reductor())
         self.exporters()
-        if self.config.uq is not None:
-            self._check_uncertainty(model)
+        draws = self._uncertainty_solves(model)
         seconds, training = None, int(getattr(sampler, "solves", 0))
         cluster, validation = self.config.cluster, self.config.validation
-        prediction = None if cluster.ranks is None else _predicted(model, cluster, training + validation.size)
+        prediction = None if cluster.ranks is None else _predicted(model, cluster, training + validation.size + draws)
         n = model.n if prediction is None else prediction.size.n
         if time_one or n is None:
             snapshot = _timed_solve(model, self.parameters.centre())
@@ -262,13 +262,14 @@ class Study:
         times = len(getattr(model, "times", (0,)))
         return Plan(self.name, self.config.model.kind, n, self.parameters.columns,
                     None if theta is None else len(theta.expressions), training, validation.size,
-                    8 * n * times + _FILE_OVERHEAD, seconds, prediction, times)
+                    8 * n * times + _FILE_OVERHEAD, seconds, prediction, times, draws)
 
-    def _check_uncertainty(self, model: Any) -> None:
+    def _uncertainty_solves(self, model: Any) -> int:
         from romflow.walk.full_order import output_names
-        from romflow.walk.uncertainty import check_uncertainty
+        from romflow.walk.questions import check_uncertainty, uncertainty_solves
 
         check_uncertainty(self, output_names(model))
+        return uncertainty_solves(self)
 
     def on(self, ranks: int | None = None, workers: int | None = None) -> Study:
         """The same study on another number of MPI ranks or workers; None leaves what the file says.

@@ -27,8 +27,9 @@ def print_plan(plan: Plan) -> None:
         rows.append(("times", f"{plan.times:,} stored states a trajectory"))
     if plan.terms is not None:
         rows.append(("affine terms", str(plan.terms)))
+    draws = f", {plan.uncertainty_solves} for [uq]" if plan.uncertainty_solves else ""
     rows += [("full-order solves", f"at most {plan.solves} ({plan.training_solves} for the model, "
-                                   f"{plan.validation_solves} for its validation)"),
+                                   f"{plan.validation_solves} for its validation{draws})"),
              ("store", f"at most {bytes_text(plan.store_bytes)} ({bytes_text(plan.snapshot_bytes)} a snapshot)")]
     if plan.seconds_per_solve is not None and plan.core_seconds is not None:
         rows.append(("core-seconds", f"about {seconds_text(plan.core_seconds)} for the solves, from one timed solve of "

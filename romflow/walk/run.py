@@ -33,8 +33,9 @@ from romflow.tasks.executor import Executor, make_executor, pinned_threads
 from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
 from romflow.walk.full_order import output_names
 from romflow.walk.progress import Progress
+from romflow.walk.questions import check_uncertainty
 from romflow.walk.truth import Truth, store_folder
-from romflow.walk.uncertainty import Uncertainty, check_uncertainty, uncertainty_summary
+from romflow.walk.uncertainty import Uncertainty, uncertainty_summary
 from romflow.walk.watcher import LOG, MODEL, OFFLINE, REPORT, SUMMARY, Result, Silent, Watcher
 
 if TYPE_CHECKING:

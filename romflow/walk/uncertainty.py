@@ -9,25 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from romflow.core.errors import ConfigError, NotSupported, StoreError
+from romflow.core.errors import ConfigError, StoreError
 from romflow.core.files import plain, read_json, write_json
 from romflow.core.fingerprint import file_fingerprint, fingerprint
-from romflow.core.names import shown
 from romflow.rom.model import ReducedModel
 from romflow.tasks.executor import Executor
 from romflow.uq.configured import wishes
 from romflow.uq.control_variate import control_variate
-from romflow.uq.data import Data
-from romflow.uq.domain_errors import DomainWish, domain_errors
+from romflow.uq.domain_errors import domain_errors
 from romflow.uq.energy_distance import compare_outputs
 from romflow.uq.evaluation import Evaluate, of_reduced
 from romflow.uq.importance import importance
-from romflow.uq.inputs import RandomInputs
 from romflow.uq.multifidelity import Fidelity, multifidelity
 from romflow.uq.nested_sums import MAIN, draws
 from romflow.uq.propagation import propagate
 from romflow.walk.calibration import calibrated
 from romflow.walk.full_order import FullOrder
+from romflow.walk.questions import levels_wish
 from romflow.walk.truth import Truth
 from romflow.walk.watcher import MODEL
 
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from romflow.core.uq_section import ControlConfig, UqConfig
     from romflow.study import Study
 
-__all__ = ["ANSWERS", "Uncertainty", "check_uncertainty", "uncertainty_summary"]
+__all__ = ["ANSWERS", "Uncertainty", "uncertainty_summary"]
 
 #: The file of all answers, and the folder of what makes them resumable, within that of the run.
 ANSWERS, FOLDER = "uq.json", "uq"
@@ -204,7 +202,7 @@ class Uncertainty:
 
     def _levels(self) -> dict[str, Any]:
         """The error of the mean, split."""
-        settings, option = _levels_wish(self.study, self.inputs), self.config.levels.option
+        settings, option = levels_wish(self.study, self.inputs), self.config.levels.option
         own = self.study.config.model.options.get(option)
         models: dict[Any, FullOrder] = {own: self._full_order}
 
@@ -221,70 +219,6 @@ class Uncertainty:
         request = {**self.truth.request, "options": {**self.truth.request["options"], option: value}}
         folder = self.truth.store.folder / "levels" / f"{option}-{value}"
         return FullOrder(Truth(request, folder, self.truth.columns, self.progress, 0.0), self._executor)
-
-
-def check_uncertainty(study: Study, names: tuple[str, ...]) -> None:
-    """Refuse what the table [uq] asks and cannot be answered, before anything is solved; `names` are of the outputs.
-
-    Raises
-    ------
-    ConfigError, InputError
-        Unknown names, inputs beyond the range of a model that is to be solved there, missing measurements.
-    NotSupported
-        The model has no outputs.
-    """
-    config = study.config.uq
-    if config is None:
-        return
-    if not names:
-        raise NotSupported("[uq] asks for statistics of outputs, and this model has none; give it outputs")
-    inputs = study.random_inputs()
-    wishes(config, inputs).chosen(names)
-    solved = {"uq": config.model == "full-order", "uq.control": config.control, "uq.levels": config.levels,
-              "uq.calibration": config.calibration is not None and config.calibration.tolerance}
-    for table, wanted in solved.items():
-        if wanted:
-            _check_solvable(table, inputs)
-    if config.calibration is not None:
-        Data.from_csv(study.base / config.calibration.data).rows(names)
-    if config.levels is not None:
-        _levels_wish(study, inputs)
-
-
-def _check_solvable(table: str, inputs: RandomInputs) -> None:
-    """Refuse inputs that reach beyond the range in which the full-order model is defined."""
-    space = inputs.space
-    for j, (column, marginal) in enumerate(zip(space.columns, inputs.marginals, strict=True)):
-        low, high = marginal.support
-        if low < space.low[j] or high > space.high[j]:
-            raise ConfigError(f"[{table}] solves the full-order model, and {column} reaches from {shown(low)} to "
-                              f"{shown(high)}, beyond its range {shown(float(space.low[j]))} to "
-                              f"{shown(float(space.high[j]))}; truncate its distribution, or widen the parameter")
-
-
-def _levels_wish(study: Study, inputs: RandomInputs) -> DomainWish:
-    """What [uq.levels] asks for.
-
-    Raises
-    ------
-    ConfigError
-        The mesh is not a number of cells, or the inputs are too few.
-    """
-    config = study.config.uq
-    if config is None or config.levels is None:
-        raise ConfigError("the study has no table [uq.levels]; add one")
-    wish, size = config.levels, inputs.size
-    own = study.config.model.options.get(wish.option)
-    cells = wish.cells if wish.cells is not None else own
-    if not isinstance(cells, int):
-        raise ConfigError(f"[uq.levels] needs cells: the model's option {shown(wish.option)} is {shown(own)}; give a "
-                          "whole number, or name another option")
-    dimension = wish.dimension if wish.dimension is not None else size // 2
-    if not 2 <= dimension < size:
-        raise ConfigError(f"[uq.levels] dimension = {dimension} of {size} inputs; the rule is at least 2 and fewer "
-                          "than all")
-    return DomainWish(dimension, size, cells, wish.size, wish.few, wish.repetitions, wish.order, wish.neutral,
-                      wish.seed, config.confidence)
 
 
 def uncertainty_summary(found: Mapping[str, Any]) -> dict[str, Any]:

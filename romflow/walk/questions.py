@@ -1,0 +1,101 @@
+"""What the table [uq] of a study asks: whether it can be answered, and how many full-order solves it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from romflow.core.errors import ConfigError, NotSupported
+from romflow.core.names import shown
+from romflow.uq.configured import wishes
+from romflow.uq.data import Data
+from romflow.uq.domain_errors import DomainWish
+from romflow.uq.draws import Draws
+from romflow.uq.inputs import RandomInputs
+
+if TYPE_CHECKING:
+    from romflow.study import Study
+
+__all__ = ["check_uncertainty", "levels_wish", "uncertainty_solves"]
+
+
+def check_uncertainty(study: Study, names: tuple[str, ...]) -> None:
+    """Refuse what the table [uq] asks and cannot be answered, before anything is solved; `names` are of the outputs.
+
+    Raises
+    ------
+    ConfigError, InputError
+        Unknown names, inputs beyond the range of a model that is to be solved there, missing measurements.
+    NotSupported
+        The model has no outputs.
+    """
+    config = study.config.uq
+    if config is None:
+        return
+    if not names:
+        raise NotSupported("[uq] asks for statistics of outputs, and this model has none; give it outputs")
+    inputs = study.random_inputs()
+    wishes(config, inputs).chosen(names)
+    solved = {"uq": config.model == "full-order", "uq.control": config.control, "uq.levels": config.levels,
+              "uq.calibration": config.calibration is not None and config.calibration.tolerance}
+    for table, wanted in solved.items():
+        if wanted:
+            _check_solvable(table, inputs)
+    if config.calibration is not None:
+        Data.from_csv(study.base / config.calibration.data).rows(names)
+    if config.levels is not None:
+        levels_wish(study, inputs)
+
+
+def _check_solvable(table: str, inputs: RandomInputs) -> None:
+    """Refuse inputs that reach beyond the range in which the full-order model is defined."""
+    space = inputs.space
+    for j, (column, marginal) in enumerate(zip(space.columns, inputs.marginals, strict=True)):
+        low, high = marginal.support
+        if low < space.low[j] or high > space.high[j]:
+            raise ConfigError(f"[{table}] solves the full-order model, and {column} reaches from {shown(low)} to "
+                              f"{shown(high)}, beyond its range {shown(float(space.low[j]))} to "
+                              f"{shown(float(space.high[j]))}; truncate its distribution, or widen the parameter")
+
+
+def levels_wish(study: Study, inputs: RandomInputs) -> DomainWish:
+    """What [uq.levels] asks for.
+
+    Raises
+    ------
+    ConfigError
+        The mesh is not a number of cells, or the inputs are too few.
+    """
+    config = study.config.uq
+    if config is None or config.levels is None:
+        raise ConfigError("the study has no table [uq.levels]; add one")
+    wish, size = config.levels, inputs.size
+    own = study.config.model.options.get(wish.option)
+    cells = wish.cells if wish.cells is not None else own
+    if not isinstance(cells, int):
+        raise ConfigError(f"[uq.levels] needs cells: the model's option {shown(wish.option)} is {shown(own)}; give a "
+                          "whole number, or name another option")
+    dimension = wish.dimension if wish.dimension is not None else size // 2
+    if not 2 <= dimension < size:
+        raise ConfigError(f"[uq.levels] dimension = {dimension} of {size} inputs; the rule is at least 2 and fewer "
+                          "than all")
+    return DomainWish(dimension, size, cells, wish.size, wish.few, wish.repetitions, wish.order, wish.neutral,
+                      wish.seed, config.confidence)
+
+
+def uncertainty_solves(study: Study) -> int:
+    """Full-order solves of [uq] at most, without those that a calibration decides on or a budget in seconds allows."""
+    config = study.config.uq
+    if config is None:
+        return 0
+    inputs, solves = study.random_inputs(), 0
+    if config.model == "full-order" and config.draws != "sparse-grid":
+        asked = wishes(config, inputs)
+        solves += Draws(asked.draws, asked.size, inputs.size, asked.seed, asked.repetitions).size
+        solves += asked.base_points(len(inputs.groups)) * (len(inputs.groups) + 2) if asked.sensitivity else 0
+    if config.control is not None and config.control.solves is not None:
+        solves += config.control.solves
+    if config.levels is not None:
+        wish = levels_wish(study, inputs)
+        each = Draws(wish.kind, wish.size * wish.repetitions, wish.larger, wish.seed, wish.repetitions).each
+        solves += wish.repetitions * (each + 4 * (wish.few or max(1, each // 4)))
+    return solves
