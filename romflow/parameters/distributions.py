@@ -85,14 +85,20 @@ class LogUniform(Distribution):
     @property
     def expectation(self) -> float:
         width = self._width
-        return self.low if width == 0.0 else math.sqrt(self.low) * math.sqrt(self.high) * _sinhc(0.5 * width)
+        if width < 1.0:
+            return self.low if width == 0.0 else self.low * math.expm1(width) / width
+        return (self.high - self.low) / width
 
     @property
     def variance(self) -> float:
         width = self._width
+        square = self.low * self.high
         if width < 1e-2:
-            return self.low * self.high * (width**2 / 12.0 + width**4 / 180.0)
-        return self.low * self.high * (_sinhc(width) - _sinhc(0.5 * width) ** 2)
+            return square * (width**2 / 12.0 + width**4 / 180.0)
+        if width < 1.0:
+            return square * (math.sinh(width) / width - (2.0 * math.sinh(0.5 * width) / width) ** 2)
+        mean = self.expectation
+        return (0.5 * (self.high + self.low) - mean) * mean
 
     def _cdf(self, x: Array) -> Array:
         return np.asarray((np.log(x) - math.log(self.low)) / self._width)
@@ -103,10 +109,6 @@ class LogUniform(Distribution):
     @property
     def _width(self) -> float:
         return math.log(self.high) - math.log(self.low)
-
-
-def _sinhc(x: float) -> float:
-    return math.sinh(x) / x
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,14 @@ class LogNormal(Distribution):
 
     @property
     def expectation(self) -> float:
-        return math.exp(self.mean + 0.5 * self.std**2)
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.mean + 0.5 * self.std**2))
 
     @property
     def variance(self) -> float:
-        return math.expm1(self.std**2) * math.exp(2.0 * self.mean + self.std**2)
+        """Infinite where float64 does not hold it."""
+        with np.errstate(over="ignore"):
+            return float(np.expm1(self.std**2) * np.exp(2.0 * self.mean + self.std**2))
 
     def _cdf(self, x: Array) -> Array:
         return np.asarray(special.ndtr(self._standard(x)))
@@ -192,7 +197,12 @@ class Beta(Distribution):
         return self.low, self.high
 
     def quantile(self, unit: Array) -> Array:
-        return np.asarray(self.low + (self.high - self.low) * special.betaincinv(self.a, self.b, unit))
+        share = special.betaincinv(self.a, self.b, unit)
+        lost = np.isnan(share)  # SciPy gives up on tiny probabilities, where u = x^a / (a B(a, b)) to round-off
+        if lost.any():
+            logs = np.log(np.where(lost, unit, 1.0)) + math.log(self.a) + special.betaln(self.a, self.b)
+            share = np.where(lost, np.exp(np.minimum(logs / self.a, 0.0)), share)
+        return np.asarray(self.low + (self.high - self.low) * share)
 
     @property
     def expectation(self) -> float:

@@ -64,8 +64,9 @@ class _Interval:
 
     def moments(self, function: Callable[[Array], Array]) -> tuple[float, float]:
         """Mean and variance of `function` of it: Gauss-Legendre over the part of the interval that holds its mass."""
-        low, high = (float(end) for end in self.quantile(np.array([1e-18, 1.0 - 1e-16])))
-        low, high = max(low - 1.0, self.alpha), min(high + 1.0, self.beta)
+        low, high = (float(end) for end in self.quantile(np.array([INSIDE, 1.0 - INSIDE])))
+        more = 0.1 * (high - low)
+        low, high = max(low - more, self.alpha), min(high + more, self.beta)
         points, weights = _gauss()
         z = low + (high - low) * points
         density = weights * np.exp(-0.5 * (z - np.clip(0.0, low, high)) * (z + np.clip(0.0, low, high)))
@@ -101,7 +102,9 @@ class TruncatedNormal(Distribution):
 
     @property
     def expectation(self) -> float:
-        return self.low if self.low == self.high else self._interval().moments(self._at)[0]
+        if self.low == self.high:
+            return self.low
+        return min(max(self._interval().moments(self._at)[0], self.low), self.high)
 
     @property
     def variance(self) -> float:
@@ -143,7 +146,9 @@ class TruncatedLogNormal(Distribution):
 
     @property
     def expectation(self) -> float:
-        return self.low if self.low == self.high else self._interval().moments(self._at)[0]
+        if self.low == self.high:
+            return self.low
+        return min(max(self._interval().moments(self._at)[0], self.low), self.high)
 
     @property
     def variance(self) -> float:

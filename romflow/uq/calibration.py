@@ -47,7 +47,9 @@ class CalibrationWishes:
     chains : int
         From 2; emcee takes at least 2 p + 2 walkers.
     burn_in : int or None
-        Steps of each chain that are left out; half as many as are kept, and at least 400, where None.
+        Draws of each chain that are left out; half as many as are kept, and at least 400, where None.
+    thin : int
+        Steps of a chain from one draw to the next; the full-order model is asked at draws only.
     tolerance : float or None
         Where the bound on |log L_rom - log L_full| exceeds it, the full-order model decides; None never asks it.
     seed : int
@@ -66,6 +68,7 @@ class CalibrationWishes:
     size: int = 20_000
     chains: int = 8
     burn_in: int | None = None
+    thin: int = 5
     tolerance: float | None = None
     seed: int = 17
     confidence: float = 0.95
@@ -75,7 +78,7 @@ class CalibrationWishes:
         if self.sampler not in SAMPLERS:
             raise ConfigError(f"no sampler of a calibration is called {shown(self.sampler)}"
                               f"{nearest(str(self.sampler), SAMPLERS)}")
-        for name, least in (("size", 100), ("chains", 2), ("burn_in", 16), ("seed", 0)):
+        for name, least in (("size", 100), ("chains", 2), ("burn_in", 16), ("thin", 1), ("seed", 0)):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**40
             if not whole and not (name == "burn_in" and value is None):
@@ -165,7 +168,7 @@ def calibrate(
 
 
 def _sampler(asked: CalibrationWishes, target: Target, size: int) -> ChainSampler:
-    return SAMPLERS[asked.sampler](target, size, asked.chains, _burn_in(asked), asked.seed)
+    return SAMPLERS[asked.sampler](target, size, asked.chains, _burn_in(asked), asked.seed, asked.thin)
 
 
 def _burn_in(asked: CalibrationWishes) -> int:

@@ -180,3 +180,11 @@ def test_wrong_content_is_refused_in_one_sentence(make, text):
     with pytest.raises(ParameterError, match=text) as caught:
         make()
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_numbers_at_the_edge_of_float64_stay_numbers():
+    assert LogNormal(0.0, 30.0).variance == np.inf and LogNormal(0.0, 20.0).expectation == pytest.approx(np.exp(200.0))
+    assert LogUniform(1e-300, 1e-10).variance == pytest.approx(1e-20 / (2.0 * 290.0 * np.log(10.0)), rel=1e-2)
+    for sliver in (TruncatedNormal(-1.9e6, 0.0018, -7e-6, 2.6), TruncatedNormal(0.0, 1.0, -1e7, 1e11)):
+        assert sliver.low <= sliver.expectation <= sliver.high and 0.0 <= sliver.variance <= 1.01
+    assert Beta(9.0, 2e-4).ppf(np.array([1e-300]))[0] == pytest.approx(0.0, abs=1e-20)

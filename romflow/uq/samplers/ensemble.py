@@ -32,8 +32,8 @@ class Ensemble:
         emcee is not installed.
     """
 
-    def __init__(self, target: Target, size: int, chains: int, burn_in: int, seed: int) -> None:
-        self._emcee = _load()
+    def __init__(self, target: Target, size: int, chains: int, burn_in: int, seed: int, thin: int) -> None:
+        self._emcee, self._thin = _load(), thin
         self._target, self._p, self._burn_in, self._seed = target, size, burn_in, seed
         self.chains = 2 * ((max(chains, 2 * size + 2) + 1) // 2)
 
@@ -52,8 +52,8 @@ class Ensemble:
         return self._run(state, first, stop)
 
     def facts(self, state: State) -> dict[str, float]:
-        proposed, accepted = (float(count) for count in state["counts"])
-        return {"acceptance": accepted / max(proposed, 1.0)}
+        draws, moved = (float(count) for count in state["counts"])
+        return {"moved": moved / max(draws, 1.0)}
 
     def _run(self, state: State, first: int, stop: int) -> tuple[State, Block]:
         switched = first >= self._burn_in // 2
@@ -70,7 +70,7 @@ class Ensemble:
             blobs=np.stack([state["low"], state["high"]], axis=1), random_state=numbers.get_state())
         counts, kept, end = state["counts"].copy(), [], state
         for step, found in enumerate(sampler.sample(
-                begin, iterations=stop - first, store=False, skip_initial_state_check=True), first):
+                begin, iterations=stop - first, thin_by=self._thin, store=False, skip_initial_state_check=True), first):
             moved = (found.coords != end["z"]).any(axis=1)
             end = _plain(found)
             if step >= self._burn_in:

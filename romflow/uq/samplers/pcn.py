@@ -17,7 +17,6 @@ Array = NDArray[np.float64]
 _ACCEPTED = 0.3  # aim of the step's adaptation
 _LARGEST = 3.0  # of logit(step): a step of .95
 _POOL = 400
-_INNER = 5  # steps of the first stage before the full-order model is asked
 _MOVING = ("z", "rom", "guess", "low", "high")
 
 
@@ -31,7 +30,7 @@ class Pcn:
     ``g = log L - |z|^2 / 2 + |v|^2 / 2``.
 
     With a full-order model, L is the reduced model's likelihood with its error added to the noise, so that the first
-    stage lets through what may be right. Where five steps of it end is solved if the reduced model cannot judge it
+    stage lets through what may be right. Where `thin` steps of it end is solved if the reduced model cannot judge it
     within the tolerance, and accepted with ``min(1, exp((l* - log L)(z') - (l* - log L)(z)))`` (delayed acceptance,
     Christen and Fox 2005, with subchains, Lykkegaard et al. 2023), which keeps the density exp(l*) of
     :class:`romflow.uq.posterior_target.Target` exactly. This comes in after half the burn-in.
@@ -39,8 +38,8 @@ class Pcn:
     Random numbers of a step come from the seed and the step's number, so that a run can stop after any.
     """
 
-    def __init__(self, target: Target, size: int, chains: int, burn_in: int, seed: int) -> None:
-        self._target, self._p = target, size
+    def __init__(self, target: Target, size: int, chains: int, burn_in: int, seed: int, thin: int) -> None:
+        self._target, self._p, self._thin = target, size, thin
         self.chains, self._burn_in, self._seed = chains, burn_in, seed
         self._ends = {burn_in * share // 8 for share in (1, 2, 4, 6)}
 
@@ -52,7 +51,7 @@ class Pcn:
             "z": z, "rom": judged.log, "guess": judged.guess, "log": judged.guess.copy(), "low": judged.low,
             "high": judged.high,
             "mean": np.zeros(p), "factor": np.eye(p), "logit": np.zeros(1), "window": np.zeros(1),
-            "sum": np.zeros(p), "outer": np.zeros((p, p)), "counts": np.zeros(4),
+            "sum": np.zeros(p), "outer": np.zeros((p, p)), "counts": np.zeros(6),
         }
 
     def advance(self, state: State, first: int, stop: int) -> tuple[State, Block]:
@@ -73,28 +72,28 @@ class Pcn:
         return now, Block(z, Judged(log, low, high))
 
     def facts(self, state: State) -> dict[str, float]:
-        proposed, accepted, asked, confirmed = (float(count) for count in state["counts"])
-        facts = {"acceptance": accepted / max(proposed, 1.0), "step": _logistic(float(state["logit"][0]))}
+        proposed, accepted, draws, moved, asked, confirmed = (float(count) for count in state["counts"])
+        facts = {"moved": moved / max(draws, 1.0), "acceptance": accepted / max(proposed, 1.0),
+                 "step": _logistic(float(state["logit"][0]))}
         return facts | ({"second_stage_acceptance": confirmed / asked} if asked else {})
 
     def _step(self, now: State, step: int) -> None:
         switched = step >= self._burn_in // 2
-        inner = _INNER if switched and self._target.corrected else 1
         rng = self._rng(step)
         here = {name: now[name] for name in _MOVING}
-        moved = np.zeros(self.chains, dtype=bool)
-        for _ in range(inner):
-            moved |= self._move(here, now, rng)
+        moves = np.array([self._move(here, now, rng) for _ in range(self._thin)])
+        moved = moves.any(axis=0)
         found = Judged(here["rom"], here["low"], here["high"], here["guess"])
         best = self._target.best(here["z"], found, moved) if switched else _guessed(found)
         with np.errstate(invalid="ignore"):
             correction = (best.log - found.guess) - (now["log"] - now["guess"])
         kept = moved & (np.log1p(-rng.random(self.chains)) < correction)
         if step < self._burn_in:
-            now["accepted"] = np.array([kept.mean()])
+            now["accepted"] = moves.mean(keepdims=True)[0] * (kept.sum() / max(int(moved.sum()), 1))
         else:
             asked = moved & self._target.over(found)
-            now["counts"] += [self.chains, kept.sum(), asked.sum(), (kept & asked).sum()]
+            counts = moves.size, moves.sum(), self.chains, kept.sum(), asked.sum(), (kept & asked).sum()
+            now["counts"] += np.array(counts, dtype=np.float64)
         _take(now, {**here, "log": best.log, "low": best.low, "high": best.high}, kept)
 
     def _move(self, here: State, now: State, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -37,4 +37,4 @@ class ChainSampler(Protocol):
         """The state after the steps first .. stop - 1, and those of them that belong to the answer."""
 
     def facts(self, state: State) -> dict[str, float]:
-        """Shares of accepted proposals and the like."""
+        """Shares of draws that moved, of accepted proposals and the like."""
