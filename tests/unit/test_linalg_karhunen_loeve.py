@@ -98,6 +98,22 @@ def test_many_points_need_no_dense_matrix():
     assert np.abs(found.values / small.values - 1.0).max() < 1e-2
 
 
+def test_rough_fields_are_refined_with_the_whole_kernel(must_fail):
+    x, w = square(24)
+    covariance = Covariance("exponential", 0.2)
+    known = np.linalg.eigvalsh(covariance.matrix(x, x) / len(x))[::-1][:8]
+    found = karhunen_loeve(x, w, covariance, terms=8)
+
+    def check(values):
+        assert (values <= known * (1.0 + 1e-12)).all() and (values > known * (1.0 - 1e-6)).all()
+
+    check(found.values)
+    must_fail(check, found.values * (1.0 + 1e-5), found.values * (1.0 - 1e-5))
+    assert found.missed > 0.01 and np.abs(found.modes.T @ found.modes / len(x) - np.eye(8)).max() < 1e-12
+    share = karhunen_loeve(x, w, covariance, share=0.8)
+    assert share.shares[-1] >= 0.8 > share.shares[-2]
+
+
 def test_pivoted_cholesky_leaves_the_trace_it_says():
     A = np.array([np.exp(-abs(i - np.arange(30)) / 10.0) for i in range(30)])
     L, rest = pivoted_cholesky(lambda j: A[:, j], np.diag(A), 0.1, 30)
