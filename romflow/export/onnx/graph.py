@@ -58,13 +58,15 @@ class Value:
 class Graph:
     """Nodes of one scope; constants go to the outermost one.
 
-    A node with the operator, inputs and attributes of an earlier one is that one.
+    A node with the operator, inputs and attributes of an earlier one is that one; a node that needs nothing of this
+    scope is made in the outer one, so that a loop does not repeat it.
     """
 
     parent: Graph | None = None
     nodes: list[Any] = field(default_factory=list)
     _made: dict[Any, str] = field(default_factory=dict)
     _constants: dict[Any, Any] = field(default_factory=dict)
+    _own: set[str] = field(default_factory=set)
     _used: set[str] = field(default_factory=set)
     _count: list[int] = field(default_factory=lambda: [0])
 
@@ -75,16 +77,24 @@ class Graph:
     def name(self) -> str:
         """A name that nothing has."""
         self._count[0] += 1
-        return f"v{self._count[0]}"
+        name = f"v{self._count[0]}"
+        self._own.add(name)
+        return name
+
+    def outer(self, tensor: str) -> bool:
+        """Whether a tensor stays as it is while this scope, the body of a loop, is repeated."""
+        return self.parent is not None and tensor not in self._own
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """The output of an operator with one output."""
+        if self.parent is not None and all(self.outer(name) for name in inputs):
+            return self.parent.node(operator, *inputs, **attributes)
         key = (operator, inputs, repr(sorted(attributes.items())))
-        known = self._known(key)
-        if known is None:
-            known = self._made[key] = self.name()
-            self.add(operator, inputs, (known,), **attributes)
-        return known
+        if key not in self._made:
+            made = self.name()
+            self.add(operator, inputs, (made,), **attributes)
+            self._made[key] = made
+        return self._made[key]
 
     def add(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         """A node with outputs of these names."""
@@ -123,7 +133,3 @@ class Graph:
     def initializers(self) -> list[Any]:
         """The constants that nodes use, as tensors."""
         return [tensor for tensor in self._constants.values() if tensor.name in self._used]
-
-    def _known(self, key: Any) -> str | None:
-        found = self._made.get(key)
-        return found if found is not None or self.parent is None else self.parent._known(key)
