@@ -20,7 +20,8 @@ from romflow.parameters.sampling.sparse_grid import SparseGrid
 from romflow.parameters.space import Parameter, ParameterSpace
 
 KINDS = [Uniform(2.0, 4.0), LogUniform(0.1, 10.0), Normal(3.0, 2.0), LogNormal(1.0, 0.5), Beta(0.3, 2.0, 1.0, 5.0),
-         Beta(1.0, 1.0), Beta(0.5, 0.5), TruncatedNormal(0.0, 1.0, -1.0, 9.0), Table([1.0, 4.0, 2.0, 7.0])]
+         Beta(1.0, 1.0), Beta(0.5, 0.5), TruncatedNormal(0.0, 1.0, -1.0, 9.0), TruncatedNormal(0.0, 1.0, 0.0, 5049.0),
+         Table([1.0, 4.0, 2.0, 7.0])]
 LINE = ParameterSpace([Parameter("x", Uniform(-1.0, 1.0))])
 MIXED = ParameterSpace([Parameter("a", Uniform(1.0, 2.0)), Parameter("b", Normal(0.0, 1.0)),
                         Parameter("c", Beta(0.5, 3.0))])

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 # Cells of [0, 1] shrink by halves towards both ends, down to this power.
 _HALVINGS = 48
 _NODES = 10
+# The ends themselves would weigh far too much where the support goes on for long.
+_INSIDE = 2.0**-53
 # Values of a table that bound cells.
 _BENDS = 1000
 _LOGARITHMIC = ("log-uniform", "log-normal", "truncated-log-normal")
@@ -162,7 +164,7 @@ def _by_quantiles(distribution: Distribution, degree: int) -> Marginal:
 
 
 def _germ(distribution: Distribution, unit: Array, logarithm: bool, shift: float, scale: float) -> Array:
-    x = distribution.ppf(unit)
+    x = distribution.ppf(np.clip(unit, _INSIDE, 1.0 - _INSIDE))
     return np.asarray(((np.log(x) if logarithm else x) - shift) / scale)
 
 
