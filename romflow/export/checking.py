@@ -147,7 +147,7 @@ def attainable(rom: Any, scale: float) -> float:
     """The largest difference that rounding alone may make, for outputs of size `scale`: 1e-12 for most models.
 
     The classical residual norm is a difference of squares, good to the root of rounding, and its interpolation to less
-    than rounding; the kernels of Gaussian processes have weights that multiply their rounding.
+    than rounding; the kernels of Gaussian processes have weights, and inverse factors, that multiply their rounding.
     """
     residual, process = getattr(rom, "residual", None), getattr(rom, "regressor", None)
     if isinstance(residual, GramResidual):
@@ -155,8 +155,10 @@ def attainable(rom: Any, scale: float) -> float:
     if isinstance(residual, EimResidual):
         return _EIM
     if isinstance(process, GaussianProcess):
-        amplified = process.amplitude * np.abs(process.weights).sum(axis=1) * process.scale
-        return max(_TOLERANCE, 4 * float(np.finfo(float).eps) * float(amplified.max(initial=0.0)) / scale)
+        safety = max(rom.safety, float(np.max(rom.output_safety, initial=0.0)))
+        spread = safety * np.sqrt(np.sum(process.inverse_factor**2, axis=(1, 2)))
+        amplified = process.amplitude * process.scale * np.maximum(np.abs(process.weights).sum(axis=1), spread)
+        return max(_TOLERANCE, 16 * float(np.finfo(float).eps) * float(amplified.max(initial=0.0)) / scale)
     return _TOLERANCE
 
 
