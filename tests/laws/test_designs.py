@@ -66,7 +66,7 @@ def test_polynomials_of_any_beta_distribution_are_orthonormal(a, b, degree):
     assert np.allclose(phi.T @ (phi * weights[:, None]), np.eye(degree + 1), atol=1e-9)
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(p=st.integers(1, 3), degree=st.integers(0, 4), seed=st.integers(0, 99))
 def test_determinantal_points_determine_the_polynomials(p, degree, seed):
     space = ParameterSpace([Parameter("u", Uniform(-1.0, 1.0), p), Parameter("n", Normal(0.0, 1.0))])
