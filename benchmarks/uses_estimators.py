@@ -150,7 +150,7 @@ def rare_events(repeats: int) -> dict[str, Figure]:
 
 def measure(quick: bool) -> dict[str, Figure]:
     """All figures."""
-    return control_variates(20 if quick else 30, 20_000 if quick else 100_000, 60 if quick else 200) | rare_events(
+    return control_variates(20, 20_000 if quick else 100_000, 40 if quick else 100) | rare_events(
         25 if quick else 100)
 
 

@@ -12,7 +12,7 @@ from scipy import special, stats
 
 from romflow.core.errors import InputError
 from romflow.core.names import shown
-from romflow.uq.asked import Asked, asked
+from romflow.uq.asked import Asked, all_failed, asked
 from romflow.uq.estimate import Estimate
 from romflow.uq.evaluation import Evaluate
 from romflow.uq.importance_rounds import FOLDS, Round, counts_of, estimated
@@ -216,6 +216,8 @@ class _Search:
         if output.shape != (len(self.wish.outputs), len(mu)):
             raise InputError(f"the model answers outputs of shape {output.shape} at {len(mu)} parameters; the rule is "
                              f"one row for each of {', '.join(self.wish.outputs)}")
+        if not np.isfinite(output).all(axis=0).any():
+            raise all_failed("the model", len(mu))
         self.silent = self.silent or any(part.output_error is None for part in parts)
         self.kind = parts[0].kind
         if self.silent:

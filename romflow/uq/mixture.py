@@ -44,8 +44,11 @@ class Mixture:
     def draw(self, counts: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """`counts` (J,) draws of each component: z (n, p) and the components they are of (n,)."""
         labels = np.repeat(np.arange(len(counts)), counts)
-        normal = rng.standard_normal((len(labels), self.means.shape[1]))
-        return self.means[labels] + np.einsum("npq,nq->np", self.factors[labels], normal), labels
+        z = rng.standard_normal((len(labels), self.means.shape[1]))
+        for j, stop in enumerate(np.cumsum(counts)):
+            own = slice(int(stop - counts[j]), int(stop))
+            z[own] = self.means[j] + z[own] @ self.factors[j].T
+        return z, labels
 
     def with_weights(self, weights: Array, least: float = 0.0) -> Mixture:
         """Other weights; components below `least` are left out, but for the first."""

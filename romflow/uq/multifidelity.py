@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.core.errors import InputError
+from romflow.core.errors import InputError, ShapeError
 from romflow.core.names import shown
 from romflow.uq.allocation import LEAST_SOLVES, Allocation, select
 from romflow.uq.asked import Asked, all_failed, asked, evaluated
@@ -126,7 +126,7 @@ def run_pilot(models: Sequence[Fidelity], inputs: Any, wish: Asked, pilot: int |
         Fewer than 5 draws; no answers.
     """
     if np.ndim(pilot) == 2:
-        mu = np.asarray(pilot, dtype=float)
+        mu = _given(pilot, inputs.size)
     else:
         mu = draws(inputs, seed, MAIN if reuse else _PILOT, 0, whole("pilot", pilot, 5))
     values, seconds = [], []
@@ -140,6 +140,13 @@ def run_pilot(models: Sequence[Fidelity], inputs: Any, wish: Asked, pilot: int |
         raise all_failed("the pilot", len(mu))
     moments = pair_sums(wish, found, found[:, :, good].mean(axis=2), matched_thresholds(wish, found))
     return Pilot(found, _correlations(wish, moments), np.array(seconds), reuse)
+
+
+def _given(pilot: Any, p: int) -> Array:
+    mu = np.asarray(pilot, dtype=float)
+    if mu.shape[1] != p or not np.isfinite(mu).all():
+        raise ShapeError(f"pilot has shape {mu.shape}; the rule is finite parameters (k, {p})")
+    return mu
 
 
 def _correlations(wish: Asked, moments: tuple[JointMoments, JointMoments]) -> Array:

@@ -94,6 +94,8 @@ def nested_sums(models: Sequence[Fidelity], counts: Sequence[int], inputs: Any, 
     pieces = _pieces(counts)
     paired = np.concatenate([_values(sums, models, wish, inputs, seed, piece, truth[:, piece[1]:piece[2]])
                              for piece in pieces if piece[0] == 0], axis=2)
+    if np.isfinite(paired).all(axis=(0, 1)).sum() < 2 * folds:
+        raise all_failed("a reduced model", counts[0])
     _train(sums, wish, paired, np.empty((k, o, 0)) if pilot is None else pilot, folds)
     _add(sums, wish, paired, 0, 0)
     for piece in pieces:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from romflow.core.errors import InputError, RomflowError
+from romflow.core.errors import InputError, RomflowError, SolveFailed
 from romflow.parameters.distributions import Normal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.uq.evaluation import Evaluated, of_function
@@ -98,6 +98,8 @@ def test_failures_are_told():
 
     found = importance(failing, SPACE, ["q"], {"q": [1.0]}, size=2000)
     assert "no finite answer" in found.notes[0]
+    with pytest.raises(SolveFailed, match="no finite answer"):
+        importance(lambda mu: Evaluated(np.full((1, len(mu)), np.nan)), SPACE, ["q"], {"q": [1.0]}, size=400)
     assert found.events[0].estimate.value == pytest.approx(stats.norm.sf(1.0) * stats.norm.cdf(1.0), rel=0.2)
 
 

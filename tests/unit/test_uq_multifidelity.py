@@ -116,6 +116,8 @@ def test_failures_are_dropped_and_told():
     assert abs(found.mean["q"].value - MEAN) < 0.3
     with pytest.raises(SolveFailed, match="full has no finite answer"):
         control_variate(Fidelity("full", lambda mu: Evaluated(np.full((1, len(mu)), np.inf))), ROM, SPACE, ["q"], 20)
+    with pytest.raises(SolveFailed, match="reduced model has no finite answer"):
+        control_variate(TRUTH, Fidelity("rom", lambda mu: Evaluated(np.full((1, len(mu)), np.nan))), SPACE, ["q"], 20)
 
 
 def test_an_event_on_which_models_never_differed_keeps_an_interval():
@@ -166,6 +168,7 @@ WRONG = [
     (dict(confidence=1.0), "confidence"), (dict(confidence=np.nan), "confidence"), (dict(budget=-1), "budget"),
     (dict(budget=np.inf), "budget"), (dict(budget=25), "larger budget"), (dict(unit="hours"), "unit"),
     (dict(pilot=2), "pilot"), (dict(models=[TRUTH]), "two or more"), (dict(models=[TRUTH, TRUTH]), "different names"),
+    (dict(pilot=np.ones((9, 5))), "pilot"), (dict(pilot=np.full((9, 2), np.nan)), "finite"),
     (dict(seed=-1), "seed"), (dict(pilot=np.ones((9, 2)), reuse_pilot=True), "reuse_pilot"),
 ]
 
