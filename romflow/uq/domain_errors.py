@@ -324,8 +324,8 @@ def _put_together(base: Array, cut: tuple[Estimate, float | None], mesh: tuple[E
                   levels: _Levels, wish: DomainWish) -> OutputErrors:
     """From means (sizes, R) of one output and the two differences."""
     R = wish.repetitions
-    error = base.std(axis=1, ddof=1) / np.sqrt(R)
-    tails = stats.chi2.ppf([0.5 + wish.confidence / 2, 0.5 - wish.confidence / 2], R - 1)
+    error = np.asarray(base.std(axis=1, ddof=1) / np.sqrt(R))
+    tails = [float(stats.chi2.ppf(0.5 + side * wish.confidence / 2, R - 1)) for side in (1, -1)]
     low, high = (float(error[-1] * np.sqrt((R - 1) / tail)) for tail in tails)
     cubature = Estimate(float(error[-1]), low, high, 0.0, None)
     worst = sum(max(abs(one.low), abs(one.high)) for one, _ in (cut, mesh))

@@ -180,7 +180,8 @@ class RandomDomain:
 
     def functionals(self, determinant: Array) -> tuple[Array, Array]:
         """Functionals (o, n) and constants (o,) with which the outputs on a domain (P, 1) are l u + c."""
-        area, integral = (self._total @ determinant)[0, 0], (self.forms.load @ determinant)[:, 0]
+        area = float(np.asarray(self._total @ determinant)[0, 0])
+        integral = np.asarray(self.forms.load @ determinant)[:, 0]
         known = {"average": integral / area, "integral": integral, "area": np.zeros(self.n)}
         rows = [known[name] for name in self._named]
         constant = np.zeros(len(self.output_names))
@@ -208,8 +209,8 @@ class RandomDomain:
     def _read(self, u: Array, determinant: Array) -> Array:
         """Outputs (o, b) of states (n, b) on domains with these determinants (P, b)."""
         # Sums over rows of an array round differently for one column and for many; sparse products do not.
-        area = (self._total @ determinant)[0]
-        integral = (self._ones @ ((self.forms.load @ determinant) * u))[0]
+        area = np.asarray(self._total @ determinant)[0]
+        integral = np.asarray(self._ones @ (np.asarray(self.forms.load @ determinant) * u))[0]
         known = {"average": integral / area, "integral": integral, "area": area}
         return np.vstack([*(known[name] for name in self._named), self._values @ u])
 

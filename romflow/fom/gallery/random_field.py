@@ -109,8 +109,9 @@ class RandomField(NonaffineModel):
         weights = {str(name): weight for name, weight in (outputs or {"average": 1.0}).items()}
         grid = place.mesh()
         self.expansion = expansion_on(grid, covariance, P)
+        fields: dict[str, Any] = {"diffusion": conductivity, "source": _Placed("source", source, d)}
         super().__init__(
-            parameters, grid, {"diffusion": conductivity, "source": _Placed("source", source, d)},
+            parameters, grid, fields,
             {name: _Placed(f"the output {name}", weight, d) for name, weight in weights.items()},
             {"kind": "random-field", "transform": transform, **covariance.spec, "mean": str(mean),
              "source": str(source), "terms": P, "outputs": {name: str(weight) for name, weight in weights.items()},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
@@ -78,7 +80,7 @@ class SquareForms:
         """The symmetric matrix (n, n) of the diagonals (D n,)."""
         upper = entries.reshape(len(self.offsets), self.n)
         parts = {k: diagonal[:self.n - k] for k, diagonal in zip(self.offsets, upper, strict=True) if k < self.n}
-        both = parts | {-k: diagonal for k, diagonal in parts.items()}
+        both: dict[int, Any] = parts | {-k: diagonal for k, diagonal in parts.items()}
         return sp.csc_array(sp.diags_array(list(both.values()), offsets=list(both), shape=(self.n, self.n),
                                            format="csc"))
 
