@@ -66,7 +66,7 @@ class CalibrationWishes:
 
     sampler: str = "pcn"
     size: int = 20_000
-    chains: int = 8
+    chains: int = 16
     burn_in: int | None = None
     thin: int = 5
     tolerance: float | None = None

@@ -101,6 +101,8 @@ class Data:
     def in_time(self, series: Array, times: ArrayLike, names: Sequence[str]) -> Array:
         """Outputs (d, b) at the measured times, between the times of the model by linear interpolation.
 
+        Errors may be read in the same way: an infinite one stays so at its time and on both sides of it.
+
         Parameters
         ----------
         series : (o, K + 1, b)
@@ -125,7 +127,10 @@ class Data:
         after = np.clip(np.searchsorted(grid, self.times), 1, len(grid) - 1)
         share = ((self.times - grid[after - 1]) / (grid[after] - grid[after - 1]))[:, np.newaxis]
         rows = self.rows(names)
-        return np.asarray((1.0 - share) * series[rows, after - 1] + share * series[rows, after])
+        left, right = series[rows, after - 1], series[rows, after]
+        with np.errstate(invalid="ignore"):
+            between = (1.0 - share) * left + share * right
+        return np.where(np.isinf(left) | np.isinf(right), np.inf, between)
 
     def log_likelihood(self, outputs: Array) -> Array:
         """``log L = -|w|^2 / 2 - log det C / 2 - d log(2 pi) / 2``, w = C^-1/2 (values - outputs), (b,) of (d, b)."""

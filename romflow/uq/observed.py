@@ -39,8 +39,7 @@ def of_reduced_in_time(rom: ReducedModel, data: Data) -> Evaluate:
         output = data.in_time(answer.series, answer.times, rom.output_names)
         if answer.series_error is None or not np.size(answer.series_error):
             return Evaluated(output)
-        with np.errstate(invalid="ignore"):
-            error = data.in_time(answer.series_error, answer.times, rom.output_names)
-        return Evaluated(output, np.where(np.isnan(error), np.inf, error), answer.kind)
+        error = data.in_time(answer.series_error, answer.times, rom.output_names)
+        return Evaluated(output, error, answer.kind)
 
     return evaluate

@@ -63,6 +63,14 @@ def test_series_are_read_between_the_times_of_the_model():
     np.testing.assert_allclose(found, np.outer([2.0, 0.3, 1.0, 0.5], [1.0, 3.0]))
 
 
+def test_an_infinite_error_stays_infinite_beside_its_time():
+    series = np.ones((1, 5, 2))
+    series[0, 2, 1] = np.inf
+    data = Data([0.0] * 4, 1.0, outputs=["a"] * 4, times=[0.2, 0.4, 0.5, 1.0])
+    found = data.in_time(series, np.linspace(0.0, 1.0, 5), ["a"])
+    assert found[:, 1].tolist() == [1.0, np.inf, np.inf, 1.0] and (found[:, 0] == 1.0).all()
+
+
 def test_a_file_gives_names_numbers_and_times(tmp_path):
     file = tmp_path / "data.csv"
     file.write_text("time, output ,value,std\n0.5,mean,1.0,0.1\n\n1,top,2,.2\n")
