@@ -174,6 +174,27 @@ def test_marches():
     agree(results, builder)
 
 
+@pytest.mark.parametrize("spec", ["ij,jk->ki", "aij,ajk->aki", "aij,akj->ika", "aij,bkj->abik"])
+def test_large_products(spec):
+    builder = Builder(COLUMNS)
+    sizes = {"a": 2, "b": 3, "i": 12, "j": 11, "k": 10}
+    first, second = (tuple(sizes[letter] for letter in letters) for letters in spec.split("->")[0].split(","))
+    agree({"x": builder.einsum(spec, table(builder, *first), table(builder, *second))}, builder)
+
+
+def test_a_march_with_a_large_matrix_that_stays():
+    builder = Builder(COLUMNS)
+    matrix = table(builder, 40, 40) / 40.0
+    body = builder.body()
+    x, dt = body.state("xs", table(builder, 40)), body.step("dt", np.linspace(0.5, 1.0, 3))
+    after = body.einsum("ij,j->i", body.fix(matrix), x) * dt
+    results = builder.march(body, {"series": after}, {"xs": after})
+    agree(results, builder)
+    (march,) = [node for node in model_of(builder.finish(results)).graph.node if node.op_type == "Loop"]
+    steps = [node for node in march.attribute[0].g.node if node.op_type == "Loop"][0].attribute[0].g.node
+    assert sum(node.op_type == "Transpose" for node in steps) == 2
+
+
 def test_an_operation_that_nobody_knows_is_told():
     scope = Scope(Graph(), "batch")
     with pytest.raises(NotSupported, match="no operation determinant"):
