@@ -224,9 +224,8 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             '"thermal-block"',
             '"thermal_block"',
             "[model] kind: no model is called 'thermal_block'; known: thermal-block, diffusion, "
-            "advection-diffusion, linear-elasticity, nonaffine, burgers, reaction-diffusion, radiation, mechanics, "
-            "calculix, imported, affine-files, "
-            "external. Did you mean 'thermal-block'?",
+            "advection-diffusion, linear-elasticity, nonaffine, burgers, reaction-diffusion, radiation, random-domain, "
+            "random-field, mechanics, calculix, imported, affine-files, external. Did you mean 'thermal-block'?",
         ),
         (
             '"thermal-block"',
@@ -342,7 +341,7 @@ def test_what_is_not_toml_is_said_with_its_line(tmp_path, old, new, line):
         ),
         (
             '[[export]]\nformat = "vtk"',
-            "[[export]] 1 format: no exporter is called 'vtk'; known: npz, vtu, csv. Did you mean 'vtu'?",
+            "[[export]] 1 format: no exporter is called 'vtk'; known: npz, vtu, csv, c, fmu, onnx. Did you mean 'vtu'?",
         ),
         ("[model.material]\nyoung = nan", "[model.material] young = nan is not finite; write a finite number."),
         (
