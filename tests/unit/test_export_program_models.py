@@ -175,6 +175,8 @@ def test_facts_tell_ranges_errors_and_where_the_model_comes_from(tmp_path):
     assert (facts.name, facts.fingerprint, facts.version) == ("block", "abc", "1.0")
     assert facts.columns == ("k_0", "k_1") and facts.low == (0.1, 0.1) and facts.high == (1.0, 1.0)
     assert facts.error_kind == "bound" and facts.validation == {"largest": 0.1} and facts.training is None
+    told = {"training_range": {"low": [0.2, 0.3], "high": [0.8, 0.9], "snapshots": 6}}
+    assert build(replace(rom, metadata=told)).facts.training == {"low": [0.2, 0.3], "high": [0.8, 0.9], "size": 6}
     fitted = STEADY["rbf"]()
     training = build(fitted).facts.training
     mu = fitted.parameters.sample(6, np.random.default_rng(0))

@@ -68,9 +68,9 @@ def facts_of(rom: Any) -> Facts:
 
 def _training(rom: Any) -> dict[str, Any] | None:
     """What the metadata tell, or where the model itself remembers its training parameters."""
-    told = rom.metadata.get("training")
+    told = rom.metadata.get("training_range")
     if told is not None:
-        return dict(told)
+        return {"low": told["low"], "high": told["high"], "size": told["snapshots"]}
     residual = getattr(rom, "residual", None)
     if isinstance(residual, EimResidual) and len(residual.training):
         return _range(residual.training)
