@@ -19,7 +19,8 @@ from romflow.core.names import nearest, one_line, shown
 
 __all__ = ["PLATFORMS", "Platform", "find_compiler", "native", "shared_library"]
 
-_SECONDS = 300
+# For another platform the package ziglang first makes that one's C library, once.
+_SECONDS = 1800
 _FLAGS = ("-std=c99", "-O2", "-fPIC", "-shared", "-s")
 _REMEDY = "install a C compiler (gcc, clang), or pip install romflow[compiler], which brings one, or set CC"
 

@@ -53,8 +53,8 @@ def string(text: str) -> str:
 
     Examples
     --------
-    >>> print(string('5 "K"'))
-    "5 \\0425\\042"
+    >>> string("5?") == '"5' + chr(92) + '077"'
+    True
     """
     plain = re.compile(rb"[ !#-&(->@-\[\]-~]")
     encoded = (text.encode("utf-8")[i:i + 1] for i in range(len(text.encode("utf-8"))))
