@@ -83,7 +83,9 @@ class CalibrationConfig(Section):
     data: str = Field(min_length=1)
     sampler: Literal["pcn", "emcee"] = "pcn"
     size: int = Field(default=20_000, ge=100, le=100_000_000)
-    chains: int = Field(default=4, ge=2, le=10_000)
+    chains: int = Field(default=16, ge=2, le=10_000)
+    burn_in: int | None = Field(default=None, ge=16, le=100_000_000)
+    thin: int = Field(default=5, ge=1, le=10_000)
     tolerance: float | None = Field(default=None, gt=0.0)
     seed: int = Field(default=17, ge=0)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from romflow.core.errors import ConfigError
 from romflow.rom.model import ReducedModel
 from romflow.uq.calibration import CalibrationWishes, calibrate
 from romflow.uq.data import Data
-from romflow.uq.evaluation import Evaluate, Evaluated, of_reduced
+from romflow.uq.evaluation import of_reduced
 from romflow.uq.inputs import RandomInputs
+from romflow.uq.observed import of_reduced_in_time
 from romflow.walk.full_order import FullOrder
 
 if TYPE_CHECKING:
@@ -45,20 +45,18 @@ def calibrated(config: CalibrationConfig, base: Path, rom: ReducedModel, full_or
 
     Raises
     ------
-    ConfigError
+    NotSupported
         Measurements over time of a model at rest.
     InputError
         The measurements are not there or break a rule.
     """
     data = Data.from_csv(base / config.data)
-    wishes = CalibrationWishes(config.sampler, config.size, config.chains, tolerance=config.tolerance, seed=config.seed,
-                               confidence=confidence)
+    wishes = CalibrationWishes(config.sampler, config.size, config.chains, config.burn_in, config.thin,
+                               config.tolerance, config.seed, confidence)
     names: tuple[str, ...] | None = rom.output_names
     evaluate, truth = of_reduced(rom), _truth(full_order)
     if data.times is not None:
-        if not hasattr(rom, "times"):
-            raise ConfigError(f"{config.data} has times, and the model is at rest; leave the column time out")
-        evaluate, truth, names = _in_time(rom, data), _truth_in_time(full_order, data), None
+        evaluate, truth, names = of_reduced_in_time(rom, data), _truth_in_time(full_order, data), None
     found = calibrate(evaluate, inputs, data, wishes, names=names, folder=folder, model=model, watcher=watcher,
                       truth=None if config.tolerance is None else truth)
     return found.plain()
@@ -66,18 +64,6 @@ def calibrated(config: CalibrationConfig, base: Path, rom: ReducedModel, full_or
 
 def _truth(full_order: FullOrder) -> Callable[[np.ndarray], np.ndarray]:
     return lambda mu: full_order(mu).output
-
-
-def _in_time(rom: Any, data: Data) -> Evaluate:
-    """The reduced model's outputs (d, b) at the measured times, and their errors."""
-
-    def evaluate(mu: np.ndarray) -> Evaluated:
-        answer = rom.solve(mu, check=False)
-        values, errors = (data.in_time(series, answer.times, rom.output_names)
-                          for series in (answer.series, answer.series_error))
-        return Evaluated(values, errors, answer.kind)
-
-    return evaluate
 
 
 def _truth_in_time(full_order: FullOrder, data: Data) -> Callable[[np.ndarray], np.ndarray]:
