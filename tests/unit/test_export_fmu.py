@@ -218,9 +218,9 @@ def test_wrong_use_is_told(roms, units, tmp_path, monkeypatch):
 @pytest.mark.long
 def test_other_platforms_by_the_package(roms, tmp_path):
     pytest.importorskip("ziglang")
-    names = ["x86_64-linux", "x86_64-windows", "x86_64-darwin", "aarch64-darwin"]
+    names = ["x86_64-linux", "x86_64-darwin", "aarch64-darwin"]
     path = Fmu(platforms=names).write(roms["steady"], tmp_path / "all.fmu")[0]
-    starts = {"linux": b"\x7fELF", "windows": b"MZ", "darwin": b"\xcf\xfa\xed\xfe"}
+    starts = {"linux": b"\x7fELF", "darwin": b"\xcf\xfa\xed\xfe"}
     with zipfile.ZipFile(path) as archive:
         binaries = {name: archive.read(name) for name in archive.namelist() if name.startswith("binaries/")}
     assert sorted(name.split("/")[1] for name in binaries) == sorted(names)
