@@ -110,7 +110,7 @@ def measure(sizes: dict[str, int]) -> dict[str, Figure]:
     peer = f"onnxruntime {ort.__version__}"
     return {"onnx_difference": Figure(max(gaps.values()), 1e-12, False, "", peer),
             "onnx_batch_ratio": Figure(ratio, 3.0, False, "x", peer),
-            "onnx_gaussian_process_difference": Figure(apart, 1e-8, False, "", peer)}
+            "onnx_gaussian_process_difference": Figure(apart, 1e-12, False, "", peer)}
 
 
 if __name__ == "__main__":
