@@ -42,11 +42,14 @@ def density(name: str, found: Mapping[str, Any]) -> Picture | None:
     figure, axes = plot(5.2, 3.4)
     axes.fill_between(x, low, high, color=SKY, alpha=0.5, linewidth=0, label="confidence band")
     axes.plot(x, _numbers(curve["density"]), "-", color=BLUE, label="density")
-    for i, quantile in enumerate(found.get("quantiles", [])):
-        axes.axvline(quantile["value"], color=GREY, linestyle="--", linewidth=0.9, label=None if i else "quantiles")
-    for i, event in enumerate(found.get("exceedance", [])):
-        axes.axvline(event["threshold"], color=VERMILLION, linestyle=":", linewidth=1.1,
-                     label=None if i else "thresholds")
+    quantiles = [one["value"] for one in found.get("quantiles") or [] if one["value"] is not None]
+    for i, value in enumerate(quantiles):
+        axes.axvline(value, color=GREY, linestyle="--", linewidth=0.9, label=None if i else "quantiles")
+    far = 0.5 * (x[-1] - x[0])
+    near = [event["threshold"] for event in found.get("exceedance") or []
+            if x[0] - far <= event["threshold"] <= x[-1] + far]
+    for i, threshold in enumerate(near):
+        axes.axvline(threshold, color=VERMILLION, linestyle=":", linewidth=1.1, label=None if i else "thresholds")
     axes.set_ylim(bottom=0.0)
     axes.set(xlabel=name, ylabel="probability density")
     axes.legend()
@@ -83,7 +86,7 @@ def sensitivity(name: str, found: Mapping[str, Any]) -> Picture | None:
 
 def convergence(name: str, found: Mapping[str, Any], confidence: float) -> Picture | None:
     """Half-widths of the intervals of mean and standard deviation against the number of draws, and the model's part."""
-    steps = [step for step in found.get("convergence") or [] if step["mean"]["high"] > step["mean"]["low"]]
+    steps = [step for step in found.get("convergence") or [] if _half(step["mean"]) > 0.0]
     if len(steps) < 2:
         return None
     draws = np.array([step["draws"] for step in steps], dtype=float)
@@ -107,12 +110,16 @@ _WORDS = {"mean": "mean", "std": "standard deviation"}
 
 
 def _bars(axes: Axes, rows: Array, estimates: Sequence[Estimate | None], colour: str, label: str) -> None:
-    kept = [(row, found) for row, found in zip(rows, estimates, strict=True) if found is not None]
+    kept = [(row, found) for row, found in zip(rows, estimates, strict=True) if found is not None and _known(found)]
     for i, (row, found) in enumerate(kept):
         axes.plot([found["low"], found["high"]], [row, row], "-", color=colour, linewidth=4.0, alpha=0.45)
         more = found.get("model_error") or 0.0
         axes.plot([found["low"] - more, found["high"] + more], [row, row], "-", color=colour, linewidth=0.9)
         axes.plot(found["value"], row, "o", color=colour, label=None if i else label)
+
+
+def _known(found: Estimate) -> bool:
+    return all(found.get(key) is not None for key in ("value", "low", "high"))
 
 
 def _numbers(values: Sequence[Any]) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from romflow.report.style import BLUE, SKY, Picture, panels, vector
 from romflow.report.tables import Block, Table
-from romflow.report.uncertainty_tables import HEAD, NUMERIC, estimate_row
+from romflow.report.uncertainty_tables import HEAD, NUMERIC, error_note, estimate_row
 from romflow.report.words import MISSING, number, plural
 
 __all__ = ["column_table", "fit_table", "posterior_picture"]
@@ -29,7 +29,7 @@ def posterior_picture(found: Mapping[str, Any]) -> Picture | None:
         heights = heights / max(heights.max(), np.finfo(float).tiny)
         place.fill_between(x, heights, step="mid", color=SKY, alpha=0.6, linewidth=0)
         place.axvline(one["mean"]["value"], color=BLUE)
-        for quantile in (one["quantiles"] or [])[:1] + (one["quantiles"] or [])[-1:]:
+        for quantile in (one["quantiles"] or [])[:1] + (one["quantiles"] or [])[1:][-1:]:
             place.axvline(quantile["value"], color=BLUE, linestyle="--", linewidth=0.9)
         place.set_xlabel(name)
     for place in axes[len(columns):]:
@@ -42,12 +42,16 @@ def posterior_picture(found: Mapping[str, Any]) -> Picture | None:
 
 def column_table(found: Mapping[str, Any]) -> Table | None:
     """Means, deviations and quantiles of the inputs, and whether the chains agree."""
+    columns: Mapping[str, Any] = found.get("columns") or {}
+    if not columns:
+        return None
     rows: list[list[str | Block]] = []
-    for name, one in (found.get("columns") or {}).items():
+    for name, one in columns.items():
         rows += [estimate_row(f"{name}: mean", one["mean"]), estimate_row(f"{name}: standard deviation", one["std"])]
         rows += [estimate_row(f"{name}: {number(100 * quantile['level'])} % quantile", quantile)
                  for quantile in one["quantiles"]]
-    return Table(rows, HEAD, "Posterior of the inputs", _chains(found), NUMERIC) if rows else None
+    note = f"{_chains(found)} {error_note(one['mean'] for one in columns.values())}"
+    return Table(rows, HEAD, "Posterior of the inputs", note, NUMERIC)
 
 
 def _chains(found: Mapping[str, Any]) -> str:
@@ -58,7 +62,7 @@ def _chains(found: Mapping[str, Any]) -> str:
              f"{number(worst, 4)}, least effective size {number(least)}. ")
     words += "" if found.get("mixed") else "The chains do not agree yet: take more draws. "
     solves = found.get("full_order_solves")
-    return words + (f"The full-order model decided {number(solves)} times." if solves else "")
+    return (words + (f"The full-order model decided {plural(solves, 'time')}." if solves else "")).strip()
 
 
 def fit_table(found: Mapping[str, Any]) -> Table | None:

@@ -21,7 +21,7 @@ from romflow.report.style import (
     vector,
 )
 from romflow.report.tables import Block, Table
-from romflow.report.uncertainty_tables import HEAD, NUMERIC, estimate_row
+from romflow.report.uncertainty_tables import HEAD, NUMERIC, error_note, estimate_row, likeness
 from romflow.report.words import MISSING, number, seconds
 
 __all__ = ["budget_picture", "budget_table", "control_table", "distance_table",
@@ -69,17 +69,18 @@ def budget_table(found: Mapping[str, Any]) -> Table | None:
 def distance_table(found: Mapping[str, Any]) -> Table | None:
     """How far the reduced model's outputs are from having the full-order model's distribution."""
     rows: list[list[str | Block]] = [
-        [name, number(one["relative"]), *_three(one["distance"]), number(one["p_value"])]
+        [name, number(one["relative"], 2), *_three(one["distance"], 2), number(one["p_value"], 2)]
         for name, one in (found.get("energy_distance") or {}).items()]
-    head = ("Output", "Relative", "Energy distance", "Low", "High", "p-value")
-    note = "Full-order and reduced outputs at the same draws; the distance is 0 where the distributions are one."
+    head = ("Output", "Relative", "Distance", "Low", "High", "p-value")
+    note = ("Energy distance of full-order and reduced outputs at the same draws: 0 where their distributions are one. "
+            "Relative: at most 1. p-value: how likely such a distance is if they were one.")
     return Table(rows, head, "Distributions of the two models", note, frozenset({1, 2, 3, 4, 5}),
                  wide=False) if rows else None
 
 
 def _correlations(found: Mapping[str, Any], model: str) -> str:
     outputs: Mapping[str, float] = (found.get("correlation") or {}).get(model) or {}
-    return ", ".join(f"{name} {number(value, 6)}" for name, value in outputs.items())
+    return ", ".join(f"{name} {likeness(value)}" for name, value in outputs.items())
 
 
 def control_table(found: Mapping[str, Any]) -> Table | None:
@@ -99,8 +100,8 @@ def control_table(found: Mapping[str, Any]) -> Table | None:
                  frozenset({1, 2, 3, 4}), wide=False) if rows else None
 
 
-def _three(found: Mapping[str, Any]) -> list[str | Block]:
-    return [number(found["value"], 5), number(found["low"], 5), number(found["high"], 5)]
+def _three(found: Mapping[str, Any], digits: int = 5) -> list[str | Block]:
+    return [number(found.get(key), digits) for key in ("value", "low", "high")]
 
 
 def _gain(value: float | None) -> str:
@@ -109,12 +110,15 @@ def _gain(value: float | None) -> str:
 
 def rare_table(found: Mapping[str, Any]) -> Table | None:
     """Exceedance probabilities by importance sampling."""
-    rows = [estimate_row(f"P({name} > {number(event['threshold'])})", event)
-            for name, one in (found.get("outputs") or {}).items() for event in one["exceedance"]]
+    events = [(name, event) for name, one in (found.get("outputs") or {}).items() for event in one["exceedance"]]
+    rows = [[*estimate_row(f"P({name} > {number(event['threshold'])})", event), number(event.get("seen")),
+             number(event.get("effective"))] for name, event in events]
     words = {"tolerance": "the tolerance was reached", "size": "all draws were used"}
     note = (f"{number(found.get('evaluations'))} draws in {number(len(found.get('rounds') or []))} rounds; "
-            f"{words.get(str(found.get('stopped')), '')}. {' '.join(found.get('notes') or [])}").strip()
-    return Table(rows, HEAD, "Rare events by importance sampling", note, NUMERIC) if rows else None
+            f"{words.get(str(found.get('stopped')), 'stopped')}. {error_note(event for _, event in events)} "
+            f"{' '.join(found.get('notes') or [])}").strip()
+    head = (*HEAD, "Draws beyond", "Effective draws")
+    return Table(rows, head, "Rare events by importance sampling", note, NUMERIC | {5, 6}) if rows else None
 
 
 def levels_table(found: Mapping[str, Any]) -> Table | None:

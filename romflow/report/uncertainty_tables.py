@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from romflow.report.tables import Block, Table
-from romflow.report.words import MISSING, number
+from romflow.report.words import number
 
-__all__ = ["HEAD", "NUMERIC", "answer_table", "estimate_row", "index_table"]
+__all__ = ["HEAD", "NUMERIC", "answer_table", "error_note", "estimate_row", "index_table", "likeness"]
 
 _STATISTICS = {"mean": "mean", "std": "standard deviation", "variance": "variance", "skewness": "skewness",
                "kurtosis": "kurtosis"}
 #: Columns of a table of estimates, and those of numbers.
-HEAD = ("", "Value", "Low", "High", "Error of the model", "Its kind")
+HEAD = ("", "Value", "Low", "High", "Model's error")
 NUMERIC = frozenset({1, 2, 3, 4})
 
 
 def answer_table(name: str, found: Mapping[str, Any], confidence: float) -> Table:
     """Statistics, quantiles and exceedance probabilities of an output."""
     return Table(list(_rows(found)), HEAD, f"Answers for {name}",
-                 f"Low and high: {number(100 * confidence)} % interval from the number of draws. The error of the "
-                 "model is what the reduced model may add to it, kept apart.", NUMERIC, wide=False)
+                 f"Low and high: {number(100 * confidence)} % interval from the number of draws. "
+                 f"{error_note([found['mean']])}", NUMERIC, wide=False)
+
+
+def error_note(estimates: Iterable[Mapping[str, Any]]) -> str:
+    """What the column of the model's errors holds."""
+    kinds = sorted({str(found["model_kind"]) for found in estimates if found.get("model_kind")})
+    if not kinds:
+        return "By how much the error of the reduced model changes these values is not known."
+    return f"The model's error is apart from it: {_KINDS.get(kinds[-1], kinds[-1])}."
+
+
+_KINDS = {"bound": "a bound on what the reduced model changes in the value",
+          "indicator": "an indicator, no bound, of what the reduced model changes in the value"}
 
 
 def _rows(found: Mapping[str, Any]) -> Iterator[list[str | Block]]:
@@ -36,14 +48,30 @@ def _rows(found: Mapping[str, Any]) -> Iterator[list[str | Block]]:
 
 def index_table(name: str, found: Mapping[str, Any]) -> Table | None:
     """First and total Sobol' indices of an output."""
-    rows = [estimate_row(f"{words} {key}", value) for kind, words in (("first_order", "first"), ("total", "total"))
-            for key, value in (found.get(kind) or {}).items()]
+    kinds = (("first_order", "first"), ("total", "total"))
+    rows = [estimate_row(f"{key}: {words}", value)
+            for column in {key: None for kind, _ in kinds for key in found.get(kind) or {}}
+            for kind, words in kinds for key, value in (found.get(kind) or {}).items() if key == column]
     if not rows:
         return None
-    return Table(rows, HEAD, f"Sobol' indices of {name}", numeric=NUMERIC, wide=False)
+    together = any("," in str(row[0]) for row in rows)
+    note = "Inputs that depend on each other have one index together." if together else ""
+    return Table(rows, HEAD, f"Sobol' indices of {name}", note, NUMERIC, wide=False)
 
 
 def estimate_row(words: str, found: Mapping[str, Any]) -> list[str | Block]:
-    """One number as a row: value, interval, the model's error and its kind."""
-    return [words, number(found["value"], 5), number(found.get("low"), 5), number(found.get("high"), 5),
-            number(found.get("model_error")), str(found.get("model_kind") or MISSING)]
+    """One number as a row: value, interval and the model's error."""
+    return [words, number(found.get("value"), 5), number(found.get("low"), 5), number(found.get("high"), 5),
+            number(found.get("model_error"))]
+
+
+def likeness(value: float | None) -> str:
+    """A correlation, near 1 by what it lacks.
+
+    Examples
+    --------
+    >>> likeness(0.98765), likeness(1.0 - 2e-11), likeness(1.0), likeness(None)
+    ('0.988', '1 - 2·10⁻¹¹', '1', '–')
+    """
+    lacking = 0.0 if value is None else 1.0 - value
+    return f"1 - {number(lacking, 1)}" if 0.0 < lacking < 1e-3 else number(value)
