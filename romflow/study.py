@@ -265,7 +265,7 @@ class Study:
                     8 * n * times + _FILE_OVERHEAD, seconds, prediction, times, draws)
 
     def _uncertainty_solves(self, model: Any) -> int:
-        from romflow.walk.full_order import output_names
+        from romflow.fom.protocol import output_names
         from romflow.walk.questions import check_uncertainty, uncertainty_solves
 
         check_uncertainty(self, output_names(model))

@@ -199,6 +199,18 @@ def snapshot_of(fom: FullOrderModel, mu: np.ndarray) -> Snapshot:
     return snapshot
 
 
+def output_names(fom: Any) -> tuple[str, ...]:
+    """Names of the outputs of a full-order model; none where it has no outputs or does not name them.
+
+    Examples
+    --------
+    >>> output_names(object())
+    ()
+    """
+    functionals = getattr(fom, "outputs", None)
+    return tuple(getattr(functionals, "names", ()) or getattr(fom, "output_names", None) or ())
+
+
 def short(mu: np.ndarray, shown: int = 6) -> str:
     """One parameter as text for messages, at most `shown` of its values.
 

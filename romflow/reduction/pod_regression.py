@@ -10,6 +10,7 @@ import scipy.linalg as sl
 
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import nearest
+from romflow.fom.protocol import output_names
 from romflow.linalg.inner_product import InnerProduct
 from romflow.reduction.compression import SnapshotCompression
 from romflow.reduction.distributed.runner import is_split
@@ -149,8 +150,7 @@ def _outputs(fom: Any, store: SnapshotStore, mu: np.ndarray) -> tuple[tuple[str,
     values = store.outputs(mu)
     if values is None:
         return (), np.empty((0, len(mu)))
-    names = getattr(fom, "output_names", None) or tuple(f"output_{i}" for i in range(len(values)))
-    return tuple(names), values
+    return output_names(fom) or tuple(f"output_{i}" for i in range(len(values))), values
 
 
 def _safety(error: np.ndarray, spread: np.ndarray) -> float:

@@ -7,19 +7,14 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import NotSupported
+from romflow.fom.protocol import output_names
 from romflow.outcome.validation import BLOCK, true_outputs
 from romflow.store.snapshots import SnapshotStore
 from romflow.tasks.executor import Executor
 from romflow.uq.evaluation import Evaluated
 from romflow.walk.truth import Truth
 
-__all__ = ["FullOrder", "output_names"]
-
-
-def output_names(fom: Any) -> tuple[str, ...]:
-    """Names of the outputs of a full-order model; none where it has no outputs."""
-    functionals = getattr(fom, "outputs", None)
-    return tuple(getattr(functionals, "names", ()) or getattr(fom, "output_names", ()))
+__all__ = ["FullOrder"]
 
 
 class FullOrder:

@@ -15,6 +15,7 @@ from romflow.core.errors import NotCertified, NotSupported, SolveFailed
 from romflow.core.files import FolderLock, plain, refused, write_json
 from romflow.core.log import logging_to
 from romflow.core.provenance import environment
+from romflow.fom.protocol import output_names
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
 from romflow.outcome.interpolation import interpolation_hint, interpolation_summary
 from romflow.outcome.mechanics_pictures import mechanics_pictures, pictured_runs
@@ -31,7 +32,6 @@ from romflow.rom.sketched import SketchedReducedModel
 from romflow.tasks.adaptive import AdaptiveSettings, Tasks
 from romflow.tasks.executor import Executor, make_executor, pinned_threads
 from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
-from romflow.walk.full_order import output_names
 from romflow.walk.progress import Progress
 from romflow.walk.questions import check_uncertainty
 from romflow.walk.truth import Truth, store_folder

@@ -6,6 +6,7 @@ import pytest
 import romflow
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.snapshot import Snapshot
+from romflow.fom.gallery.thermal_block import ThermalBlock
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.sampling.greedy import Greedy
 from romflow.parameters.space import Parameter, ParameterSpace
@@ -78,6 +79,12 @@ def test_a_batch_answers_like_its_rows(built):
     mu = SPACE.sample(5, np.random.default_rng(3))
     together, alone = rom.solve(mu), [rom.solve(row) for row in mu]
     assert np.allclose(together.coefficients, np.hstack([one.coefficients for one in alone]), rtol=1e-6, atol=1e-8)
+
+
+def test_outputs_of_an_affine_model_keep_their_names():
+    space = ParameterSpace([Parameter("k", Uniform(0.1, 1.0), size=4)])
+    fom, mu = ThermalBlock(space, blocks=[2, 2], cells=4), space.sample(8, np.random.default_rng(0))
+    assert PodRegression(regressor="rbf").reduce(fom, MemoryStore(fom), mu).output_names == ("average",)
 
 
 def test_too_few_snapshots_and_unknown_regressors_are_refused():
