@@ -2,15 +2,15 @@
 
 from romflow.uq.answers import Answers
 from romflow.uq.calibration import CalibrationWishes, calibrate
-from romflow.uq.control_variate import control_variate
+from romflow.uq.control_variates import control_variate
 from romflow.uq.data import Data
-from romflow.uq.domain_errors import DomainWish, domain_errors
-from romflow.uq.energy_distance import compare_outputs, energy_distance
+from romflow.uq.distances import compare_outputs, energy_distance
+from romflow.uq.error_split import DomainWish, domain_errors
 from romflow.uq.estimate import Estimate
 from romflow.uq.evaluation import Evaluated, of_function, of_reduced
-from romflow.uq.importance import importance
+from romflow.uq.importance_sampling import importance
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.multifidelity import Fidelity, multifidelity
+from romflow.uq.multifidelity_sampling import Fidelity, multifidelity
 from romflow.uq.propagation import propagate
 from romflow.uq.wishes import Wishes
 

@@ -8,8 +8,8 @@ from romflow.core.errors import ConfigError, NotSupported
 from romflow.core.names import shown
 from romflow.uq.configured import wishes
 from romflow.uq.data import Data
-from romflow.uq.domain_errors import DomainWish
 from romflow.uq.draws import Draws
+from romflow.uq.error_split import DomainWish
 from romflow.uq.inputs import RandomInputs
 
 if TYPE_CHECKING:

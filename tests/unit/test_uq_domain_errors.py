@@ -10,7 +10,7 @@ from romflow.core.errors import InputError, ShapeError
 from romflow.fom.gallery.random_domain import RandomDomain
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
-from romflow.uq.domain_errors import DomainWish, domain_errors
+from romflow.uq.error_split import DomainWish, domain_errors
 
 LARGER = 16
 SPACE = ParameterSpace([Parameter("y", Uniform(-1.0, 1.0), size=LARGER)])

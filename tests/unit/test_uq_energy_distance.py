@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from romflow.core.errors import InputError, RomflowError, ShapeError
-from romflow.uq.energy_distance import compare_outputs, energy_distance
+from romflow.uq.distances import compare_outputs, energy_distance
 
 
 def double_sum(x, y, paired=False):

@@ -14,7 +14,7 @@ from romflow.core.errors import InputError, ShapeError
 from romflow.core.names import shown
 from romflow.uq.allocation import LEAST_SOLVES, Allocation, select
 from romflow.uq.asked import Asked, all_failed, asked, evaluated
-from romflow.uq.control_variate import check_names, folds_for, whole
+from romflow.uq.control_variates import check_names, folds_for, whole
 from romflow.uq.joint_moments import JointMoments
 from romflow.uq.matching import matched_thresholds
 from romflow.uq.nested_estimator import influences, nested_estimates
@@ -79,7 +79,7 @@ def multifidelity(models: Sequence[Fidelity], inputs: Any, outputs: Sequence[str
     reuse_pilot : bool
         Not for a pilot that is given as parameters.
     exceedance, confidence, seed
-        As for `romflow.uq.control_variate.control_variate`.
+        As for `romflow.uq.control_variates.control_variate`.
 
     Raises
     ------
