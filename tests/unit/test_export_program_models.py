@@ -15,8 +15,9 @@ from romflow.export.program.program import March
 from romflow.fom.evolution.time_grid import TimeGrid
 from romflow.fom.gallery.advection_diffusion import AdvectionDiffusion
 from romflow.fom.gallery.nonaffine import Nonaffine
+from romflow.fom.gallery.random_field import RandomField
 from romflow.fom.gallery.thermal_block import ThermalBlock
-from romflow.parameters.distributions import Uniform
+from romflow.parameters.distributions import Normal, TruncatedNormal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.reduction.pod_greedy import PodGreedy
 from romflow.reduction.pod_regression import PodRegression
@@ -42,6 +43,11 @@ def nonaffine(**options):
     return steady(Nonaffine(INCLUSION, **{"cells": 6, "max_terms": 8, "tolerance": 1e-3} | FULL | options), 4)
 
 
+def random_field(law, transform, **options):
+    space = ParameterSpace([Parameter("xi", law, size=2)])
+    return steady(RandomField(space, transform, cells=6, length=1.0, std=0.3, **options), 4)
+
+
 def moving(folder, model, tolerance=1e-2, **time):
     fom = model.evolving(TimeGrid(**time))
     store, mu = SnapshotStore(folder / "store", {"kind": "t"}, fom.parameters.columns), fom.parameters.sample(
@@ -61,6 +67,9 @@ STEADY = {
     "pointwise": lambda: nonaffine(bound="points"),
     "less interpolation": lambda: nonaffine(stability="scm"),
     "formula less interpolation": lambda: nonaffine(stability="0.1"),
+    "random field": lambda: random_field(Uniform(-1.5, 1.5), "affine"),
+    "exponential of a random field": lambda: random_field(TruncatedNormal(0.0, 1.0, -2.0, 2.0), "lognormal"),
+    "random field without ends": lambda: random_field(Normal(0.0, 1.0), "lognormal", training=32),
     "matrix terms": lambda: nonaffine(interpolate="matrix"),
     "gaussian process": lambda: regression("gaussian-process"), "rbf": lambda: regression("rbf")}
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from romflow.core.errors import NotSupported
 from romflow.export.program.builder import Builder, Value
+from romflow.export.program.program import Array
 from romflow.parameters.expressions import Theta
 from romflow.parameters.field_bounds import InterpolatedField, PointwiseCoercivity
 from romflow.parameters.fields import COORDINATES, FieldSample
+from romflow.parameters.modal_field import ModalField
 from romflow.rom.stability import Expression, LessInterpolation, MinTheta, Scm, StabilityBound
 
 __all__ = ["interpolation_weight", "lower_bound", "never_nan", "ratio"]
@@ -91,6 +93,8 @@ def _smallest(builder: Builder, sample: FieldSample) -> Value:
 
 def _sampled(builder: Builder, sample: FieldSample) -> Value:
     """Values (K,) of a coefficient at its points."""
+    if isinstance(sample.field, ModalField):
+        return _modal(builder, sample.field, sample.points)
     field, found, order = sample.field, [], []
     names = (*COORDINATES[:field.dimension], *field.columns)
     for c, text in enumerate(field.expressions):
@@ -103,6 +107,13 @@ def _sampled(builder: Builder, sample: FieldSample) -> Value:
         order.append(rows)
     whole = builder.concatenate(found)
     return whole if len(found) == 1 else whole.take(np.argsort(np.concatenate(order)).tolist())
+
+
+def _modal(builder: Builder, field: ModalField, points: Array) -> Value:
+    """Values (K,) of a random field."""
+    modes = points[:, field.skipped:]
+    total = builder.einsum("p,kp->k", builder.mu, builder.constant(modes[:, 1:], "modes")) + modes[:, 0]
+    return total.exp() if field.transform == "lognormal" else total
 
 
 def _successive(builder: Builder, bound: Scm, columns: Mapping[str, Any] | None) -> Value:
