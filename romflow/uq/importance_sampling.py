@@ -26,10 +26,9 @@ LEAST_SIZE = 200
 # Rounds that look for the events, and the share of all draws that each takes.
 _MOST_ROUNDS = 6
 _ROUND_SHARE = 0.1
-# Draws in an event with which its component is fitted there, and not at a lower threshold.
-_ENOUGH = 30
-# Share of a round above the lower threshold.
-_ELITE = 0.1
+# Effective draws in an event with which its component is fitted there, and not at a lower threshold; in small rounds
+# this share of a round, but not fewer than the least number.
+_ENOUGH, _LEAST, _ELITE = 30, 8, 0.1
 # Relative variance of one draw that the rounds to come are expected to reach.
 _HOPED = 5.0
 # By how much the variance of an early round is taken for larger than expected.
@@ -156,6 +155,7 @@ class _Search:
         self.shares: list[Array] = []
         self.kind: str | None = None
         self.silent = False
+        self.outside = 0
 
     def run(self) -> ImportanceAnswers:
         each = max(int(_ROUND_SHARE * self.size), 100)
@@ -211,6 +211,8 @@ class _Search:
         return Round(mixture, z, labels, densities, output, error)
 
     def _outputs(self, mu: Array) -> tuple[Array, Array]:
+        if hasattr(self.inputs, "outside"):
+            self.outside += int(np.count_nonzero(self.inputs.outside(mu)))
         parts = [self.evaluate(mu[start:start + _AT_ONCE]) for start in range(0, len(mu), _AT_ONCE)]
         output = np.concatenate([np.asarray(part.output, dtype=float) for part in parts], axis=1)
         if output.shape != (len(self.wish.outputs), len(mu)):
@@ -240,7 +242,7 @@ class _Search:
         z, q, output, inside = self._pooled()
         mixture, aims = standard(z.shape[1]), []
         for e, (o, t) in enumerate(self.wish.thresholds):
-            aim = inside[e] if inside[e].sum() >= _ENOUGH else self._nearer(o, t, output[o])
+            aim = self._nearer(t, output[o], q)
             if aim.any():
                 aims.append(aim)
                 mixture = mixture.joined(fitted(z, aim / q, self.components))
@@ -251,13 +253,16 @@ class _Search:
         weights = best_weights(densities, _scaled(np.array(aims), q), self.defensive)
         return mixture.with_weights(weights, 0.01)
 
-    def _nearer(self, o: int, t: float, output: Array) -> Array:
-        """Draws beyond the threshold, or beyond what a tenth of the last round exceeds."""
-        last = self.rounds[-1].output[o]
-        last = last[np.isfinite(last)]
-        level = np.quantile(last, 1.0 - _ELITE) if last.size else np.inf
+    def _nearer(self, t: float, output: Array, q: Array) -> Array:
+        """Draws beyond the threshold, or beyond the highest level with as many effective draws as a fit needs."""
+        finite = np.flatnonzero(np.isfinite(output))
+        order = finite[np.argsort(-output[finite], kind="stable")]
+        weights = 1.0 / q[order]
+        wanted = np.clip(_ELITE * len(self.rounds[-1].z), _LEAST, _ENOUGH)
+        enough = np.flatnonzero(np.cumsum(weights) ** 2 >= wanted * np.cumsum(weights**2))
+        level = output[order[enough[0]]] if enough.size else -np.inf
         with np.errstate(invalid="ignore"):
-            return (output > min(t, level)).astype(float)
+            return (output >= level).astype(float) if level < t else (output > t).astype(float)
 
     def _relative_variance(self, mixture: Mixture) -> Array:
         """Of one draw of a mixture, expected from the rounds so far; infinite for events that were hardly seen."""
@@ -302,8 +307,8 @@ class _Search:
             half = stats.t.ppf(0.5 + self.wish.confidence / 2, max(effective[e] - 1.0, 1.0)) * np.sqrt(variance[e])
             low, high = max(value[e] - half, 0.0), min(value[e] + half, 1.0)
             estimate = Estimate(float(value[e]), float(min(low, value[e])), float(max(high, value[e])))
-            if not seen[e]:
-                estimate = Estimate(0.0, 0.0, self._unseen())
+            if effective[e] < _LEAST:
+                estimate = Estimate(float(value[e]), 0.0, float(min(max(high, value[e] + self._unseen()), 1.0)))
             if model is not None:
                 estimate = replace(estimate, model_error=float(model[e]), model_kind=self.kind)
             events.append(Event(self.wish.outputs[o], t, estimate, int(seen[e]), float(effective[e])))
@@ -327,8 +332,14 @@ class _Search:
         return float(min(1.0, -np.log1p(-self.wish.confidence) / max(draws, 1)))
 
     def _notes(self, events: Sequence[Event]) -> tuple[str, ...]:
-        notes = [f"{event.output} > {shown(event.threshold)} was never seen: its probability is at most "
-                 f"{event.estimate.high:.2g} (rule of three); give more draws" for event in events if not event.seen]
+        seldom = {True: "was never seen", False: "was hardly seen"}
+        notes = [f"{event.output} > {shown(event.threshold)} {seldom[not event.seen]}: its probability is at most "
+                 f"{event.estimate.high:.2g} (rule of three); give more draws"
+                 for event in events if event.effective < _LEAST]
+        if self.outside:
+            share = self.outside / sum(len(r.z) for r in self.rounds)
+            notes.append(f"{100.0 * share:.3g} % of the draws of importance sampling are outside the range for which "
+                         "the model was built; there it is extrapolated")
         failed = sum(int((~np.isfinite(r.output)).any(axis=0).sum()) for r in self.rounds)
         if failed:
             notes.append(f"{failed} evaluations have no finite answer and count as outside the events")

@@ -156,3 +156,29 @@ def test_wrong_input_is_refused(change, words):
     options = dict(evaluate=TWO_WAYS, inputs=SPACE, outputs=["q"], exceedance={"q": [1.0]}) | change
     with pytest.raises((InputError, RomflowError), match=words):
         importance(**options)
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_rarest_of_several_events_is_approached_as_far_as_draws_allow(seed):
+    outputs = of_function(lambda mu: np.stack([mu.sum(axis=1) / 3**0.5, np.abs(mu[:, 0])]))
+    found = importance(outputs, SPACE, ["s", "m"], {"s": [0.0, 4.7534], "m": [1.0, 4.0]}, size=20_000, seed=seed)
+    rare = found.events[1].estimate
+    assert rare.low < stats.norm.sf(4.7534) < rare.high and abs(rare.value / 1e-6 - 1.0) < 0.15
+
+
+def test_events_that_were_hardly_seen_have_no_empty_interval():
+    outputs = of_function(lambda mu: np.stack([mu.sum(axis=1) / 3**0.5, np.abs(mu[:, 0])]))
+    for seed in range(10):
+        found = importance(outputs, SPACE, ["s", "m"], {"s": [0.0, 5.5], "m": [1.0, 4.0]}, size=400, seed=seed)
+        rare = found.events[1]
+        assert rare.estimate.high > 1.9e-8
+        if rare.effective < 8:
+            assert any("seen" in note and "5.5" in note for note in found.notes)
+
+
+def test_draws_beyond_the_range_of_the_model_are_told():
+    inputs = RandomInputs(ParameterSpace([Parameter("z", Uniform(-3.0, 3.0), size=2)]), {"z": Normal(0.0, 1.0)})
+    found = importance(of_function(lambda mu: mu[:, 0]), inputs, ["q"], {"q": [4.0]}, size=1000)
+    assert any("outside the range" in note for note in found.notes)
+    within = RandomInputs(ParameterSpace([Parameter("z", Normal(0.0, 1.0), size=2)]))
+    assert not importance(of_function(lambda mu: mu[:, 0]), within, ["q"], {"q": [4.0]}, size=1000).notes
