@@ -187,7 +187,7 @@ def _checked(rom: ReducedModel, exporter: Any, target: Path) -> bool:
     found = check(rom, exporter, target)
     print(found)
     if not found.passed:
-        print(f"that is more than the {found.tolerance:.0e} that rounding explains", file=sys.stderr)
+        print(f"{', '.join(found.wrong)} of the file: more than rounding explains; do not use it", file=sys.stderr)
     return found.passed
 
 

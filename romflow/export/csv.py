@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import ConfigError, StoreError
 from romflow.core.names import one_line, shown
+from romflow.export.facts import write_facts
 from romflow.parameters.tables import read_table
 from romflow.rom.model import ReducedModel
 from romflow.rom.tables import write_answers
@@ -18,6 +20,8 @@ from romflow.rom.tables import write_answers
 
 class Csv:
     """Samples of the reduced model as CSV: parameters, outputs and errors, a row a parameter, as ``romflow eval`` does.
+
+    Beside it ``<stem>_facts.json`` tells units, ranges, training range, errors and the fingerprint of the study.
 
     Parameters
     ----------
@@ -70,16 +74,24 @@ class Csv:
         else:
             mu = space.validate(read_table(self.input, space.columns))
         write_answers(path, rom, mu)
-        return [Path(path)]
+        return [Path(path), write_facts(rom, path)]
 
-    def given(self, path: Path) -> NDArray[np.float64]:
-        """The parameters (b, p) of the table; the columns of its answers say how many there are."""
+    def given(self, path: Path, columns: Sequence[str]) -> NDArray[np.float64]:
+        """The parameters (b, p) of the table, which begins with the p columns of these names.
+
+        Raises
+        ------
+        StoreError
+            The file is no such table.
+        """
         header, rows = _read(Path(path))
-        outputs = sum(f"{name}_error" in header for name in header)
-        return rows[:, :len(header) - 2 * outputs - 1]
+        if header[:len(columns)] != list(columns):
+            raise StoreError(f"{path} begins with the columns {', '.join(map(shown, header[:len(columns)]))} and the "
+                             f"model has {', '.join(map(shown, columns))}; the file is damaged, or of another model")
+        return rows[:, :len(columns)]
 
     def answers(self, path: Path, mu: Any) -> dict[str, NDArray[np.float64]]:
-        """The outputs and their errors in the table, which holds answers at `given(path)` alone.
+        """The outputs and their errors in the table, which holds answers at those of `given` alone.
 
         Raises
         ------
@@ -88,7 +100,7 @@ class Csv:
         """
         header, rows = _read(Path(path))
         if not np.array_equal(rows[:, :np.shape(mu)[1]], mu):
-            raise StoreError(f"{path}: this table holds answers at its own parameters; ask for them at given(path)")
+            raise StoreError(f"{path}: this table holds answers at its own parameters; ask for those of given()")
         columns = rows[:, np.shape(mu)[1]:]
         outputs = (columns.shape[1] - 1) // 2
         return {"output": columns[:, :outputs], "output_error": columns[:, outputs:-1], "error": columns[:, -1]}

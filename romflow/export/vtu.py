@@ -16,6 +16,7 @@ from romflow.core.errors import ConfigError, NotSupported
 from romflow.core.files import write_atomic
 from romflow.core.mesh import Mesh
 from romflow.core.names import shown
+from romflow.export.facts import write_facts
 from romflow.parameters.tables import read_table
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import ReducedModel
@@ -30,7 +31,8 @@ class Vtu:
     """Basis modes and reduced solutions as VTK's XML format for unstructured grids.
 
     Point data are ``mode_1 ..`` and ``solution`` (``solution_1 ..`` for several parameters), scalars, or vectors of
-    three components where the model's field has more than one.
+    three components where the model's field has more than one. Beside it ``<stem>_facts.json`` tells names, units,
+    ranges, errors and the fingerprint of the study.
 
     Parameters
     ----------
@@ -103,7 +105,8 @@ class Vtu:
         fields = {f"mode_{i + 1}": rom.basis[:, i] for i in range(min(self.modes, rom.size))}
         fields |= dict(zip(names, solutions.T, strict=True))
         write_atomic(Path(path), _image(mesh, {name: _on_points(mesh, state) for name, state in fields.items()}))
-        return [Path(path), *(self._series(rom, answer, mesh, Path(path)) if self.times else [])]
+        series = self._series(rom, answer, mesh, Path(path)) if self.times else []
+        return [Path(path), *series, write_facts(rom, path)]
 
     def _series(self, rom: ReducedModel, answer: Any, mesh: Mesh, path: Path) -> list[Path]:
         """A file for each stored time of the first parameter, and the list of them."""

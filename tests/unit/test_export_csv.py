@@ -1,12 +1,14 @@
 """The table of samples holds what the model answers."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 
 from romflow.core.errors import ConfigError, InputError, ParameterError, StoreError
 from romflow.export.csv import Csv
+from romflow.export.program.build import facts_of
 from romflow.reduction.pod_regression import PodRegression
 from romflow.reduction.reduced_basis import ReducedBasisReductor
 from tests.problems import MemoryStore, reaction_diffusion
@@ -24,7 +26,8 @@ def read(path):
 
 
 def test_samples_read_back_to_the_same_bits(rom, tmp_path):
-    (path,) = Csv(samples=7, seed=3).write(rom, tmp_path / "a.csv")
+    path, facts = Csv(samples=7, seed=3).write(rom, tmp_path / "a.csv")
+    assert json.loads(facts.read_text("ascii")) == facts_of(rom).plain() and facts.name == "a_facts.json"
     mu = rom.parameters.sample(7, np.random.default_rng(3))
     answer = rom.solve(mu)
     rows = read(path)
@@ -48,7 +51,7 @@ def test_same_options_same_bytes_other_seed_other_bytes(rom, tmp_path):
         return Csv(samples=20, **options).write(rom, tmp_path / "a.csv")[0].read_bytes()
 
     assert image() == image(seed=0) != image(seed=1)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.csv", "a_facts.json"]
 
 
 def test_given_table(rom, tmp_path):

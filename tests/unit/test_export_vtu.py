@@ -1,6 +1,7 @@
 """Fields on the mesh read back as the model has them."""
 
 import dataclasses
+import json
 
 import meshio
 import numpy as np
@@ -27,7 +28,8 @@ def rom():
 
 
 def test_scalar_fields_of_a_plane_mesh(rom, tmp_path):
-    (path,) = Vtu(modes=2).write(rom, tmp_path / "a.vtu")
+    path, facts = Vtu(modes=2).write(rom, tmp_path / "a.vtu")
+    assert json.loads(facts.read_text("ascii"))["columns"] == list(rom.parameters.columns)
     grid = meshio.read(path)
     mesh = rom.mesh
     assert grid.points.shape[1] == 3
