@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from romflow.core.files import plain
+
 __all__ = ["Estimate"]
 
 
@@ -16,7 +18,8 @@ class Estimate:
     ----------
     value : float
     low, high : float
-        Confidence interval that the number of draws gives, for the model that was evaluated.
+        Confidence interval that the number of draws gives, for the model that was evaluated; infinite where the draws
+        do not reach far enough for an end.
     model_error : float or None
         By how much the value may differ because the reduced model is not the full-order one; None where that is not
         known, 0 where the full-order model was evaluated.
@@ -42,5 +45,5 @@ class Estimate:
         return self.low - more, self.high + more
 
     def plain(self) -> dict[str, Any]:
-        """JSON form: the attributes by name."""
-        return asdict(self)
+        """JSON form: the attributes by name; an end that is infinite is None."""
+        return dict(plain(asdict(self)))

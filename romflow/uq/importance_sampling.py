@@ -239,9 +239,9 @@ class _Search:
 
     def _adapted(self, before: Mixture) -> Mixture:
         """Components for each event, weighed for the worst of the events that are seen or approached."""
-        z, q, output, inside = self._pooled()
+        z, q, output, _ = self._pooled()
         mixture, aims = standard(z.shape[1]), []
-        for e, (o, t) in enumerate(self.wish.thresholds):
+        for o, t in self.wish.thresholds:
             aim = self._nearer(t, output[o], q)
             if aim.any():
                 aims.append(aim)

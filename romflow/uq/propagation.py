@@ -36,6 +36,7 @@ Watcher = Callable[[int, int], None]
 _BLOCK = 8192
 _GROUPS = 32
 _LEAST_GROUPS = 4
+_FORMAT = 2  # of the file of a study that is under way
 _STREAMS = {"draws": 0, "indices": 1}
 
 
@@ -100,8 +101,8 @@ def propagate(evaluate: Evaluate, inputs: RandomInputs, wishes: Wishes, *, names
         return sparse_answers(evaluate, inputs, wishes, names, watcher)
     saved = no_checkpoint()
     if folder is not None:
-        saved = Checkpoint(Path(folder), {"model": identity, "inputs": inputs.spec(), "wishes": wishes.identity(),
-                                          "names": None if names is None else list(names)}, seconds_between)
+        saved = Checkpoint(Path(folder), {"format": _FORMAT, "model": identity, "inputs": inputs.spec(),
+                                          "wishes": wishes.identity(), "names": None if names is None else list(names)}, seconds_between)
     study = _Study(evaluate, inputs, wishes, names, watcher, saved)
     study.run()
     return study.answers()

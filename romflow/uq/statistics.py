@@ -142,7 +142,8 @@ class _Output:
         cells: Cells = self._tally.cells[self._output]
         value = cells.quantile(level)
         low_rank, high_rank = rank_interval(cells.n, level, self._wishes.confidence)
-        low, high = cells.rank(low_rank, False), cells.rank(high_rank, True)
+        low = cells.rank(low_rank, False) if low_rank else -np.inf
+        high = cells.rank(high_rank, True) if high_rank <= cells.n else np.inf
         own = self._tally.quantiles[:, row, self._output]
         own = own[np.isfinite(own)]
         if not self._independent and own.size > 1 and min(level, 1.0 - level) * cells.n >= _FEW * own.size:
@@ -153,11 +154,16 @@ class _Output:
         return Estimate(value, low, high, *self._error(self._quantile_error(value, level)))
 
     def _quantile_error(self, value: float, level: float) -> float:
-        """The quantile of q is between those of q_r - e and q_r + e."""
+        """The quantile of q is between those of q_r - e and q_r + e, and no farther away than the largest e.
+
+        Of the former the far ends of their cells count, so that no error below a cell's width is lost.
+        """
         if not self._tally.shifted:
             return 0.0
-        low, high = (cells.quantile(level) for cells in self._tally.shifted[self._output])
-        return max(high - value, value - low, 0.0)
+        low, high = self._tally.shifted[self._output]
+        k = int(np.ceil(level * low.n))
+        apart = max(high.rank(k, True) - value, value - low.rank(k, False))
+        return float(min(apart, self._tally.largest[self._output]))
 
     def _exceedance(self) -> list[tuple[float, Estimate]]:
         pairs = enumerate(self._tally.thresholds)

@@ -62,6 +62,8 @@ class Tally:
         Of each output; `shifted` of q - e and q + e, where these differ.
     used, failed, outside : int
         Draws with and without an answer, and those outside the range of the model.
+    largest : (o,)
+        Largest errors.
     kind : "bound", "indicator" or None
         Of the errors e; None where some draw has none.
     """
@@ -73,7 +75,7 @@ class Tally:
         self.groups = np.zeros((groups, 5, outputs))
         self.running = np.zeros((5, outputs))
         self.prefixes = np.zeros((len(self._sizes), repetitions, 5, outputs))
-        self.errors = np.zeros((3, outputs))
+        self.errors, self.largest = np.zeros((3, outputs)), np.zeros(outputs)
         self.exceeded = np.zeros((repetitions, len(self.thresholds), 3), dtype=np.int64)
         self.quantiles = np.full((repetitions, len(self._levels), outputs), np.nan)
         self.cells: list[Cells] = []
@@ -93,6 +95,7 @@ class Tally:
         self._moments(repetition, group, start, y, whole)
         with np.errstate(over="ignore"):
             self.errors += np.stack([e.sum(axis=1), (e**2).sum(axis=1), (e**4).sum(axis=1)])
+        self.largest = np.maximum(self.largest, e.max(axis=1, initial=0.0))
         for row, (output, threshold) in enumerate(self.thresholds):
             q, half = good[output], e[output]
             counts = [np.count_nonzero(q > threshold), np.count_nonzero(q - half > threshold),
@@ -119,8 +122,8 @@ class Tally:
         """All that changes."""
         about = [self.used, self.failed, self.outside, ("bound", "indicator", None).index(self.kind)]
         found: dict[str, Any] = {"groups": self.groups, "running": self.running, "prefixes": self.prefixes,
-                                 "errors": self.errors, "exceeded": self.exceeded, "quantiles": self.quantiles,
-                                 "about": np.array(about)}
+                                 "errors": self.errors, "largest": self.largest, "exceeded": self.exceeded,
+                                 "quantiles": self.quantiles, "about": np.array(about)}
         lists = {"cells": self.cells, "own": self._own, "low": [low for low, _ in self.shifted],
                  "high": [high for _, high in self.shifted]}
         for name, cells in lists.items():
@@ -130,7 +133,7 @@ class Tally:
 
     def restore(self, arrays: dict[str, Any]) -> None:
         """Go on from what `arrays` gave."""
-        for key in ("groups", "running", "prefixes", "errors", "exceeded", "quantiles"):
+        for key in ("groups", "running", "prefixes", "errors", "largest", "exceeded", "quantiles"):
             getattr(self, key)[...] = arrays[key]
         self.used, self.failed, self.outside, kind = (int(number) for number in arrays["about"])
         self.kind = ("bound", "indicator", None)[kind]

@@ -221,3 +221,14 @@ def test_matched_thresholds_agree_with_the_first_model():
     found = matched_thresholds(wish, np.stack([q, q, -2.0 * q + 1.0, np.zeros(400)])[:, None])
     assert found[:2].tolist() == [[0.5, 3.5], [0.5, 3.5]]
     assert np.allclose(found[2], [0.0, -6.0], atol=0.1) and np.isfinite(found).all()
+
+
+def test_intervals_of_variances_hold_from_few_solves():
+    space = ParameterSpace([Parameter("a", Uniform(0.0, 1.0), size=2)])
+    full = Fidelity("full", of_function(lambda mu: np.exp(mu.sum(axis=1))), 1.0)
+    poor = Fidelity("poor", of_function(lambda mu: 1.0 + mu.sum(axis=1) + 0.6 * mu.sum(axis=1) ** 2), 1e-3)
+    right = ((np.e**2 - 1.0) / 2.0) ** 2 - (np.e - 1.0) ** 4
+    found = [control_variate(full, poor, space, ["q"], 10, 1000, seed=seed).variance["q"] for seed in range(150)]
+    assert np.mean([one.low <= right <= one.high for one in found]) > 0.82
+    values = np.array([one.value for one in found])
+    assert abs(values.mean() - right) < 3.5 * values.std() / len(values) ** 0.5

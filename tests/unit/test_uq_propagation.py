@@ -224,3 +224,21 @@ def test_wishes_that_do_not_fit_the_model():
             propagate(wrong, cube(), Wishes(size=100))
     one = propagate(model, cube(), Wishes(outputs=["v"], size=100), names=["u", "v"])
     assert list(one.outputs) == ["v"] and 3 < one.outputs["v"].mean.value < 7
+
+
+def test_errors_far_below_a_cell_move_quantiles(must_fail):
+    found = propagate(lambda mu: Evaluated(mu.T, np.full((1, len(mu)), 1e-9), "bound"), cube(1),
+                      Wishes("sobol", 4096, quantiles=(0.05, 0.5, 0.95))).outputs["output_0"]
+
+    def check(error):
+        assert all(error <= one.model_error <= 2.0 * error for _, one in found.quantiles)
+
+    check(1e-9)
+    must_fail(check, 1e-8, 1e-10)
+
+
+def test_quantiles_beyond_the_draws_have_an_open_interval():
+    found = propagate(of_function(lambda mu: mu[:, 0]), cube(1), Wishes("monte-carlo", 64, quantiles=(0.01, 0.5, 0.99)))
+    low, middle, high = (one for _, one in found.outputs["output_0"].quantiles)
+    assert low.low == -np.inf and high.high == np.inf and np.isfinite([middle.low, middle.high]).all()
+    assert low.plain()["low"] is None and json.dumps(found.plain(), allow_nan=False)
