@@ -21,7 +21,7 @@ from romflow.report.style import (
     vector,
 )
 from romflow.report.tables import Block, Table
-from romflow.report.uncertainty_tables import HEAD, NUMERIC, error_note, estimate_row, likeness
+from romflow.report.uncertainty_tables import HEAD, NUMERIC, error_note, estimate_row, likeness, with_interval
 from romflow.report.words import MISSING, number, seconds
 
 __all__ = ["budget_picture", "budget_table", "control_table", "distance_table",
@@ -69,7 +69,7 @@ def budget_table(found: Mapping[str, Any]) -> Table | None:
 def distance_table(found: Mapping[str, Any]) -> Table | None:
     """How far the reduced model's outputs are from having the full-order model's distribution."""
     rows: list[list[str | Block]] = [
-        [name, number(one["relative"], 2), *_three(one["distance"], 2), number(one["p_value"], 2)]
+        [name, number(one["relative"], 2), *with_interval(one["distance"]), number(one["p_value"], 2)]
         for name, one in (found.get("energy_distance") or {}).items()]
     head = ("Output", "Relative", "Distance", "Low", "High", "p-value")
     note = ("Energy distance of full-order and reduced outputs at the same draws: 0 where their distributions are one. "
@@ -89,19 +89,15 @@ def control_table(found: Mapping[str, Any]) -> Table | None:
     for name, one in (found.get("outputs") or {}).items():
         gain = one.get("gain") or {}
         for key, words in (("mean", "mean"), ("variance", "variance"), ("std", "standard deviation")):
-            rows.append([f"{name}: {words}", *_three(one[key]), _gain(gain.get(key))])
+            rows.append([f"{name}: {words}", *with_interval(one[key]), _gain(gain.get(key))])
         gains = gain.get("exceedance") or []
         for i, event in enumerate(one.get("exceedance") or []):
-            rows.append([f"{name}: P(> {number(event['threshold'])})", *_three(event),
+            rows.append([f"{name}: P(> {number(event['threshold'])})", *with_interval(event),
                          _gain(gains[i] if i < len(gains) else None)])
     note = ("Free of the reduced model's error. Gain: variance of plain Monte Carlo with the full-order model at equal "
             "cost, over that of this value.")
     return Table(rows, ("", "Value", "Low", "High", "Gain"), "Answers of the full-order model", note,
                  frozenset({1, 2, 3, 4}), wide=False) if rows else None
-
-
-def _three(found: Mapping[str, Any], digits: int = 5) -> list[str | Block]:
-    return [number(found.get(key), digits) for key in ("value", "low", "high")]
 
 
 def _gain(value: float | None) -> str:
@@ -125,7 +121,7 @@ def levels_table(found: Mapping[str, Any]) -> Table | None:
     """The mean and its three errors, an output after the other."""
     rows: list[list[str | Block]] = []
     for name, one in (found.get("outputs") or {}).items():
-        rows += [[f"{name}: {words}", *_three(one[key])] for key, words in _PARTS.items()]
+        rows += [[f"{name}: {words}", *with_interval(one[key])] for key, words in _PARTS.items()]
         rates = [f"truncation falls like s^-{number(one['truncation_rate'])}" if one.get("truncation_rate") else "",
                  f"the mesh like h^{number(one['order'])}" if one.get("order") else ""]
         if any(rates):

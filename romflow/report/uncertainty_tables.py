@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from romflow.report.tables import Block, Table
 from romflow.report.words import number
 
-__all__ = ["HEAD", "NUMERIC", "answer_table", "error_note", "estimate_row", "index_table", "likeness"]
+__all__ = ["HEAD", "NUMERIC", "answer_table", "error_note", "estimate_row", "index_table", "likeness",
+           "with_interval"]
 
 _STATISTICS = {"mean": "mean", "std": "standard deviation", "variance": "variance", "skewness": "skewness",
                "kurtosis": "kurtosis"}
@@ -61,8 +63,31 @@ def index_table(name: str, found: Mapping[str, Any]) -> Table | None:
 
 def estimate_row(words: str, found: Mapping[str, Any]) -> list[str | Block]:
     """One number as a row: value, interval and the model's error."""
-    return [words, number(found.get("value"), 5), number(found.get("low"), 5), number(found.get("high"), 5),
-            number(found.get("model_error"))]
+    return [words, *with_interval(found), number(found.get("model_error"))]
+
+
+def with_interval(found: Mapping[str, Any]) -> list[str | Block]:
+    """Value, low and high with as many digits as tell them apart.
+
+    Examples
+    --------
+    >>> with_interval({"value": 0.0719911, "low": 0.0719905, "high": 0.0719917})
+    ['0.0719911', '0.0719905', '0.0719917']
+    >>> with_interval({"value": 0.16734, "low": 0.1, "high": None})
+    ['0.16734', '0.1', '–']
+    """
+    ends = [found.get(key) for key in ("value", "low", "high")]
+    return [number(end, _digits(*ends)) for end in ends]
+
+
+def _digits(value: float | None, low: float | None, high: float | None) -> int:
+    if value is None or low is None or high is None or not high > low:
+        return _DIGITS
+    largest = max(abs(value), abs(low), abs(high))
+    return min(max(math.ceil(math.log10(largest / (high - low))) + 2, _DIGITS - 2), _MOST_DIGITS)
+
+
+_DIGITS, _MOST_DIGITS = 5, 12
 
 
 def likeness(value: float | None) -> str:
