@@ -268,7 +268,7 @@ class Study:
         from romflow.fom.protocol import output_names
         from romflow.walk.questions import check_uncertainty, uncertainty_solves
 
-        check_uncertainty(self, output_names(model))
+        check_uncertainty(self, output_names(model), getattr(model, "times", None))
         return uncertainty_solves(self)
 
     def on(self, ranks: int | None = None, workers: int | None = None) -> Study:

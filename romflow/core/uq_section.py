@@ -13,6 +13,7 @@ from romflow.core.sections import Section
 __all__ = ["UQ_TABLES", "CalibrationConfig", "ControlConfig", "CopulaConfig", "LevelsConfig", "RareConfig", "UqConfig"]
 
 _MOST = 10_000_000_000
+_LEAST_SOLVES = 10
 
 
 class CopulaConfig(Section):
@@ -36,6 +37,8 @@ class CopulaConfig(Section):
     def _one(self) -> CopulaConfig:
         if (self.correlation is None) == (self.pairs is None):
             raise ValueError("needs correlation (a matrix) or pairs (such as {\"a, b\" = 0.5}); give one of the two.")
+        if "degrees" in self.model_fields_set and self.kind != "student":
+            raise ValueError(f"has degrees, which belong to kind = 'student' and not to {shown(self.kind)}.")
         return self
 
 
@@ -43,13 +46,14 @@ class ControlConfig(Section):
     """[uq.control]: full-order solves at random inputs that free the answers from the bias of the reduced model.
 
     `solves` full-order solves, or as many as `seconds` processor seconds allow, are shared out between the levels: the
-    reduced model and smaller models of the sizes `levels`, cut from it.
+    reduced model and smaller models of the sizes `levels`, cut from it. `pilot` and `levels` are of method =
+    "multifidelity", whose pilot is part of the solves.
     """
 
     method: Literal["control-variate", "multifidelity"] = "control-variate"
-    solves: int | None = Field(default=None, ge=4, le=10_000_000)
+    solves: int | None = Field(default=None, ge=_LEAST_SOLVES, le=10_000_000)
     seconds: float | None = Field(default=None, gt=0.0)
-    pilot: int = Field(default=16, ge=4)
+    pilot: int = Field(default=16, ge=5, le=10_000_000)
     levels: list[int] = Field(default_factory=list)
     seed: int = Field(default=11, ge=0)
 
@@ -62,13 +66,26 @@ class ControlConfig(Section):
     def _one(self) -> ControlConfig:
         if (self.solves is None) == (self.seconds is None):
             raise ValueError("needs solves (how many full-order ones) or seconds (of all models); give one of the two.")
+        if self.levels and self.method != "multifidelity":
+            raise ValueError(f"has levels, which belong to method = 'multifidelity' and not to {shown(self.method)}.")
+        least = self.pilot + _LEAST_SOLVES
+        if self.method == "multifidelity" and self.solves is not None and self.solves < least:
+            raise ValueError(f"has solves = {self.solves}, of which the pilot takes {self.pilot}; the rule is at least "
+                             f"{least}, the pilot and {_LEAST_SOLVES} more.")
         return self
+
+    @field_validator("levels")
+    @classmethod
+    def _sizes(cls, levels: list[int]) -> list[int]:
+        if any(size < 1 for size in levels) or len(set(levels)) < len(levels):
+            raise ValueError(f"has levels = {levels}; the rule is different sizes of reduced models, from 1.")
+        return levels
 
 
 class RareConfig(Section):
     """[uq.rare]: adaptive importance sampling with control variates for the probabilities of [uq.exceedance]."""
 
-    size: int = Field(default=20_000, ge=100, le=100_000_000)
+    size: int = Field(default=20_000, ge=200, le=100_000_000)
     tolerance: float = Field(default=0.1, gt=0.0, lt=1.0)
     seed: int = Field(default=13, ge=0)
 
@@ -164,7 +181,7 @@ class UqConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> UqConfig:
-        if self.rare is not None and not self.exceedance:
+        if self.rare is not None and not any(self.exceedance.values()):
             raise ValueError("has a table rare and no thresholds; say [uq.exceedance] OUTPUT = [threshold, ...].")
         sparse = self.draws == "sparse-grid"
         if "level" in self.model_fields_set and not sparse:
@@ -172,12 +189,17 @@ class UqConfig(Section):
         return self
 
     def answers(self) -> dict[str, Any]:
-        """What is asked of the outputs; of a sparse grid, whose weights may be negative, no more than was written."""
+        """What is asked of the outputs; of a sparse grid, whose weights may be negative, no more than was written.
+
+        Thresholds beside a sparse grid are those of [uq.control] and [uq.rare] where there is such a table.
+        """
         keys = ("quantiles", "density", "sensitivity")
         chosen = {key: getattr(self, key) for key in keys}
         if self.draws == "sparse-grid":
             absent: dict[str, Any] = {"quantiles": [], "density": False, "sensitivity": False}
             chosen = {key: chosen[key] if key in self.model_fields_set else absent[key] for key in keys}
+            if self.control is not None or self.rare is not None:
+                return {**chosen, "exceedance": {}}
         return {**chosen, "exceedance": self.exceedance}
 
 

@@ -93,7 +93,9 @@ def _check_header(file: Path, header: Sequence[str], columns: Sequence[str], oth
             raise ParameterError(f"{file}: the column {name!r} is there twice; remove one.")
     missing = _first(name for name in columns if name not in header)
     if missing is not None:
-        rule = f"names {', '.join(header[:20])}" if others else f"must name all {len(columns)}"
+        rule = f"must name all {len(columns)}"
+        if others:
+            rule = f"names {', '.join(filter(None, header[:20]))}" if any(header) else "is empty"
         raise ParameterError(f"{file}: the column {missing!r} is missing; the first line {rule}.")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from romflow.core.errors import ConfigError, ParameterError
+from romflow.core.errors import ConfigError, ParameterError, ShapeError
 from romflow.core.uq_section import CopulaConfig, UqConfig
 from romflow.parameters.configured import configured_distribution
 from romflow.parameters.copulas import Copula, Gaussian, Student
@@ -41,7 +41,7 @@ def random_inputs(config: UqConfig, space: ParameterSpace, base: str | Path = ".
             if table.size != 1:
                 raise ParameterError(f"{name} has a size; the size is that of [parameters.{name}], leave it out here.")
         return RandomInputs(space, marginals, None if config.copula is None else _copula(config.copula, space))
-    except ParameterError as error:
+    except (ParameterError, ShapeError) as error:
         raise ConfigError(f"[uq] {str(error).removeprefix('random inputs: ')}") from error
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from romflow.core.errors import SolveFailed
 from romflow.rom.model import ReducedModel
 
-__all__ = ["Evaluate", "Evaluated", "of_function", "of_reduced"]
+__all__ = ["Evaluate", "Evaluated", "joined", "of_function", "of_reduced"]
 
 Array = NDArray[np.float64]
 
@@ -38,13 +39,32 @@ Evaluate = Callable[[Array], Evaluated]
 
 
 def of_reduced(rom: ReducedModel) -> Evaluate:
-    """The reduced model's outputs with its own error of each."""
+    """The reduced model's outputs with its own error of each; NaN where its system cannot be solved.
+
+    Parameters beyond the range of the model may make a reduced system singular, which fails a whole batch: it is
+    halved until the others have their answers.
+    """
 
     def evaluate(mu: Array) -> Evaluated:
-        answer = rom.solve(mu, check=False)
+        try:
+            answer = rom.solve(mu, check=False)
+        except SolveFailed:
+            if len(mu) == 1:
+                nothing = np.full((len(rom.output_names), 1), np.nan)
+                return Evaluated(nothing, nothing, "bound")
+            return joined(evaluate(mu[:len(mu) // 2]), evaluate(mu[len(mu) // 2:]))
         return Evaluated(answer.output, answer.output_error, None if answer.output_error is None else answer.kind)
 
     return evaluate
+
+
+def joined(first: Evaluated, second: Evaluated) -> Evaluated:
+    """The columns of both; errors only where both have them."""
+    output = np.concatenate([first.output, second.output], axis=1)
+    if first.output_error is None or second.output_error is None:
+        return Evaluated(output)
+    kind = first.kind if first.kind == second.kind else "indicator"
+    return Evaluated(output, np.concatenate([first.output_error, second.output_error], axis=1), kind)
 
 
 def of_function(function: Callable[[Array], Any]) -> Evaluate:

@@ -25,7 +25,7 @@ from romflow.uq.statistics import output_answers
 from romflow.uq.tally import Tally
 from romflow.uq.wishes import Wishes
 
-__all__ = ["Watcher", "propagate"]
+__all__ = ["Watcher", "propagate", "refuse_outside"]
 
 Array = NDArray[np.float64]
 
@@ -102,7 +102,8 @@ def propagate(evaluate: Evaluate, inputs: RandomInputs, wishes: Wishes, *, names
     saved = no_checkpoint()
     if folder is not None:
         saved = Checkpoint(Path(folder), {"format": _FORMAT, "model": identity, "inputs": inputs.spec(),
-                                          "wishes": wishes.identity(), "names": None if names is None else list(names)}, seconds_between)
+                                          "wishes": wishes.identity(),
+                                          "names": None if names is None else list(names)}, seconds_between)
     study = _Study(evaluate, inputs, wishes, names, watcher, saved)
     study.run()
     return study.answers()
@@ -227,22 +228,9 @@ class _Study:
         return Evaluated(answer.output[self._chosen], error, answer.kind)
 
     def _outside(self, mu: Array) -> int:
-        outside = self._inputs.outside(mu)
-        count = int(np.count_nonzero(outside))
-        if count and self._wishes.outside == "refuse":
-            raise ParameterError(self._refused(mu, count))
-        return count
-
-    def _refused(self, mu: Array, count: int) -> str:
-        space = self._inputs.space
-        beyond = (mu < space.low) | (mu > space.high)
-        column = int(np.argmax(beyond.sum(axis=0)))
-        value = float(mu[beyond[:, column], column][0])
-        share = 100.0 * count / len(mu)
-        return (f"{share:.3g} % of {len(mu)} draws are outside the range for which the model was built, most often by "
-                f"{self._inputs.columns[column]}, such as {shown(value)} outside [{shown(float(space.low[column]))}, "
-                f"{shown(float(space.high[column]))}]; give it a distribution within, build the model on a larger "
-                "range, or write [uq] outside = \"flag\".")
+        if self._wishes.outside == "refuse":
+            refuse_outside(self._inputs, mu)
+        return int(np.count_nonzero(self._inputs.outside(mu)))
 
     # --- beginnings ---------------------------------------------------------------------------------------------------
 
@@ -286,6 +274,27 @@ class _Study:
         if "indices/pairs" in arrays:
             self._indices = self._new_indices()
             self._indices.restore(_below("indices/", arrays))
+
+
+def refuse_outside(inputs: RandomInputs, mu: Array) -> None:
+    """Refuse draws mu (k, p) outside the range for which the model was built.
+
+    Raises
+    ------
+    ParameterError
+        Some are: which column, how many, and what to do.
+    """
+    count, space = int(np.count_nonzero(inputs.outside(mu))), inputs.space
+    if not count:
+        return
+    beyond = (mu < space.low) | (mu > space.high)
+    column = int(np.argmax(beyond.sum(axis=0)))
+    value = float(mu[beyond[:, column], column][0])
+    raise ParameterError(
+        f"{100.0 * count / len(mu):.3g} % of {len(mu)} draws are outside the range for which the model was built, most "
+        f"often by {inputs.columns[column]}, such as {shown(value)} outside [{shown(float(space.low[column]))}, "
+        f"{shown(float(space.high[column]))}]; give it a distribution within, build the model on a larger range, or "
+        "write [uq] outside = \"flag\".")
 
 
 def input_groups(inputs: RandomInputs) -> list[list[int]]:

@@ -13,13 +13,13 @@ from romflow.parameters.polynomials.marginals import gauss_rules
 from romflow.parameters.smolyak import sparse_grid
 from romflow.uq.answers import Answers, OutputAnswers, Point
 from romflow.uq.estimate import Estimate
-from romflow.uq.evaluation import Evaluate, Evaluated
+from romflow.uq.evaluation import Evaluate, Evaluated, joined
 from romflow.uq.inputs import RandomInputs
 from romflow.uq.model_errors import known
 from romflow.uq.piecewise import in_batches
 from romflow.uq.wishes import Wishes
 
-__all__ = ["sparse_answers"]
+__all__ = ["sparse_answers", "sparse_nodes"]
 
 Array = NDArray[np.float64]
 
@@ -38,11 +38,9 @@ def sparse_answers(evaluate: Evaluate, inputs: RandomInputs, wishes: Wishes, nam
         A node has no answer: the rule cannot do without it.
     """
     started = time.perf_counter()
-    uniform = all(distribution.kind == "uniform" for distribution in inputs.marginals)
-    rules = None if uniform else gauss_rules(inputs.marginals)
     levels, cache = [], _Nodes(evaluate, inputs, wishes)
-    for level in range(wishes.level + 1):
-        unit, weights = sparse_grid(inputs.size, level, rules=rules)
+    grids = [sparse_nodes(inputs, level) for level in range(wishes.level, -1, -1)]
+    for level, (unit, weights) in enumerate(reversed(grids)):
         answer = cache.at(unit)
         levels.append((*_level(answer, weights), len(weights)))
         if watcher is not None:
@@ -54,6 +52,18 @@ def sparse_answers(evaluate: Evaluate, inputs: RandomInputs, wishes: Wishes, nam
     return Answers(method=wishes.draws, size=levels[-1][2], evaluations=cache.evaluations,
                    seconds=time.perf_counter() - started, confidence=float(wishes.confidence), outside=outside,
                    failed=0, outputs=found)
+
+
+def sparse_nodes(inputs: RandomInputs, level: int) -> tuple[Array, Array]:
+    """Nodes (k, p) in the unit cube and weights (k,) for these inputs.
+
+    Raises
+    ------
+    InputError
+        More than two million nodes.
+    """
+    uniform = all(distribution.kind == "uniform" for distribution in inputs.marginals)
+    return sparse_grid(inputs.size, level, rules=None if uniform else gauss_rules(inputs.marginals))
 
 
 class _Nodes:
@@ -76,21 +86,13 @@ class _Nodes:
             if not np.isfinite(answer.output).all():
                 raise SolveFailed(f"{int((~np.isfinite(answer.output)).any(axis=0).sum())} nodes of a sparse grid have "
                                   "no answer, and it needs all of them; use draws = \"sobol\", which leaves such out.")
-            self._answer = answer if self._answer is None else _joined(self._answer, answer)
+            self._answer = answer if self._answer is None else joined(self._answer, answer)
             for index in fresh:
                 self._known[keys[index]] = len(self._known)
         places = [self._known[key] for key in keys]
         known = self._answer
         error = None if known.output_error is None else known.output_error[:, places]
         return Evaluated(known.output[:, places], error, known.kind)
-
-
-def _joined(first: Evaluated, second: Evaluated) -> Evaluated:
-    output = np.concatenate([first.output, second.output], axis=1)
-    if first.output_error is None or second.output_error is None:
-        return Evaluated(output)
-    kind = first.kind if first.kind == second.kind else "indicator"
-    return Evaluated(output, np.concatenate([first.output_error, second.output_error], axis=1), kind)
 
 
 def _level(answer: Evaluated, weights: Array) -> tuple[Array, Array]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from romflow.core.errors import ConfigError, NotSupported
 from romflow.core.names import shown
@@ -11,22 +14,37 @@ from romflow.uq.data import Data
 from romflow.uq.draws import Draws
 from romflow.uq.error_split import DomainWish
 from romflow.uq.inputs import RandomInputs
+from romflow.uq.propagation import refuse_outside
+from romflow.uq.quadrature import sparse_nodes
+from romflow.uq.wishes import Wishes
 
 if TYPE_CHECKING:
     from romflow.study import Study
 
+# Draws that are looked at before a run.
+_FIRST = 8192
+
 __all__ = ["check_uncertainty", "levels_wish", "uncertainty_solves"]
 
 
-def check_uncertainty(study: Study, names: tuple[str, ...]) -> None:
-    """Refuse what the table [uq] asks and cannot be answered, before anything is solved; `names` are of the outputs.
+def check_uncertainty(study: Study, names: tuple[str, ...], times: Sequence[float] | None = None) -> None:
+    """Refuse what the table [uq] asks and cannot be answered, before anything is solved.
+
+    Parameters
+    ----------
+    study : Study
+    names : tuple of str
+        Of the outputs.
+    times : (K + 1,), optional
+        Of a model in time.
 
     Raises
     ------
     ConfigError, InputError
-        Unknown names, inputs beyond the range of a model that is to be solved there, missing measurements.
+        Unknown names, more draws than can be made, inputs beyond the range of a model that is to be solved there,
+        missing measurements or such at times that the model does not reach.
     NotSupported
-        The model has no outputs.
+        The model has no outputs, or no times for measurements in time.
     """
     config = study.config.uq
     if config is None:
@@ -34,16 +52,38 @@ def check_uncertainty(study: Study, names: tuple[str, ...]) -> None:
     if not names:
         raise NotSupported("[uq] asks for statistics of outputs, and this model has none; give it outputs")
     inputs = study.random_inputs()
-    wishes(config, inputs).chosen(names)
+    asked = wishes(config, inputs)
+    asked.chosen(names)
+    _check_draws(asked, inputs)
     solved = {"uq": config.model == "full-order", "uq.control": config.control, "uq.levels": config.levels,
               "uq.calibration": config.calibration is not None and config.calibration.tolerance}
     for table, wanted in solved.items():
         if wanted:
             _check_solvable(table, inputs)
     if config.calibration is not None:
-        Data.from_csv(study.base / config.calibration.data).rows(names)
+        _check_data(Data.from_csv(study.base / config.calibration.data), names, times)
     if config.levels is not None:
         levels_wish(study, inputs)
+
+
+def _check_draws(asked: Wishes, inputs: RandomInputs) -> None:
+    """Refuse draws that cannot be made, and where `outside` is "refuse" first ones that are outside the range."""
+    if asked.draws == "sparse-grid":
+        sparse_nodes(inputs, asked.level)
+        return
+    draws = Draws(asked.draws, asked.size, inputs.size, asked.seed, asked.repetitions)
+    if asked.outside == "refuse":
+        refuse_outside(inputs, inputs.ppf(draws.block(0, 0, min(draws.each, _FIRST))))
+
+
+def _check_data(data: Data, names: tuple[str, ...], times: Sequence[float] | None) -> None:
+    data.rows(names)
+    if data.times is None:
+        return
+    if times is None or len(times) < 2:
+        raise NotSupported("[uq.calibration]: the measurements have times and the model has none; leave the column "
+                           "time out.")
+    data.in_time(np.zeros((len(names), len(times), 1)), np.asarray(times), names)
 
 
 def _check_solvable(table: str, inputs: RandomInputs) -> None:
@@ -71,13 +111,19 @@ def levels_wish(study: Study, inputs: RandomInputs) -> DomainWish:
     wish, size = config.levels, inputs.size
     own = study.config.model.options.get(wish.option)
     cells = wish.cells if wish.cells is not None else own
-    if not isinstance(cells, int):
+    if not isinstance(cells, int) or not isinstance(own, int | None) or isinstance(own, bool):
         raise ConfigError(f"[uq.levels] needs cells: the model's option {shown(wish.option)} is {shown(own)}; give a "
                           "whole number, or name another option")
     dimension = wish.dimension if wish.dimension is not None else size // 2
     if not 2 <= dimension < size:
         raise ConfigError(f"[uq.levels] dimension = {dimension} of {size} inputs; the rule is at least 2 and fewer "
                           "than all")
+    space = inputs.space
+    for j in range(dimension // 2, size):
+        if not space.low[j] <= wish.neutral <= space.high[j]:
+            raise ConfigError(f"[uq.levels] neutral = {shown(wish.neutral)} is outside the range "
+                              f"{shown(float(space.low[j]))} to {shown(float(space.high[j]))} of {space.columns[j]}; "
+                              "give a value within, at which an input does nothing")
     return DomainWish(dimension, size, cells, wish.size, wish.few, wish.repetitions, wish.order, wish.neutral,
                       wish.seed, config.confidence)
 

@@ -84,7 +84,7 @@ class Walk:
             self._horizon = self._training if horizon == self._training.store.folder else self._truth(study.request,
                                                                                                       horizon)
         fom = self._horizon.fom
-        check_uncertainty(study, output_names(fom))
+        check_uncertainty(study, output_names(fom), getattr(fom, "times", None))
         with make_executor(study.config.cluster, retries=study.config.failures.retries) as executor:
             self._executor: Executor = executor
             self._runner = self._part_runner(fom)

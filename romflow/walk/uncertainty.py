@@ -39,6 +39,7 @@ __all__ = ["ANSWERS", "Uncertainty", "uncertainty_summary"]
 ANSWERS, FOLDER = "uq.json", "uq"
 _TIMED = 2000  # draws that tell the seconds of an evaluation
 _INSTANT = 1e-9
+_COMPARED = 2000  # solves whose outputs are compared pair by pair, in a time that grows with the square of their number
 
 
 class Uncertainty:
@@ -148,7 +149,7 @@ class Uncertainty:
                                   seed=wish.seed)
         for note in found.notes:
             self.progress.note(note)
-        mu = draws(self.inputs, wish.seed, MAIN, 0, found.budget["full-order"].evaluations)
+        mu = draws(self.inputs, wish.seed, MAIN, 0, min(found.budget["full-order"].evaluations, _COMPARED))
         compared = compare_outputs(names, self._full_order(mu).output, of_reduced(self.rom)(mu).output, paired=True)
         return found.plain() | {"method": wish.method,
                                 "energy_distance": {name: one.plain() for name, one in compared.items()}}
@@ -156,9 +157,17 @@ class Uncertainty:
     def _fidelities(self, wish: ControlConfig) -> list[Fidelity]:
         """The full-order model, the reduced one, and smaller ones cut from it."""
         models: list[tuple[str, Evaluate]] = [("full-order", self._full_order), ("reduced", of_reduced(self.rom))]
-        models += [(f"reduced to {size}", of_reduced(self.rom.truncate(size))) for size in wish.levels]
+        models += [(f"reduced to {size}", of_reduced(self.rom.truncate(size))) for size in self._smaller(wish.levels)]
         seconds = self._seconds(dict(models))
         return [Fidelity(name, evaluate, seconds[name]) for name, evaluate in models]
+
+    def _smaller(self, sizes: list[int]) -> list[int]:
+        """Those of the sizes that are smaller than the model's."""
+        for size in sizes:
+            if size >= self.rom.size:
+                self.progress.note(f"[uq.control] levels: {size} is left out, for the reduced model has the size "
+                                   f"{self.rom.size}")
+        return [size for size in sizes if size < self.rom.size]
 
     def _seconds(self, models: Mapping[str, Evaluate]) -> dict[str, float]:
         """Seconds of an evaluation of each model, measured once a run folder, so that a resumed run splits alike."""

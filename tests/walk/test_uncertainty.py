@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import romflow
-from romflow.core.errors import ConfigError, InputError, ParameterError
+from romflow.core.errors import ConfigError, InputError, NotSupported, ParameterError
 from romflow.report.data import ReportData
 from romflow.report.page import page
 from tests.walk import studies
@@ -174,6 +174,51 @@ def test_wrong_questions_are_refused(tmp_path, without_report, extra, error, sai
         path = write(tmp_path, extra)
         romflow.Study.from_file(path).plan()
         run(path)
+
+
+SMALL = "[uq]\nsize = 512\n"
+RARE = "[uq.rare]\nsize = 400\n"
+
+
+@pytest.mark.parametrize("extra, error, said", [
+    (SMALL + "[uq.control]\nsolves = 5\n", ConfigError, "write 10 or more"),
+    (SMALL + "[uq.control]\nmethod = \"multifidelity\"\nsolves = 20\n", ConfigError, "at least 26"),
+    (SMALL + "[uq.control]\nsolves = 20\nlevels = [2]\n", ConfigError, "levels, which belong to"),
+    (SMALL + "[uq.control]\nmethod = \"multifidelity\"\nsolves = 60\nlevels = [2, 2]\n", ConfigError, "different"),
+    (SMALL + "exceedance = {average = []}\n" + RARE, ConfigError, "no thresholds"),
+    (SMALL + "[uq.copula]\ndegrees = 3\npairs = {\"conductivity_0, conductivity_1\" = 0.5}\n", ConfigError, "student"),
+    (SMALL + "[uq.copula]\ncorrelation = []\n", ConfigError, "square"),
+    (SMALL + "[uq.levels]\n", ConfigError, "neutral = 0 is outside the range"),
+    (SMALL + "[uq.levels]\noption = \"blocks\"\ncells = 8\nneutral = 0.5\n", ConfigError, "another option"),
+    (SMALL + "[uq.calibration]\ndata = \"timed.csv\"\n", NotSupported, "the model has none"),
+    ("[uq]\ndraws = \"sparse-grid\"\nlevel = 20\n", InputError, "lower the level"),
+    ("[uq]\ndraws = \"latin-hypercube\"\nsize = 9000000000\n", InputError, "permutations"),
+    ("[uq]\ndraws = \"lattice\"\nsize = 9000000000\n", InputError, "at most 67108864"),
+    (UQ.replace("high = 1.0", "high = 1.5").replace("size = 2048", "size = 2048\noutside = \"refuse\""),
+     ParameterError, "outside the range"),
+])
+def test_what_cannot_be_answered_is_refused_before_a_solve(tmp_path, extra, error, said):
+    (tmp_path / "timed.csv").write_text("output,value,std,time\naverage,0.1,0.01,3\n")
+    with pytest.raises(error, match=said):
+        romflow.Study.from_file(write(tmp_path, extra)).plan()
+
+
+def test_thresholds_beside_a_sparse_grid_are_those_of_rare_events(tmp_path, without_report):
+    extra = "[uq]\ndraws = \"sparse-grid\"\nlevel = 2\nexceedance = {average = [0.1]}\n" + RARE
+    run(write(tmp_path, extra))
+    found = answers(tmp_path)
+    assert found["answers"]["method"] == "sparse-grid" and found["answers"]["outputs"]["average"]["exceedance"] == []
+    assert found["rare"]["outputs"]["average"]["exceedance"][0]["threshold"] == 0.1
+
+
+def test_draws_without_an_answer_are_left_out_and_told(tmp_path, without_report):
+    extra = SMALL + "sensitivity = false\n[uq.inputs.conductivity_0]\ndistribution = \"normal\"\nmean = 0.3\nstd = 0.3\n"
+    extra += "[uq.control]\nmethod = \"multifidelity\"\nsolves = 40\n"
+    with pytest.raises(ConfigError, match="beyond its range"):
+        run(write(tmp_path, extra))
+    run(write(tmp_path, extra.partition("[uq.control]")[0]))
+    found = answers(tmp_path)["answers"]
+    assert 0.05 < found["failed_share"] < 0.3 and found["outputs"]["average"]["mean"]["low"] is not None
 
 
 def test_draws_outside_are_counted(tmp_path, without_report):
