@@ -111,9 +111,11 @@ def _uncertainty_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
             for name, one in list(found["answers"]["outputs"].items())[:_OUTPUTS]]
 
 
-def _with_errors(words: str, found: dict[str, Any]) -> str:
+def _with_errors(words: str, found: dict[str, Any] | None) -> str:
+    if found is None or None in (found["value"], found["low"], found["high"]):
+        return f"{words} unknown"
     half, model = 0.5 * (found["high"] - found["low"]), found["model_error"]
-    own = "" if not model else f", {_number(model)} from the model"
+    own = ", unknown from the model" if model is None else f", {_number(model)} from the model" if model else ""
     return f"{words} {found['value']:.6g} ({half:.2g} from the draws{own})"
 
 

@@ -151,8 +151,12 @@ class Uncertainty:
             self.progress.note(note)
         mu = draws(self.inputs, wish.seed, MAIN, 0, min(found.budget["full-order"].evaluations, _COMPARED))
         compared = compare_outputs(names, self._full_order(mu).output, of_reduced(self.rom)(mu).output, paired=True)
-        return found.plain() | {"method": wish.method,
-                                "energy_distance": {name: one.plain() for name, one in compared.items()}}
+        told = found.plain()
+        if wish.method == "multifidelity":
+            told["notes"].append("seconds of an evaluation were measured, so that a run in another folder may split "
+                                 "the budget otherwise")
+        return told | {"method": wish.method,
+                       "energy_distance": {name: one.plain() for name, one in compared.items()}}
 
     def _fidelities(self, wish: ControlConfig) -> list[Fidelity]:
         """The full-order model, the reduced one, and smaller ones cut from it."""

@@ -212,7 +212,8 @@ def test_thresholds_beside_a_sparse_grid_are_those_of_rare_events(tmp_path, with
 
 
 def test_draws_without_an_answer_are_left_out_and_told(tmp_path, without_report):
-    extra = SMALL + "sensitivity = false\n[uq.inputs.conductivity_0]\ndistribution = \"normal\"\nmean = 0.3\nstd = 0.3\n"
+    normal = "[uq.inputs.conductivity_0]\ndistribution = \"normal\"\nmean = 0.3\nstd = 0.3\n"
+    extra = SMALL + "sensitivity = false\n" + normal
     extra += "[uq.control]\nmethod = \"multifidelity\"\nsolves = 40\n"
     with pytest.raises(ConfigError, match="beyond its range"):
         run(write(tmp_path, extra))
