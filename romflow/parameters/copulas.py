@@ -123,7 +123,7 @@ class _Elliptical(Copula):
         return 2.0 * float(np.log(np.diag(self._L)).sum())
 
 
-class Gaussian(_Elliptical):
+class Gaussian(_Elliptical, Copula):
     """The copula of a normal vector with this correlation: ``u = Phi(L Phi^-1(unit))``, ``L L^T`` = correlation.
 
     Its density is ``|R|^(-1/2) exp(-(z^T R^-1 z - z^T z) / 2)``, z = Phi^-1(u) (Song 2000, eq. 3).
@@ -168,7 +168,7 @@ class Gaussian(_Elliptical):
         return {"copula": self.kind, "correlation": self.correlation.tolist()}
 
 
-class Student(_Elliptical):
+class Student(_Elliptical, Copula):
     """The copula of a Student vector: extremes come together, the more the fewer degrees of freedom.
 
     Column by column, given the columns before it is a scaled Student variable with more degrees of freedom: with

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import NotSupported
 from romflow.uq.posterior_target import Judged, Target
-from romflow.uq.samplers.protocol import Block, State
+from romflow.uq.samplers.protocol import Block, ChainSampler, State
 
 __all__ = ["Ensemble"]
 
@@ -20,7 +20,7 @@ _POOL = 400
 _START = 2**32 - 1
 
 
-class Ensemble:
+class Ensemble(ChainSampler):
     """Walkers that move along lines between each other (Goodman and Weare 2010), by emcee.
 
     At least 2 p + 2 walkers, an even number. A full-order model is asked at each proposal that the reduced one cannot

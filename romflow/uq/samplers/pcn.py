@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from romflow.uq.posterior_target import Judged, Target
-from romflow.uq.samplers.protocol import Block, State
+from romflow.uq.samplers.protocol import Block, ChainSampler, State
 
 __all__ = ["Pcn"]
 
@@ -20,7 +20,7 @@ _POOL = 400
 _MOVING = ("z", "rom", "guess", "low", "high")
 
 
-class Pcn:
+class Pcn(ChainSampler):
     """c chains with the proposal ``v' = sqrt(1 - s^2) v + s xi`` (Cotter et al. 2013, eq. 1.3), ``z = m + S v``.
 
     The step s, the reference mean m (p,) and factor S (p, p) are learnt in the burn-in only: m is the mean of all

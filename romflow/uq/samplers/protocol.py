@@ -31,7 +31,8 @@ class ChainSampler(Protocol):
 
     chains: int
 
-    def start(self) -> State: ...
+    def start(self) -> State:
+        """Where the chains begin."""
 
     def advance(self, state: State, first: int, stop: int) -> tuple[State, Block]:
         """The state after the steps first .. stop - 1, and those of them that belong to the answer."""
