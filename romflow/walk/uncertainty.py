@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from romflow.core.uq_section import ControlConfig, UqConfig
     from romflow.study import Study
 
-__all__ = ["ANSWERS", "Uncertainty", "uncertainty_summary"]
+__all__ = ["ANSWERS", "Uncertainty", "seconds_of", "uncertainty_summary"]
 
 #: The file of all answers, and the folder of what makes them resumable, within that of the run.
 ANSWERS, FOLDER = "uq.json", "uq"
 _TIMED = 2000  # draws that tell the seconds of an evaluation
 _INSTANT = 1e-9
+_SLOW = 0.005  # seconds of an evaluation beyond which few are enough
 _COMPARED = 2000  # solves whose outputs are compared pair by pair, in a time that grows with the square of their number
 
 
@@ -181,7 +182,7 @@ class Uncertainty:
         if kept.get("key") == key:
             return dict(kept["seconds"])
         mu = self.inputs.sample(_TIMED, np.random.default_rng(0))
-        seconds = {name: _seconds_of(evaluate, mu) for name, evaluate in models.items() if name != "full-order"}
+        seconds = {name: seconds_of(evaluate, mu) for name, evaluate in models.items() if name != "full-order"}
         seconds["full-order"] = self._full_order_seconds(mu[:1])
         write_json(file, {"key": key, "seconds": seconds}, sync=True)
         return seconds
@@ -242,13 +243,14 @@ def uncertainty_summary(found: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: part for name, part in found.items() if name != "inputs"}, "answers": answers}
 
 
-def _seconds_of(evaluate: Evaluate, mu: np.ndarray) -> float:
-    """Seconds of an evaluation in a batch of mu (b, p)."""
+def seconds_of(evaluate: Evaluate, mu: np.ndarray) -> float:
+    """Seconds of an evaluation in a batch of mu (b, p), without what the first one takes to set up."""
+    evaluate(mu[:1])
     started = time.perf_counter()
     evaluate(mu[:10])
-    first = (time.perf_counter() - started) / 10
-    if first > 1.0 / len(mu):
-        return max(first, _INSTANT)
+    few = (time.perf_counter() - started) / 10
+    if few > _SLOW:
+        return few
     started = time.perf_counter()
     evaluate(mu)
     return max((time.perf_counter() - started) / len(mu), _INSTANT)

@@ -12,6 +12,8 @@ import romflow
 from romflow.core.errors import ConfigError, InputError, NotSupported, ParameterError
 from romflow.report.data import ReportData
 from romflow.report.page import page
+from romflow.uq.evaluation import Evaluated
+from romflow.walk.uncertainty import seconds_of
 from tests.walk import studies
 
 UQ = """
@@ -240,3 +242,15 @@ def test_draws_outside_are_counted(tmp_path, without_report):
     run(write(tmp_path, UQ.replace("high = 1.0", "high = 1.2")), watcher=watcher)
     assert answers(tmp_path)["answers"]["outside"] > 0
     assert any("outside the range" in note for note in watcher.notes)
+
+
+def test_the_seconds_of_an_evaluation_are_without_those_of_the_first_one() -> None:
+    calls: list[int] = []
+
+    def evaluate(mu: np.ndarray) -> Evaluated:
+        time.sleep(0.0 if calls else 0.5)
+        calls.append(len(mu))
+        return Evaluated(mu.T)
+
+    assert seconds_of(evaluate, np.zeros((2000, 1))) < 1e-3
+    assert calls[-1] == 2000
