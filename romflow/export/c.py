@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from romflow.core.errors import InputError
 from romflow.core.files import write_atomic
 from romflow.export.compiled.running import run_c
 from romflow.export.compiled.source import source_of
+from romflow.export.compiled.text import file_stem
 from romflow.export.program.build import build
 from romflow.rom.model import ReducedModel
 
@@ -33,18 +35,23 @@ class C:
     suffix = ".c"
 
     def write(self, rom: ReducedModel, path: Path) -> list[Path]:
-        """Write `path` and the header beside it; the same model gives the same bytes.
+        """Write `path` and the header beside it, which has the same name, or a plain one made from it if C needs that.
 
         Raises
         ------
+        InputError
+            The name is that of a header.
         NotSupported
             The model cannot be written as a list of array operations.
         StoreError
             A file cannot be written.
         """
         path = Path(path)
+        if path.suffix == ".h":
+            raise InputError(f"{path} is a name for the header, which is written beside the source; give a name that "
+                             "ends in .c")
         found = source_of(build(rom), path.stem)
-        header = path.with_suffix(".h")
+        header = path.with_name(f"{file_stem(path.stem)}.h")
         write_atomic(header, found.header.encode("ascii"))
         write_atomic(path, found.source.encode("ascii"))
         return [path, header]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,7 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
     """
     columns = [*rom.parameters.columns, *rom.output_names, *(f"{name}_error" for name in rom.output_names),
                "state_error", "error_kind"]
-    text = io.StringIO()
-    text.write(",".join(columns) + "\n")
+    text = _table(columns)
     step = max(1, _ROWS // len(getattr(rom, "times", (0,))))
     for start in range(0, len(mu), step):
         part = mu[start:start + step]
@@ -38,6 +39,13 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
         np.savetxt(text, np.column_stack([part, answer.output.T, spread.T, answer.error]), fmt="%.17g", delimiter=",",
                    newline=f",{answer.kind or ''}\n")
     write_atomic(path, text.getvalue().encode())
+
+
+def _table(columns: Sequence[str]) -> io.StringIO:
+    """A table that has its header; names with commas or quotes are quoted."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(columns)
+    return text
 
 
 def write_series(path: str | Path, rom: Any, mu: np.ndarray) -> int:
@@ -64,8 +72,7 @@ def write_series(path: str | Path, rom: Any, mu: np.ndarray) -> int:
     """
     times = check_moving(rom).times
     names = rom.output_names
-    text = io.StringIO()
-    text.write(",".join(["row", "t", *names, *(f"{name}_error" for name in names), "state_error", "error_kind"]) + "\n")
+    text = _table(["row", "t", *names, *(f"{name}_error" for name in names), "state_error", "error_kind"])
     step = max(1, _ROWS // len(times))
     for start in range(0, len(mu), step):
         answer = rom.solve(mu[start:start + step], check=False)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from romflow.core import registry
-from romflow.core.errors import NotSupported, ShapeError, StoreError
+from romflow.core.errors import InputError, NotSupported, ShapeError, StoreError
 from romflow.export.c import C
 from romflow.export.checking import check
 from romflow.export.compiled import compiler
@@ -248,3 +248,12 @@ def test_wrong_use_is_told(roms, folder, tmp_path, monkeypatch):
         find_compiler(native())
     C().write(roms["min-theta"], tmp_path / "text.c")  # needs no compiler
     assert build(roms["min-theta"]).facts is not None
+
+
+@pytest.mark.parametrize("stem", ["gr\u00f6\u00dfe", 'q"q', "new\nline", "-x", "a b.1", "\u2603"])
+def test_any_name_of_a_file_can_be_compiled(roms, stem, tmp_path):
+    path, header = C().write(roms["rbf"], tmp_path / f"{stem}.c")
+    assert path.stem == stem and header.name.isascii()
+    assert check(roms["rbf"], C(), path, 5).passed
+    with pytest.raises(InputError, match="ends in .c"):
+        C().write(roms["rbf"], tmp_path / f"{stem}.h")

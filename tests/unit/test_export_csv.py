@@ -2,13 +2,16 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from romflow.core.errors import ConfigError, InputError, ParameterError, StoreError
+from romflow.export.checking import check
 from romflow.export.csv import Csv
 from romflow.export.program.build import facts_of
+from romflow.parameters.space import ParameterSpace
 from romflow.reduction.pod_regression import PodRegression
 from romflow.reduction.reduced_basis import ReducedBasisReductor
 from tests.problems import MemoryStore, reaction_diffusion
@@ -75,3 +78,19 @@ def test_wrong_options_are_refused(options):
 def test_refused_folder_is_an_error_of_romflow(rom, tmp_path):
     with pytest.raises(StoreError):
         Csv(samples=1).write(rom, tmp_path / "missing" / "a.csv")
+
+
+def test_names_with_commas_and_quotes_are_quoted(rom, tmp_path):
+    named = replace(rom, output_names=('flux, "left"', "two\nlines"))
+    path = Csv(samples=3).write(named, tmp_path / "a.csv")[0]
+    assert list(read(path)[0])[1:3] == list(named.output_names)
+    assert check(named, Csv(), path).passed
+
+
+@pytest.mark.parametrize("name", ["state", "state_error", "mean_error", "mean"])
+def test_parameters_may_have_the_names_of_other_columns(name, tmp_path):
+    fom = reaction_diffusion(50)
+    rom = ReducedBasisReductor().reduce(fom, MemoryStore(fom), fom.parameters.grid(2))
+    (table,) = rom.parameters.tables
+    rom = replace(rom, parameters=ParameterSpace([replace(table, name=name)]))
+    assert check(rom, Csv(), Csv(samples=3).write(rom, tmp_path / "a.csv")[0]).passed

@@ -13,6 +13,7 @@ from romflow.core.errors import NotSupported, ShapeError, StoreError
 from romflow.core.names import one_line
 from romflow.export.checking import checked_rows, run_isolated
 from romflow.export.compiled.compiler import native, shared_library
+from romflow.export.compiled.text import file_stem
 
 __all__ = ["run_c", "run_unit"]
 
@@ -111,18 +112,19 @@ def run_c(path: Path, mu: np.ndarray) -> dict[str, np.ndarray]:
         The files are not there or no such model.
     """
     try:
-        header, source = path.with_suffix(".h").read_text("ascii"), path.read_text("ascii")
+        beside = path.with_name(f"{file_stem(path.stem)}.h")
+        header, source = beside.read_text("ascii"), path.read_text("ascii")
     except (OSError, UnicodeError) as error:
         raise StoreError(f"{path}: the pair of C files cannot be read ({one_line(str(error))}); export it again"
                          ) from error
     found = re.search(r"^int (romflow_\w+)_evaluate\(", header, re.MULTILINE)
     sizes = dict(re.findall(r"^#define ROMFLOW_\w+_(PARAMETERS|OUTPUTS|TIMES) (\d+)$", header, re.MULTILINE))
     if found is None or len(sizes) != 3:
-        raise StoreError(f"{path.with_suffix('.h')}: this is no header of an exported model; export it again")
+        raise StoreError(f"{beside}: this is no header of an exported model; export it again")
     rows = checked_rows("c", mu)
     if rows.shape[1] != int(sizes["PARAMETERS"]):
         raise ShapeError(f"c: mu has shape {rows.shape}; the rule is (b, {sizes['PARAMETERS']})")
-    texts = {path.name: source, path.with_suffix(".h").name: header}
+    texts = {"model.c": source, beside.name: header}
     with tempfile.TemporaryDirectory(prefix="romflow-run-") as folder:
         library = Path(folder, "model.so")
         library.write_bytes(shared_library(texts, "model", native(), hidden=False))

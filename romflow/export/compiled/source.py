@@ -10,7 +10,7 @@ from romflow.core.errors import NotSupported
 from romflow.export.compiled.kernels import KERNELS, RESTRICT
 from romflow.export.compiled.memory import Place
 from romflow.export.compiled.printer import Printer
-from romflow.export.compiled.text import comment, identifier, number, string, wrapped
+from romflow.export.compiled.text import comment, file_stem, identifier, number, string, wrapped
 from romflow.export.program.program import Facts, Program
 
 __all__ = ["Source", "source_of"]
@@ -169,7 +169,8 @@ def source_of(program: Program, stem: str) -> Source:
     words = {"name": name, "NAME": name.upper(), "p": program.size, "o": o, "some": max(1, o), "times": times,
              "work": printer.memory.peak}
     places = {result: printer.place(value) for result, value in program.results.items()}
-    parts = [f"#include \"{stem}.h\"\n\n#include <math.h>\n#include <stddef.h>\n", RESTRICT, *_facts(facts, name),
+    includes = f"#include \"{file_stem(stem)}.h\"\n\n#include <math.h>\n#include <stddef.h>\n"
+    parts = [includes, RESTRICT, *_facts(facts, name),
              *(KERNELS[kernel] for kernel in KERNELS if kernel in printer.kernels), *printer.tables,
              _CHECK.format(**words), _run(name, printer.lines),
              _evaluate(words, "evaluate", [places.get(result) for result in _STEADY], o, 1)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["array", "comment", "identifier", "loops", "number", "string", "strides", "wrapped"]
+__all__ = ["array", "comment", "file_stem", "identifier", "loops", "number", "string", "strides", "wrapped"]
 
 _WIDTH = 112
 _LETTERS = "ijlmnopq"
@@ -84,6 +84,17 @@ def identifier(text: str) -> str:
     if not found:
         return "model"
     return f"m{found}" if found[0].isdigit() else found
+
+
+def file_stem(text: str) -> str:
+    """The text where every C compiler takes it as the name of a file in an include, else a plain name made from it.
+
+    Examples
+    --------
+    >>> file_stem("block 3.1"), file_stem("größe")
+    ('block 3.1', 'gr_e')
+    """
+    return text if re.fullmatch(r"[A-Za-z0-9_.+][A-Za-z0-9 _.+-]*", text) else identifier(text)
 
 
 def strides(shape: Sequence[int], wanted: Sequence[int]) -> list[int]:
