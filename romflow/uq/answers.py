@@ -51,7 +51,8 @@ class OutputAnswers:
     Attributes
     ----------
     kurtosis : Estimate or None
-        3 for a normal distribution. It and the skewness are None where all values are alike.
+        3 for a normal distribution. It and the skewness are None where all values are alike. Their intervals are those
+        of large samples: for outputs with long tails some thousands of draws are needed before they hold.
     quantiles : list of (level, Estimate)
     exceedance : list of (threshold t, Estimate of P(output > t))
     first_order, total : dict of group of inputs to Estimate

@@ -55,7 +55,12 @@ class ErrorMoments:
         return max(max(ends) - skewness, skewness - min(ends))
 
     def sobol_index(self, std: float, index: float) -> float:
-        """sqrt(index) * std is the norm of a projection of c, so that it too is known up to ||e||; at most 1."""
+        """sqrt(index) * std is the norm of a projection of c, so that it too is known up to ||e||; at most 1.
+
+        Infinite where a draw has no bound.
+        """
+        if not math.isfinite(self.root):
+            return math.inf
         if not self.root < std:
             return 1.0
         part = math.sqrt(min(max(index, 0.0), 1.0)) * std

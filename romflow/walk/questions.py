@@ -16,6 +16,7 @@ from romflow.uq.error_split import DomainWish
 from romflow.uq.inputs import RandomInputs
 from romflow.uq.propagation import refuse_outside
 from romflow.uq.quadrature import sparse_nodes
+from romflow.uq.samplers.ensemble import load_emcee
 from romflow.uq.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def check_uncertainty(study: Study, names: tuple[str, ...], times: Sequence[floa
         Unknown names, more draws than can be made, inputs beyond the range of a model that is to be solved there,
         missing measurements or such at times that the model does not reach.
     NotSupported
-        The model has no outputs, or no times for measurements in time.
+        The model has no outputs, or no times for measurements in time; the package of a sampler is not installed.
     """
     config = study.config.uq
     if config is None:
@@ -61,6 +62,8 @@ def check_uncertainty(study: Study, names: tuple[str, ...], times: Sequence[floa
         if wanted:
             _check_solvable(table, inputs)
     if config.calibration is not None:
+        if config.calibration.sampler == "emcee":
+            load_emcee()
         _check_data(Data.from_csv(study.base / config.calibration.data), names, times)
     if config.levels is not None:
         levels_wish(study, inputs)

@@ -242,3 +242,12 @@ def test_quantiles_beyond_the_draws_have_an_open_interval():
     low, middle, high = (one for _, one in found.outputs["output_0"].quantiles)
     assert low.low == -np.inf and high.high == np.inf and np.isfinite([middle.low, middle.high]).all()
     assert low.plain()["low"] is None and json.dumps(found.plain(), allow_nan=False)
+
+
+def test_errors_that_are_unknown_leave_indices_without_one():
+    def without_bound(mu):
+        y = truth(mu)
+        return Evaluated(y, np.full_like(y, np.inf), "indicator")
+
+    found = propagate(without_bound, cube(), Wishes("sobol", 512, sensitivity=True), names=["u", "v"]).outputs["u"]
+    assert found.mean.model_error is None and all(one.model_error is None for one in found.total.values())

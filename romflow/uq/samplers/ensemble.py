@@ -12,7 +12,7 @@ from romflow.core.errors import NotSupported
 from romflow.uq.posterior_target import Judged, Target
 from romflow.uq.samplers.protocol import Block, ChainSampler, State
 
-__all__ = ["Ensemble"]
+__all__ = ["Ensemble", "load_emcee"]
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Ensemble(ChainSampler):
     """
 
     def __init__(self, target: Target, size: int, chains: int, burn_in: int, seed: int, thin: int) -> None:
-        self._emcee, self._thin = _load(), thin
+        self._emcee, self._thin = load_emcee(), thin
         self._target, self._p, self._burn_in, self._seed = target, size, burn_in, seed
         self.chains = 2 * ((max(chains, 2 * size + 2) + 1) // 2)
 
@@ -98,7 +98,8 @@ def _plain(found: Any) -> State:
             "high": blobs[:, 1].copy()}
 
 
-def _load() -> Any:
+def load_emcee() -> Any:
+    """The package emcee, or NotSupported with how to get it."""
     try:
         return importlib.import_module("emcee")
     except ImportError as error:
