@@ -6,12 +6,13 @@ import ctypes
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from romflow.core import registry
-from romflow.core.errors import InputError, NotSupported, ShapeError, StoreError
+from romflow.core.errors import InputError, NotSupported, ShapeError, SolveFailed, StoreError
 from romflow.export.c import C
 from romflow.export.checking import check
 from romflow.export.compiled import compiler
@@ -257,3 +258,16 @@ def test_any_name_of_a_file_can_be_compiled(roms, stem, tmp_path):
     assert check(roms["rbf"], C(), path, 5).passed
     with pytest.raises(InputError, match="ends in .c"):
         C().write(roms["rbf"], tmp_path / f"{stem}.h")
+
+
+def test_a_system_that_is_not_definite_has_no_answer(roms, tmp_path):
+    """As for the model itself, whose elimination meets a pivot that is not positive."""
+    rom = roms["min-theta"]
+    turned = replace(rom, operator=-rom.operator)
+    mu, path = sample(rom)[:8], C().write(turned, tmp_path / "a.c")[0]
+    assert turned.definite
+    for row in mu:
+        with pytest.raises(SolveFailed, match="not positive definite"):
+            turned.solve(row[None])
+    found = C().answers(path, mu)
+    assert (found["code"] == 3).all() and np.isnan(found["output"]).all() and np.isnan(found["error"]).all()

@@ -13,7 +13,7 @@ import pytest
 from romflow.core.errors import ConfigError, NotSupported, StoreError
 from romflow.export.npz import Npz
 from romflow.fom.gallery.thermal_block import ThermalBlock
-from romflow.parameters.distributions import Uniform
+from romflow.parameters.distributions import LogNormal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.reduction.pod_regression import PodRegression
 from romflow.reduction.reduced_basis import ReducedBasisReductor
@@ -159,6 +159,16 @@ def test_parameters_outside_the_space_are_refused(rom, tmp_path, mu):
     Npz().write(rom, tmp_path / "a.npz")
     with pytest.raises(ValueError, match="within the parameter space"):
         load(tmp_path / "a_evaluate.py").evaluate(mu)
+
+
+def test_infinity_is_in_no_space(rom, tmp_path):
+    space = ParameterSpace([Parameter("conductivity", LogNormal(0.0, 0.1), 4)])
+    Npz().write(dataclasses.replace(rom, parameters=space), tmp_path / "a.npz")
+    module = load(tmp_path / "a_evaluate.py")
+    assert np.isfinite(module.evaluate(np.ones((1, 4)))[0]).all()
+    for mu in (np.full((2, 4), np.inf), np.ones((1, 4, 2)), np.ones(3)):
+        with pytest.raises(ValueError, match="finite and within the parameter space"):
+            module.evaluate(mu)
 
 
 def test_no_parameters_give_no_answers(rom, tmp_path):

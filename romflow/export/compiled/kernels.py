@@ -117,11 +117,13 @@ static void rf_solve(int n, int k, double *RF_RESTRICT A, double *RF_RESTRICT b)
 }
 """,
     "rf_solve_definite": """\
-/* A x = b, A (n, n) symmetric positive definite: elimination in its upper half; A is lost, b (n, k) becomes x */
+/* A x = b, A (n, n) symmetric positive definite: elimination in its upper half; A is lost, b (n, k) becomes x, which is
+   NaN where A is not definite */
 static void rf_solve_definite(int n, int k, double *RF_RESTRICT A, double *RF_RESTRICT b)
 {
     for (int c = 0; c < n; c++) {
-        const double *RF_RESTRICT pivot = A + c * n;
+        double *RF_RESTRICT pivot = A + c * n;
+        if (!(pivot[c] > 0.0)) pivot[c] = NAN;
         for (int i = c + 1; i < n; i++) {
             const double factor = pivot[i] / pivot[c];
             double *RF_RESTRICT row = A + i * n;

@@ -47,7 +47,8 @@ def evaluate(mu):
 {series}
 def answers(mu):
     mu = np.atleast_2d(np.asarray(mu, dtype=float))
-    if mu.shape[1] != len(PARAMETERS) or not ((data["space/low"] <= mu) & (mu <= data["space/high"])).all():
+    right = mu.shape[1:] == (len(PARAMETERS),) and np.isfinite(mu).all()
+    if not (right and ((data["space/low"] <= mu) & (mu <= data["space/high"])).all()):
         raise ValueError("mu must be (b, %d), finite and within the parameter space" % len(PARAMETERS))
     parts = [_answers(mu[i : i + {batch}]) for i in range(0, max(len(mu), 1), {batch})]
     return {{name: np.concatenate([part[name] for part in parts]).T for name in parts[0]}}
