@@ -76,7 +76,7 @@ class Fmu:
     Parameters
     ----------
     version : "3.0" or "2.0"
-        Of FMI.
+        Of FMI; the number will do.
     platforms : sequence of str, optional
         What to compile for: "x86_64-linux", "aarch64-linux", "x86_64-windows", "x86_64-darwin", "aarch64-darwin". By
         default this machine, by $CC, cc, gcc, clang or the package ziglang; the others need that package.
@@ -94,9 +94,10 @@ class Fmu:
 
     suffix = ".fmu"
 
-    def __init__(self, version: str = "3.0", platforms: Sequence[str] | None = None) -> None:
-        if version not in _VERSIONS:
-            raise ConfigError(f"fmu: version = {shown(version)} is none of {', '.join(_VERSIONS)}; give one as a text.")
+    def __init__(self, version: str | float = "3.0", platforms: Sequence[str] | None = None) -> None:
+        version = f"{version:.1f}" if isinstance(version, int | float) and version in (2, 3) else version
+        if not isinstance(version, str) or version not in _VERSIONS:
+            raise ConfigError(f"fmu: version = {shown(version)} is none of {', '.join(_VERSIONS)}; give one of them.")
         if platforms is not None:
             _check_platforms(platforms, version)
         self.version, self.platforms = version, None if platforms is None else tuple(platforms)

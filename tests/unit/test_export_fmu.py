@@ -188,12 +188,13 @@ def test_the_same_model_gives_the_same_bytes(roms, units, tmp_path):
 
 def test_wrong_use_is_told(roms, units, tmp_path, monkeypatch):
     assert registry.load("exporter", "fmu", ".") is Fmu
-    for options, words in (({"version": "1.0"}, "none of 3.0, 2.0"), ({"version": 2.0}, "none of"),
+    for options, words in (({"version": "1.0"}, "none of 3.0, 2.0"), ({"version": 2.5}, "none of"), ({"version": [2]}, "none of"),
                            ({"platforms": "x86_64-linux"}, "no list"), ({"platforms": []}, "no list"),
                            ({"platforms": ["amiga"]}, "no platform is called 'amiga'"),
                            ({"version": "2.0", "platforms": ["aarch64-linux"]}, "FMI 2.0 knows no platform")):
         with pytest.raises(ConfigError, match=words):
             Fmu(**options)
+    assert [Fmu(version=3).version, Fmu(version=2.0).version] == VERSIONS
     with pytest.raises(StoreError, match="is outside the range"):
         Fmu().answers(units["steady", "3.0"], np.full((1, 4), 9.0))
     with pytest.raises(StoreError, match="has 4 parameters"):
