@@ -188,7 +188,8 @@ def test_the_same_model_gives_the_same_bytes(roms, units, tmp_path):
 
 def test_wrong_use_is_told(roms, units, tmp_path, monkeypatch):
     assert registry.load("exporter", "fmu", ".") is Fmu
-    for options, words in (({"version": "1.0"}, "none of 3.0, 2.0"), ({"version": 2.5}, "none of"), ({"version": [2]}, "none of"),
+    for options, words in (({"version": "1.0"}, "none of 3.0, 2.0"), ({"version": 2.5}, "none of"),
+                           ({"version": [2]}, "none of"),
                            ({"platforms": "x86_64-linux"}, "no list"), ({"platforms": []}, "no list"),
                            ({"platforms": ["amiga"]}, "no platform is called 'amiga'"),
                            ({"version": "2.0", "platforms": ["aarch64-linux"]}, "FMI 2.0 knows no platform")):
