@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
+import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,6 +22,7 @@ LOOPBACK = "127.0.0.1"
 _LOG = logging.getLogger(__name__)
 _LARGEST = 16_000_000  # bytes of a request
 _PATIENCE = 300.0  # seconds that a connection may stay silent
+_CONNECTIONS = 400  # at a time; for one more, that which has waited for its client longest is closed
 
 
 class ModelServer(ThreadingHTTPServer):
@@ -67,6 +70,8 @@ class ModelServer(ThreadingHTTPServer):
         if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
             raise InputError(f"port = {port!r}; the rule is a whole number from 0 to 65535")
         self.models = tuple(models)
+        self._waiting: dict[socket.socket, None] = {}
+        self._connections, self._lock = 0, threading.Lock()
         try:
             self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             super().__init__((host, port), _Conversation)
@@ -78,6 +83,33 @@ class ModelServer(ThreadingHTTPServer):
     def port(self) -> int:
         """The port that it listens at."""
         return int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Take a connection; slow clients do not keep others out."""
+        with self._lock:
+            self._connections += 1
+            slow = next(iter(self._waiting), None) if self._connections > _CONNECTIONS else None
+            if slow is not None:
+                del self._waiting[slow]
+        if slow is not None:
+            with contextlib.suppress(OSError):
+                slow.shutdown(socket.SHUT_RDWR)
+        self.waits(request, True)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self.waits(request, False)
+        with self._lock:
+            self._connections -= 1
+        super().shutdown_request(request)
+
+    def waits(self, request: Any, waiting: bool) -> None:
+        """Whether a connection waits for its client: it comes last in the order in which they are closed."""
+        with self._lock:
+            self._waiting.pop(request, None)
+            if waiting:
+                self._waiting[request] = None
 
     def _note_broken(self, request: Any, client_address: Any) -> None:
         """A connection that broke is no fault of the server."""
@@ -110,6 +142,13 @@ class _Conversation(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
+        self.server.waits(self.connection, False)
+        try:
+            self._answer(body)
+        finally:
+            self.server.waits(self.connection, True)
+
+    def _answer(self, body: bytes) -> None:
         try:
             content = json.loads(body)
         except (ValueError, RecursionError):

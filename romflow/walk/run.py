@@ -283,7 +283,7 @@ class Walk:
         """Write one file, or say why this model cannot be written so; the other files and the report follow."""
         try:
             exporter.write(rom, self.folder / target)
-        except NotSupported as error:
+        except (NotSupported, SolveFailed) as error:  # the latter from a compiler
             self._progress.note(f"not written: {target}, because {error}")
 
     def _report(self, rom: ReducedModel, mu: np.ndarray, validation: Validation | None, summary: dict[str, Any],

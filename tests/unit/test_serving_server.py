@@ -14,6 +14,7 @@ from romflow.fom.gallery.thermal_block import ThermalBlock
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.reduction.reduced_basis import ReducedBasisReductor
+from romflow.serving import server as server_module
 from romflow.serving.model import serve_reduced
 from romflow.serving.server import ModelServer
 from romflow.store.snapshots import SnapshotStore
@@ -145,3 +146,22 @@ def test_a_port_in_use_and_models_of_one_name_are_refused(server, rom):
         ModelServer([], port=0)
     with pytest.raises(InputError, match="whole number from 0 to 65535"):
         ModelServer([serve_reduced(rom)], port=70000)
+
+
+def test_clients_that_never_finish_a_request_keep_nobody_out(server, monkeypatch):
+    monkeypatch.setattr(server_module, "_CONNECTIONS", 8)
+    slow = []
+    try:
+        for _ in range(30):
+            one = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+            one.sendall(b"POST /Evaluate HTTP/1.1\r\nHost: x\r\nContent-Le")
+            slow.append(one)
+        for _ in range(3):
+            status, content = post(server, "/Info", "{}")
+            assert status == 200 and content["models"] == ["reduced"]
+        assert slow[0].recv(1) == b""  # the oldest was closed
+        slow[-1].sendall(b"ngth: 2\r\nConnection: close\r\n\r\n{}")
+        assert b"ModelNotFound" in slow[-1].makefile("rb").read()  # the youngest may still ask
+    finally:
+        for one in slow:
+            one.close()
