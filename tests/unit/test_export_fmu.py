@@ -16,6 +16,7 @@ from romflow.export.checking import check
 from romflow.export.compiled import compiler
 from romflow.export.compiled.compiler import PLATFORMS, find_compiler, native, shared_library
 from romflow.export.fmu import Fmu
+from romflow.study import Study
 from tests.unit.test_export_c import STRICT
 from tests.unit.test_export_evolution import fom, reduced
 from tests.unit.test_export_npz import models as all_models
@@ -228,3 +229,14 @@ def test_other_platforms_by_the_package(roms, tmp_path):
     assert sorted(name.split("/")[1] for name in binaries) == sorted(names)
     for name, data in binaries.items():
         assert data.startswith(starts[name.split("/")[1].partition("-")[2]])
+
+
+def test_a_compiler_that_refuses_does_not_end_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", "false")
+    study = Study.from_dict({
+        "study": {"name": "plate"}, "model": {"kind": "thermal-block", "blocks": [2, 1], "cells": 6},
+        "parameters": {"k": {"low": 0.1, "high": 1.0, "size": 2}}, "sampling": {"method": "sobol", "size": 3},
+        "validation": {"size": 0}, "cluster": {"kind": "serial"}, "export": [{"format": "fmu"}, {"format": "npz"}]})
+    study.run(tmp_path)
+    assert (tmp_path / "plate.npz").is_file() and (tmp_path / "report.html").is_file()
+    assert not (tmp_path / "plate.fmu").exists()
