@@ -79,7 +79,9 @@ def sensitivity(name: str, found: Mapping[str, Any]) -> Picture | None:
     share = number(_value((total or first)[names[0]]))
     text = f"{names[0]} has the largest share of the variance of {name}: index {share}."
     left = len(total or first) - len(names)
-    caption = text + " Thick lines: statistical interval; thin ones: with the error of the reduced model."
+    more = any(_model_error(one) for one in (*first.values(), *total.values()))
+    caption = f"{text} Thick lines: statistical interval" + ("; thin ones: with the error of the reduced model."
+                                                            if more else ".")
     return vector(figure, f"What {name} depends on", text,
                   caption + (f" {plural(left, 'input')} with smaller indices left out." if left > 0 else ""))
 
@@ -100,7 +102,7 @@ def convergence(name: str, found: Mapping[str, Any], confidence: float) -> Pictu
     axes.set(xlabel="draws", ylabel=f"half-width ({number(100 * confidence)} %)")
     label_decades(axes.xaxis)
     label_decades(axes.yaxis)
-    axes.legend(loc="upper right")
+    axes.legend(loc="best")
     text = (f"With {number(draws[-1])} draws the mean of {name} is known to ±{number(_half(steps[-1]['mean']))} "
             "for the model that was evaluated.")
     return vector(figure, f"Convergence of {name}", text, text)

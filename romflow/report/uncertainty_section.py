@@ -23,10 +23,11 @@ def lead(data: ReportData) -> str:
     answers = _part(data, "answers")
     if not answers:
         return ""
-    model = "the full-order model" if data.uq.get("model") == "full-order" else "the reduced model"
-    words = (f"{plural(answers['size'], 'draw')} ({answers['method']}) of {model}, "
-             f"{plural(answers['evaluations'], 'evaluation')} in all. Every number has a statistical interval and, "
-             "kept apart from it, what the error of the reduced model may add.")
+    full = data.uq.get("model") == "full-order"
+    model = "full-order" if full else "reduced"
+    words = (f"{plural(answers['size'], 'draw')} ({answers['method']}) of the {model} model, "
+             f"{plural(answers['evaluations'], 'evaluation')} in all. Every number has a statistical interval")
+    words += "." if full else " and, kept apart from it, what the error of the reduced model may add."
     left = len(answers["outputs"]) - MAX_OUTPUTS
     return words + (f" {plural(left, 'further output')} in uq.json." if left > 0 else "")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from romflow.report.tables import Block, Table
-from romflow.report.words import number
+from romflow.report.words import number, plural
 
 __all__ = ["HEAD", "NUMERIC", "answer_table", "error_note", "estimate_row", "index_table", "likeness",
            "with_interval"]
@@ -21,9 +21,11 @@ NUMERIC = frozenset({1, 2, 3, 4})
 
 def answer_table(name: str, found: Mapping[str, Any], confidence: float) -> Table:
     """Statistics, quantiles and exceedance probabilities of an output."""
+    exact = found["mean"].get("model_error") == 0.0
+    note = "No error of a reduced model is in these values." if exact else error_note([found["mean"]])
     return Table(list(_rows(found)), HEAD, f"Answers for {name}",
-                 f"Low and high: {number(100 * confidence)} % interval from the number of draws. "
-                 f"{error_note([found['mean']])}", NUMERIC, wide=False)
+                 f"Low and high: {number(100 * confidence)} % interval from the number of draws. {note}", NUMERIC,
+                 wide=False)
 
 
 def error_note(estimates: Iterable[Mapping[str, Any]]) -> str:
@@ -49,16 +51,27 @@ def _rows(found: Mapping[str, Any]) -> Iterator[list[str | Block]]:
 
 
 def index_table(name: str, found: Mapping[str, Any]) -> Table | None:
-    """First and total Sobol' indices of an output."""
-    kinds = (("first_order", "first"), ("total", "total"))
-    rows = [estimate_row(f"{key}: {words}", value)
-            for column in {key: None for kind, _ in kinds for key in found.get(kind) or {}}
-            for kind, words in kinds for key, value in (found.get(kind) or {}).items() if key == column]
-    if not rows:
+    """First and total Sobol' indices of an output; many inputs side by side, the most important ones alone."""
+    first, total = found.get("first_order") or {}, found.get("total") or {}
+    columns = list({**first, **total})
+    if not columns:
         return None
-    together = any("," in str(row[0]) for row in rows)
-    note = "Inputs that depend on each other have one index together." if together else ""
-    return Table(rows, HEAD, f"Sobol' indices of {name}", note, NUMERIC, wide=False)
+    note = "Inputs that depend on each other have one index together. " if any("," in key for key in columns) else ""
+    title = f"Sobol' indices of {name}"
+    if len(columns) <= _FEW:
+        kinds = ((first, "first"), (total, "total"))
+        rows = [estimate_row(f"{key}: {words}", kind[key]) for key in columns for kind, words in kinds if key in kind]
+        return Table(rows, HEAD, title, note.strip(), NUMERIC, wide=False)
+    columns.sort(key=lambda key: -float((total or first).get(key, {}).get("value") or 0.0))
+    rows = [[*estimate_row(key, first.get(key, {})), *estimate_row(key, total.get(key, {}))[1:]]
+            for key in columns[:_MOST_ROWS]]
+    left = len(columns) - _MOST_ROWS
+    note += f"{plural(left, 'input')} with smaller indices in uq.json." if left > 0 else ""
+    head = ("", "First order", *HEAD[2:], "Total", *HEAD[2:])
+    return Table(rows, head, title, note.strip(), frozenset(range(1, 9)))
+
+
+_FEW, _MOST_ROWS = 6, 20
 
 
 def estimate_row(words: str, found: Mapping[str, Any]) -> list[str | Block]:

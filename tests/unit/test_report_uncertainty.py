@@ -148,6 +148,22 @@ def test_dependent_inputs_have_one_index_and_the_table_says_so() -> None:
     assert alone is not None and not alone.note
 
 
+def test_many_inputs_have_a_row_each_the_most_important_first() -> None:
+    table = index_table("q", answer(tuple(f"k_{i}" for i in range(30))))
+    assert table is not None and table.wide and len(table.rows) == 20 and "10 inputs with smaller" in table.note
+    assert [row[0] for row in table.rows][:2] == ["k_0", "k_1"] and {len(row) for row in table.rows} == {9}
+    alone = {**answer(tuple(f"k_{i}" for i in range(9))), "total": {}}
+    few = index_table("q", alone)
+    assert few is not None and few.rows[0][5:] == ["–"] * 4
+
+
+def test_the_full_order_model_has_no_error_of_a_reduced_one() -> None:
+    found = {"model": "full-order", "answers": answers(q=answer(error=0.0))}
+    text = " ".join(words(found).text)
+    assert "of the full-order model" in text and "No error of a reduced model is in these values" in text
+    assert "kept apart" not in text and "thin ones" not in text and "thin ones" in " ".join(words(everything()).text)
+
+
 def test_many_inputs_and_outputs_are_cut_and_the_page_says_so() -> None:
     inputs = tuple(f"k_{i}" for i in range(30))
     picture = sensitivity("q", answer(inputs))
