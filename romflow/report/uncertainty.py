@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 Estimate = Mapping[str, Any]
 
 #: Inputs of which indices are drawn; the others are in the table alone.
-MAX_INPUTS = 20
+MAX_INPUTS = 12
 
 
 def density(name: str, found: Mapping[str, Any]) -> Picture | None:
