@@ -83,14 +83,9 @@ def _gauss() -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class TruncatedNormal(Distribution):
-    """Normal (mean and std before truncation) restricted to [low, high], accurate in the tails too.
+class _Truncated(Distribution):
+    """What distributions share that are functions of a normal number cut at both ends."""
 
-    ``x = mean + std z`` with ``log Phi(z) = log((1 - u) Phi(alpha) + u Phi(beta))``, taken at the mirrored interval if
-    it lies above the mean, where Phi would round to 1.
-    """
-
-    kind: ClassVar[str] = "truncated-normal"
     mean: float
     std: float
     low: float
@@ -109,6 +104,23 @@ class TruncatedNormal(Distribution):
     @property
     def variance(self) -> float:
         return 0.0 if self.low == self.high else self._interval().moments(self._at)[1]
+
+    def _interval(self) -> _Interval:
+        raise NotImplementedError
+
+    def _at(self, z: Array) -> Array:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(_Truncated):
+    """Normal (mean and std before truncation) restricted to [low, high], accurate in the tails too.
+
+    ``x = mean + std z`` with ``log Phi(z) = log((1 - u) Phi(alpha) + u Phi(beta))``, taken at the mirrored interval if
+    it lies above the mean, where Phi would round to 1.
+    """
+
+    kind: ClassVar[str] = "truncated-normal"
 
     def quantile(self, unit: Array) -> Array:
         return self._at(self._interval().quantile(unit))
@@ -128,31 +140,13 @@ class TruncatedNormal(Distribution):
 
 
 @dataclass(frozen=True)
-class TruncatedLogNormal(Distribution):
+class TruncatedLogNormal(_Truncated):
     """The natural logarithm is normal (mean and std before truncation); the value is restricted to [low, high].
 
     `low` may be 0: then only the upper tail is cut.
     """
 
     kind: ClassVar[str] = "truncated-log-normal"
-    mean: float
-    std: float
-    low: float
-    high: float
-
-    @property
-    def support(self) -> tuple[float, float]:
-        return self.low, self.high
-
-    @property
-    def expectation(self) -> float:
-        if self.low == self.high:
-            return self.low
-        return min(max(self._interval().moments(self._at)[0], self.low), self.high)
-
-    @property
-    def variance(self) -> float:
-        return 0.0 if self.low == self.high else self._interval().moments(self._at)[1]
 
     def quantile(self, unit: Array) -> Array:
         return self._at(self._interval().quantile(np.maximum(unit, INSIDE) if self.low == 0.0 else unit))
