@@ -84,7 +84,7 @@ class ModelServer(ThreadingHTTPServer):
         """The port that it listens at."""
         return int(self.server_address[1])
 
-    def process_request(self, request: Any, client_address: Any) -> None:
+    def verify_request(self, request: Any, client_address: Any) -> bool:
         """Take a connection; slow clients do not keep others out."""
         with self._lock:
             self._connections += 1
@@ -95,7 +95,7 @@ class ModelServer(ThreadingHTTPServer):
             with contextlib.suppress(OSError):
                 slow.shutdown(socket.SHUT_RDWR)
         self.waits(request, True)
-        super().process_request(request, client_address)
+        return True
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection."""
