@@ -151,7 +151,7 @@ def rare_events(repeats: int) -> dict[str, Figure]:
 def measure(quick: bool) -> dict[str, Figure]:
     """All figures."""
     return control_variates(20, 20_000 if quick else 100_000, 40 if quick else 100) | rare_events(
-        25 if quick else 100)
+        40 if quick else 100)
 
 
 if __name__ == "__main__":
