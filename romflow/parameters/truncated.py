@@ -113,7 +113,7 @@ class _Truncated(Distribution):
 
 
 @dataclass(frozen=True)
-class TruncatedNormal(_Truncated):
+class TruncatedNormal(_Truncated, Distribution):
     """Normal (mean and std before truncation) restricted to [low, high], accurate in the tails too.
 
     ``x = mean + std z`` with ``log Phi(z) = log((1 - u) Phi(alpha) + u Phi(beta))``, taken at the mirrored interval if
@@ -140,7 +140,7 @@ class TruncatedNormal(_Truncated):
 
 
 @dataclass(frozen=True)
-class TruncatedLogNormal(_Truncated):
+class TruncatedLogNormal(_Truncated, Distribution):
     """The natural logarithm is normal (mean and std before truncation); the value is restricted to [low, high].
 
     `low` may be 0: then only the upper tail is cut.
