@@ -271,3 +271,11 @@ def test_a_system_that_is_not_definite_has_no_answer(roms, tmp_path):
             turned.solve(row[None])
     found = C().answers(path, mu)
     assert (found["code"] == 3).all() and np.isnan(found["output"]).all() and np.isnan(found["error"]).all()
+
+
+def test_a_training_range_that_is_not_known_is_no_number(roms, folder):
+    library = ctypes.CDLL(str(folder / "all.so"))
+    for name, known in (("min-theta", False), ("rbf", True)):
+        p = roms[name].parameters.size
+        found = np.array((ctypes.c_double * p).in_dll(library, f"romflow_{identifier(name)}_trained_low"))
+        assert np.isfinite(found).all() == known and np.isfinite(found).any() == known

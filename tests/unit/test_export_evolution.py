@@ -88,7 +88,8 @@ def test_what_has_no_evaluator_says_why(time, options, reason, tmp_path):
 def test_fields_over_time_are_a_series(tmp_path):
     rom = reduced(fom("block", end=0.2, steps=3), tmp_path)
     files = Vtu(mu=[[0.3, 0.7]], modes=1, times=True).write(rom, tmp_path / "a.vtu")
-    assert [file.name for file in files] == ["a.vtu", "a_0.vtu", "a_1.vtu", "a_2.vtu", "a_3.vtu", "a.pvd"]
+    names = ["a.vtu", "a_0.vtu", "a_1.vtu", "a_2.vtu", "a_3.vtu", "a.pvd", "a_facts.json"]
+    assert [file.name for file in files] == names
     sets = ET.parse(tmp_path / "a.pvd").getroot().findall("Collection/DataSet")
     assert [(float(one.get("timestep")), one.get("file")) for one in sets] == [
         (t, f"a_{k}.vtu") for k, t in enumerate(rom.times.tolist())]

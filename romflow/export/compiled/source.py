@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -46,7 +47,8 @@ _HEADER = """\
 extern "C" {{
 #endif
 
-/* Names, units and ranges of the parameters; the range that the model was trained in; names of the outputs. */
+/* Names, units and ranges of the parameters; the range that the model was trained in, NaN where that is unknown; names
+   of the outputs. */
 extern const char *const {name}_parameters[{p}];
 extern const char *const {name}_units[{p}];
 extern const double {name}_low[{p}];
@@ -226,7 +228,7 @@ def _evaluate(words: dict[str, object], function: str, places: list[Place | None
 
 def _facts(facts: Facts, name: str) -> list[str]:
     p = len(facts.columns)
-    trained = facts.training or {"low": facts.low, "high": facts.high}
+    trained = facts.training or {"low": [math.nan] * p, "high": [math.nan] * p}
     found = [_texts(f"{name}_parameters[{p}]", facts.columns), _texts(f"{name}_units[{p}]", facts.units),
              _numbers(f"{name}_low[{p}]", facts.low), _numbers(f"{name}_high[{p}]", facts.high),
              _numbers(f"{name}_trained_low[{p}]", trained["low"]),
