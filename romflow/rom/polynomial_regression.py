@@ -45,6 +45,7 @@ class PolynomialRegression:
     factor: np.ndarray
     spread: np.ndarray
     name: str = "polynomial"
+    interpolates = False  # a fit by least squares
 
     @property
     def basis(self) -> PolynomialBasis:

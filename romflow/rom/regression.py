@@ -185,6 +185,11 @@ class RegressionReducedModel(BasisModel):
         """Always "indicator": a black box has no residual to bound the error with."""
         return "indicator"
 
+    @property
+    def interpolates(self) -> bool:
+        """Whether the training snapshots are reproduced; a fit by least squares comes near to them only."""
+        return bool(getattr(self.regressor, "interpolates", True))
+
     def solve(self, mu: Any, check: bool = True) -> Answer:
         """Predict a whole batch at once.
 

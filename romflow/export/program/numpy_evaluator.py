@@ -160,7 +160,7 @@ def constants_in(program: Program, arrays: dict[str, np.ndarray]) -> tuple[dict[
         "program/..." -> constants that are no array of the model, even in another shape.
     """
     known = {(value.size, np.ascontiguousarray(value).tobytes()): name for name, value in arrays.items()
-             if value.dtype == np.float64}
+             if isinstance(value, np.ndarray) and value.dtype == np.float64}
     texts, added = {}, {}
     for name, value in _all_constants(program).items():
         if value.size == 1 and np.isfinite(value).all():
