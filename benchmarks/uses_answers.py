@@ -32,8 +32,8 @@ from romflow.parameters.space import Parameter, ParameterSpace  # noqa: E402
 from romflow.uq.estimate import Estimate  # noqa: E402
 from romflow.uq.evaluation import of_function, of_reduced  # noqa: E402
 from romflow.uq.inputs import RandomInputs  # noqa: E402
-from romflow.uq.propagation import propagate  # noqa: E402
-from romflow.uq.sensitivity import sobol_indices  # noqa: E402
+from romflow.uq.streaming.propagation import propagate  # noqa: E402
+from romflow.uq.streaming.sensitivity import sobol_indices  # noqa: E402
 from romflow.uq.wishes import Wishes  # noqa: E402
 
 G_WEIGHTS = np.array([0.0, 1.0, 4.5, 9.0, 99.0, 99.0, 99.0, 99.0])

@@ -32,11 +32,11 @@ from romflow.fom.gallery.thermal_block import ThermalBlock  # noqa: E402
 from romflow.parameters.distributions import Normal, Uniform  # noqa: E402
 from romflow.parameters.space import Parameter, ParameterSpace  # noqa: E402
 from romflow.reduction.reduced_basis import ReducedBasisReductor  # noqa: E402
-from romflow.uq.control_variates import control_variate  # noqa: E402
 from romflow.uq.draws import Draws  # noqa: E402
 from romflow.uq.evaluation import Evaluate, of_function, of_reduced  # noqa: E402
-from romflow.uq.importance_sampling import importance  # noqa: E402
-from romflow.uq.multifidelity_sampling import Fidelity, multifidelity  # noqa: E402
+from romflow.uq.paired.control_variates import control_variate  # noqa: E402
+from romflow.uq.paired.multifidelity_sampling import Fidelity, multifidelity  # noqa: E402
+from romflow.uq.rare.importance_sampling import importance  # noqa: E402
 
 SOLVES = 400
 PROBABILITIES = np.array([0.5, 0.1, 1e-2, 1e-3, 1e-4])

@@ -177,9 +177,14 @@ def _undocumented(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 @cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
 def _documented_methods() -> set[tuple[str, str]]:
     """(class, method) of the package where the method has a docstring, which overriding methods inherit."""
-    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in SOURCES]
+    trees = [_tree(file) for file in SOURCES]
     classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
     return {(outer.name, inner.name) for outer in classes for inner in outer.body
             if isinstance(inner, ast.FunctionDef) and ast.get_docstring(inner)}
@@ -212,7 +217,7 @@ Scan = Callable[[ast.Module], Iterator[tuple[int, str]]]
 def test_sources(scan: Scan) -> None:
     assert len(SOURCES) > 20
     found = [f"{file.relative_to(ROOT)}:{line}: {what}" for file in SOURCES
-             for line, what in scan(ast.parse(file.read_text(encoding="utf-8")))]
+             for line, what in scan(_tree(file))]
     assert found == []
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from romflow.rom.model import ReducedModel
-from romflow.uq.calibration import CalibrationWishes, calibrate
-from romflow.uq.data import Data
+from romflow.uq.bayes.calibration import CalibrationWishes, calibrate
+from romflow.uq.bayes.data import Data
+from romflow.uq.bayes.observed import of_reduced_in_time
 from romflow.uq.evaluation import of_reduced
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.observed import of_reduced_in_time
 from romflow.walk.full_order import FullOrder
 
 if TYPE_CHECKING:

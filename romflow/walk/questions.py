@@ -9,14 +9,14 @@ import numpy as np
 
 from romflow.core.errors import ConfigError, NotSupported
 from romflow.core.names import shown
+from romflow.uq.bayes.data import Data
+from romflow.uq.bayes.samplers.ensemble import load_emcee
 from romflow.uq.configured import wishes
-from romflow.uq.data import Data
 from romflow.uq.draws import Draws
 from romflow.uq.error_split import DomainWish
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.propagation import refuse_outside
-from romflow.uq.quadrature import sparse_nodes
-from romflow.uq.samplers.ensemble import load_emcee
+from romflow.uq.streaming.propagation import refuse_outside
+from romflow.uq.streaming.quadrature import sparse_nodes
 from romflow.uq.wishes import Wishes
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ from romflow.core.fingerprint import file_fingerprint, fingerprint
 from romflow.rom.model import ReducedModel
 from romflow.tasks.executor import Executor
 from romflow.uq.configured import wishes
-from romflow.uq.control_variates import control_variate
 from romflow.uq.distances import compare_outputs
 from romflow.uq.error_split import domain_errors
 from romflow.uq.evaluation import Evaluate, of_reduced
-from romflow.uq.importance_sampling import importance
-from romflow.uq.multifidelity_sampling import Fidelity, multifidelity
-from romflow.uq.nested_sums import MAIN, draws
-from romflow.uq.propagation import propagate
+from romflow.uq.paired.control_variates import control_variate
+from romflow.uq.paired.multifidelity_sampling import Fidelity, multifidelity
+from romflow.uq.paired.nested_sums import MAIN, draws
+from romflow.uq.rare.importance_sampling import importance
+from romflow.uq.streaming.propagation import propagate
 from romflow.walk.calibration import calibrated
 from romflow.walk.full_order import FullOrder
 from romflow.walk.questions import levels_wish

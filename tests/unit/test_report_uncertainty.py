@@ -23,8 +23,8 @@ from romflow.report.uncertainty_studies import (
     rare_table,
 )
 from romflow.report.uncertainty_tables import answer_table, error_note, index_table
-from romflow.uq.answers import Answers, Curve, OutputAnswers, Point
 from romflow.uq.estimate import Estimate
+from romflow.uq.streaming.answers import Answers, Curve, OutputAnswers, Point
 from tests.unit.test_report_page import Parts
 
 

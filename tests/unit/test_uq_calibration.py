@@ -11,8 +11,8 @@ from romflow.core.errors import ConfigError, InputError, NotSupported, Parameter
 from romflow.parameters.copulas import Gaussian
 from romflow.parameters.distributions import Normal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
-from romflow.uq.calibration import CalibrationWishes, calibrate
-from romflow.uq.data import Data
+from romflow.uq.bayes.calibration import CalibrationWishes, calibrate
+from romflow.uq.bayes.data import Data
 from romflow.uq.estimate import Estimate
 from romflow.uq.evaluation import Evaluated, of_function
 from romflow.uq.inputs import RandomInputs
@@ -167,7 +167,7 @@ def test_the_same_seed_gives_the_same_draws_and_another_does_not():
 
 @pytest.mark.parametrize("sampler", ["pcn", "emcee"])
 def test_a_stopped_run_goes_on_to_the_bit(tmp_path, sampler, monkeypatch):
-    monkeypatch.setattr("romflow.uq.calibration._BLOCK", 20)
+    monkeypatch.setattr("romflow.uq.bayes.calibration._BLOCK", 20)
     wishes = wished(sampler, size=160, chains=4, burn_in=60, tolerance=0.05)
 
     def run(folder, watcher=None):

@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import linprog
 
 from romflow.core.errors import InputError, ShapeError
-from romflow.uq.chain_diagnostics import effective_size, split_r_hat
-from romflow.uq.reweighting import mean_range, quantile_range, std_range
+from romflow.uq.bayes.chain_diagnostics import effective_size, split_r_hat
+from romflow.uq.bayes.reweighting import mean_range, quantile_range, std_range
 
 
 def _autoregressive(rho, n, c, seed=0):

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from romflow.core.errors import InputError, ParameterError, ShapeError
-from romflow.uq.data import Data
+from romflow.uq.bayes.data import Data
 
 Y = np.array([1.0, -0.5, 2.0])
 STD = np.array([0.5, 0.1, 1.0])

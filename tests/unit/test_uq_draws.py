@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from romflow.core.errors import InputError, ShapeError
-from romflow.uq.cells import Cells, cell_bits, density, pivot_of, rank_interval
 from romflow.uq.draws import KINDS, Draws
 from romflow.uq.intervals import clopper_pearson, from_groups, student_interval
-from romflow.uq.moments import kurtosis, merge, merge_all, moments_of, skewness, variance, without_each
+from romflow.uq.streaming.cells import Cells, cell_bits, density, pivot_of, rank_interval
+from romflow.uq.streaming.moments import kurtosis, merge, merge_all, moments_of, skewness, variance, without_each
 
 
 @pytest.mark.parametrize("kind", KINDS)

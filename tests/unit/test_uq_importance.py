@@ -8,10 +8,10 @@ from romflow.core.errors import InputError, RomflowError, SolveFailed
 from romflow.parameters.distributions import Normal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.uq.evaluation import Evaluated, of_function
-from romflow.uq.importance_sampling import importance
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.mixture import Mixture, best_weights, fitted, standard
-from romflow.uq.sampling_rounds import Round, counts_of, estimated
+from romflow.uq.rare.importance_sampling import importance
+from romflow.uq.rare.mixture import Mixture, best_weights, fitted, standard
+from romflow.uq.rare.sampling_rounds import Round, counts_of, estimated
 
 P = np.array([0.5, 1e-2, 1e-4])
 T = stats.norm.ppf(np.sqrt(1.0 - P))

@@ -9,13 +9,13 @@ from scipy import stats
 from romflow.core.errors import InputError, RomflowError, ShapeError, SolveFailed
 from romflow.parameters.distributions import Normal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
-from romflow.uq.allocation import allocate, relative_variance, select
 from romflow.uq.asked import Asked
-from romflow.uq.control_variates import control_variate
 from romflow.uq.evaluation import Evaluated, of_function
-from romflow.uq.joint_moments import JointMoments, union
-from romflow.uq.matching import matched_thresholds
-from romflow.uq.multifidelity_sampling import Fidelity, multifidelity
+from romflow.uq.paired.allocation import allocate, relative_variance, select
+from romflow.uq.paired.control_variates import control_variate
+from romflow.uq.paired.joint_moments import JointMoments, union
+from romflow.uq.paired.matching import matched_thresholds
+from romflow.uq.paired.multifidelity_sampling import Fidelity, multifidelity
 
 SPACE = ParameterSpace([Parameter("a", Normal(0.0, 1.0)), Parameter("b", Uniform(0.0, 1.0))])
 # q = a + b: mean 1/2, variance 1 + 1/12; E of a: symmetric around 1/2, so that P(q > 1/2) = 1/2.

@@ -10,10 +10,10 @@ import pytest
 from romflow.core.errors import NotSupported, ParameterError
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
-from romflow.uq.calibration import CalibrationWishes, calibrate
-from romflow.uq.data import Data
+from romflow.uq.bayes.calibration import CalibrationWishes, calibrate
+from romflow.uq.bayes.data import Data
+from romflow.uq.bayes.observed import of_reduced_in_time
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.observed import of_reduced_in_time
 
 TIMES = np.linspace(0.0, 2.0, 41)
 SPACE = ParameterSpace([Parameter("rate", Uniform(0.2, 3.0))])

@@ -12,7 +12,7 @@ from romflow.parameters.distributions import Normal, Uniform
 from romflow.parameters.space import Parameter, ParameterSpace
 from romflow.uq.evaluation import Evaluated, of_function
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.propagation import propagate
+from romflow.uq.streaming.propagation import propagate
 from romflow.uq.wishes import Wishes
 
 KINDS = ("monte-carlo", "sobol", "latin-hypercube", "lattice")

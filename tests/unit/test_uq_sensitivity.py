@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from romflow.core.errors import InputError, ShapeError
-from romflow.uq.sensitivity import Indices, index_values, merge_pairs, pairs_of, sobol_indices
+from romflow.uq.streaming.sensitivity import Indices, index_values, merge_pairs, pairs_of, sobol_indices
 
 WEIGHTS = np.array([0.0, 1.0, 9.0])
 

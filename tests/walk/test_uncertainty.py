@@ -114,6 +114,7 @@ def test_the_posterior_follows_the_measurement(finished):
     assert set(found["columns"]) == {f"conductivity_{i}" for i in range(4)}
 
 
+@pytest.mark.long
 def test_the_page_shows_them(finished):
     folder, _ = finished
     text = page(ReportData.from_folder(folder / "run"))
@@ -144,7 +145,7 @@ def without_seconds(found):
 
 
 def test_a_killed_study_of_draws_goes_on(tmp_path, without_report):
-    extra = UQ.replace("2048", "300000") + "\n[uq.control]\nsolves = 20\n"
+    extra = UQ.replace("2048", "100000") + "\n[uq.control]\nsolves = 20\n"
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     for folder in (straight, killed):
         folder.mkdir()

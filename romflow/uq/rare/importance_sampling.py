@@ -15,8 +15,8 @@ from romflow.core.names import shown
 from romflow.uq.asked import Asked, all_failed, asked
 from romflow.uq.estimate import Estimate
 from romflow.uq.evaluation import Evaluate
-from romflow.uq.mixture import Mixture, best_weights, fitted, standard
-from romflow.uq.sampling_rounds import FOLDS, Round, counts_of, estimated
+from romflow.uq.rare.mixture import Mixture, best_weights, fitted, standard
+from romflow.uq.rare.sampling_rounds import FOLDS, Round, counts_of, estimated
 
 __all__ = ["Event", "ImportanceAnswers", "importance"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from romflow.core.errors import NotSupported
-from romflow.uq.posterior_target import Judged, Target
-from romflow.uq.samplers.protocol import Block, ChainSampler, State
+from romflow.uq.bayes.posterior_target import Judged, Target
+from romflow.uq.bayes.samplers.protocol import Block, ChainSampler, State
 
 __all__ = ["Ensemble", "load_emcee"]
 

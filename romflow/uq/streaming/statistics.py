@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.uq.answers import Curve, OutputAnswers, Point
-from romflow.uq.cells import Cells, density, rank_interval
 from romflow.uq.estimate import Estimate
 from romflow.uq.intervals import clopper_pearson, from_groups, normal_factor, student_factor
-from romflow.uq.model_errors import ErrorMoments, known
-from romflow.uq.moments import kurtosis, merge_all, skewness, variance, without_each
-from romflow.uq.sensitivity import Indices
-from romflow.uq.tally import Tally
+from romflow.uq.streaming.answers import Curve, OutputAnswers, Point
+from romflow.uq.streaming.cells import Cells, density, rank_interval
+from romflow.uq.streaming.model_errors import ErrorMoments, known
+from romflow.uq.streaming.moments import kurtosis, merge_all, skewness, variance, without_each
+from romflow.uq.streaming.sensitivity import Indices
+from romflow.uq.streaming.tally import Tally
 from romflow.uq.wishes import Wishes
 
 __all__ = ["output_answers"]

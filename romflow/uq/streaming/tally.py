@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.uq.cells import Cells, cell_bits, pivot_of
 from romflow.uq.evaluation import Evaluated
-from romflow.uq.model_errors import ErrorMoments
-from romflow.uq.moments import merge, merge_all, moments_of, variance
+from romflow.uq.streaming.cells import Cells, cell_bits, pivot_of
+from romflow.uq.streaming.model_errors import ErrorMoments
+from romflow.uq.streaming.moments import merge, merge_all, moments_of, variance
 
 __all__ = ["Tally", "prefix_sizes"]
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.uq.posterior_target import Judged, Target
-from romflow.uq.samplers.protocol import Block, ChainSampler, State
+from romflow.uq.bayes.posterior_target import Judged, Target
+from romflow.uq.bayes.samplers.protocol import Block, ChainSampler, State
 
 __all__ = ["Pcn"]
 
@@ -33,7 +33,7 @@ class Pcn(ChainSampler):
     stage lets through what may be right. Where `thin` steps of it end is solved if the reduced model cannot judge it
     within the tolerance, and accepted with ``min(1, exp((l* - log L)(z') - (l* - log L)(z)))`` (delayed acceptance,
     Christen and Fox 2005, with subchains, Lykkegaard et al. 2023), which keeps the density exp(l*) of
-    :class:`romflow.uq.posterior_target.Target` exactly. This comes in after half the burn-in.
+    :class:`romflow.uq.bayes.posterior_target.Target` exactly. This comes in after half the burn-in.
 
     Random numbers of a step come from the seed and the step's number, so that a run can stop after any.
     """

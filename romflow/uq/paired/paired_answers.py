@@ -10,8 +10,8 @@ import numpy as np
 
 from romflow.uq.asked import Asked
 from romflow.uq.estimate import Estimate
-from romflow.uq.nested_estimator import Found
-from romflow.uq.nested_sums import Fidelity, NestedSums
+from romflow.uq.paired.nested_estimator import Found
+from romflow.uq.paired.nested_sums import Fidelity, NestedSums
 
 __all__ = ["PairedAnswers", "Share", "paired_answers"]
 

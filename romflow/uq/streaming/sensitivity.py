@@ -21,7 +21,7 @@ from romflow.core.errors import InputError, ShapeError
 from romflow.core.names import shown
 from romflow.uq.estimate import Estimate
 from romflow.uq.intervals import check_confidence, from_groups, normal_factor
-from romflow.uq.moments import merge_all, without_each
+from romflow.uq.streaming.moments import merge_all, without_each
 
 __all__ = ["Indices", "index_values", "merge_pairs", "pair_intervals", "pairs_of", "sobol_indices"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from romflow.core.errors import InputError, ParameterError, ShapeError
-from romflow.uq.data import Data
+from romflow.uq.bayes.data import Data
 from romflow.uq.evaluation import Evaluate
 from romflow.uq.inputs import RandomInputs
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from romflow.core.errors import StoreError
 from romflow.core.files import refused
 from romflow.store.artefact import read_artefact, write_artefact
-from romflow.uq.posterior_target import Judged
-from romflow.uq.samplers.protocol import Block, State
+from romflow.uq.bayes.posterior_target import Judged
+from romflow.uq.bayes.samplers.protocol import Block, State
 
 __all__ = ["ChainFolder"]
 

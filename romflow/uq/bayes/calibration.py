@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from romflow.core.errors import ConfigError, InputError
 from romflow.core.fingerprint import fingerprint
 from romflow.core.names import nearest, shown
-from romflow.uq.chain_files import ChainFolder
-from romflow.uq.data import Data
+from romflow.uq.bayes.chain_files import ChainFolder
+from romflow.uq.bayes.data import Data
+from romflow.uq.bayes.posterior import Posterior
+from romflow.uq.bayes.posterior_target import Judged, Target, Truth
+from romflow.uq.bayes.samplers.ensemble import Ensemble
+from romflow.uq.bayes.samplers.pcn import Pcn
+from romflow.uq.bayes.samplers.protocol import Block, ChainSampler, State
 from romflow.uq.evaluation import Evaluate
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.posterior import Posterior
-from romflow.uq.posterior_target import Judged, Target, Truth
-from romflow.uq.samplers.ensemble import Ensemble
-from romflow.uq.samplers.pcn import Pcn
-from romflow.uq.samplers.protocol import Block, ChainSampler, State
 
 __all__ = ["CalibrationWishes", "calibrate"]
 
@@ -105,9 +105,9 @@ def calibrate(
     """Draws of the posterior density ``L(mu) * density of the inputs``, and its summary.
 
     The likelihood takes the outputs of `evaluate` as they are; what their stated errors do to it is kept apart: a bound
-    on ``|log L_rom - log L_full|`` at each draw (:meth:`romflow.uq.data.Data.change`), and from it how far the
-    posterior's statistics may move (:mod:`romflow.uq.reweighting`). With `truth` and a tolerance, the full-order model
-    decides where the bound exceeds that.
+    on ``|log L_rom - log L_full|`` at each draw (:meth:`romflow.uq.bayes.data.Data.change`), and from it how far the
+    posterior's statistics may move (:mod:`romflow.uq.bayes.reweighting`). With `truth` and a tolerance, the full-order
+    model decides where the bound exceeds that.
 
     Parameters
     ----------

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import InputError, ParameterError, SolveFailed
 from romflow.core.names import shown
-from romflow.uq.answers import Answers
-from romflow.uq.checkpoint import Checkpoint, no_checkpoint
 from romflow.uq.draws import Draws
 from romflow.uq.evaluation import Evaluate, Evaluated
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.piecewise import in_batches
-from romflow.uq.quadrature import sparse_answers
-from romflow.uq.sensitivity import Indices
-from romflow.uq.statistics import output_answers
-from romflow.uq.tally import Tally
+from romflow.uq.streaming.answers import Answers
+from romflow.uq.streaming.checkpoint import Checkpoint, no_checkpoint
+from romflow.uq.streaming.piecewise import in_batches
+from romflow.uq.streaming.quadrature import sparse_answers
+from romflow.uq.streaming.sensitivity import Indices
+from romflow.uq.streaming.statistics import output_answers
+from romflow.uq.streaming.tally import Tally
 from romflow.uq.wishes import Wishes
 
 __all__ = ["Watcher", "propagate", "refuse_outside"]

@@ -15,8 +15,8 @@ from romflow.core.names import shown
 from romflow.uq.asked import Asked, all_failed, evaluated
 from romflow.uq.draws import MAX_SIZE, Draws
 from romflow.uq.evaluation import Evaluate
-from romflow.uq.joint_moments import JointMoments
-from romflow.uq.matching import matched_thresholds
+from romflow.uq.paired.joint_moments import JointMoments
+from romflow.uq.paired.matching import matched_thresholds
 
 __all__ = ["Fidelity", "NestedSums", "nested_sums", "pair_sums"]
 

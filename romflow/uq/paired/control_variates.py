@@ -8,9 +8,9 @@ from typing import Any
 from romflow.core.errors import InputError
 from romflow.core.names import shown
 from romflow.uq.asked import asked
-from romflow.uq.nested_estimator import nested_estimates
-from romflow.uq.nested_sums import Fidelity, nested_sums
-from romflow.uq.paired_answers import PairedAnswers, paired_answers
+from romflow.uq.paired.nested_estimator import nested_estimates
+from romflow.uq.paired.nested_sums import Fidelity, nested_sums
+from romflow.uq.paired.paired_answers import PairedAnswers, paired_answers
 
 __all__ = ["FOLDS", "control_variate", "folds_for"]
 
@@ -25,8 +25,8 @@ def control_variate(truth: Fidelity, reduced: Fidelity, inputs: Any, outputs: Se
     """Means, variances and exceedance probabilities of the full-order outputs, unbiased for any reduced model.
 
     mean(q) + alpha (mean over all draws(q_rom) - mean over the paired draws(q_rom)), alpha from other draws than it is
-    applied to; see `romflow.uq.nested_estimator` for the formula, the intervals and their sources. Cost: `solves`
-    full-order and `evaluations` reduced ones; the full-order model is asked once, for all its parameters.
+    applied to; see `romflow.uq.paired.nested_estimator` for the formula, the intervals and their sources. Cost:
+    `solves` full-order and `evaluations` reduced ones; the full-order model is asked once, for all its parameters.
 
     Parameters
     ----------

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from romflow.core.files import plain
-from romflow.uq.chain_diagnostics import effective_size, split_r_hat
+from romflow.uq.bayes.chain_diagnostics import effective_size, split_r_hat
+from romflow.uq.bayes.posterior_target import Judged
+from romflow.uq.bayes.reweighting import mean_range, quantile_range, std_range
 from romflow.uq.estimate import Estimate
-from romflow.uq.posterior_target import Judged
-from romflow.uq.reweighting import mean_range, quantile_range, std_range
 
 __all__ = ["Posterior"]
 

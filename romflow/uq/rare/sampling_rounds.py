@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.uq.mixture import Mixture
+from romflow.uq.rare.mixture import Mixture
 
 __all__ = ["FOLDS", "Round", "counts_of", "estimated"]
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from romflow.core.errors import SolveFailed
 from romflow.parameters.polynomials.marginals import gauss_rules
 from romflow.parameters.smolyak import sparse_grid
-from romflow.uq.answers import Answers, OutputAnswers, Point
 from romflow.uq.estimate import Estimate
 from romflow.uq.evaluation import Evaluate, Evaluated, joined
 from romflow.uq.inputs import RandomInputs
-from romflow.uq.model_errors import known
-from romflow.uq.piecewise import in_batches
+from romflow.uq.streaming.answers import Answers, OutputAnswers, Point
+from romflow.uq.streaming.model_errors import known
+from romflow.uq.streaming.piecewise import in_batches
 from romflow.uq.wishes import Wishes
 
 __all__ = ["sparse_answers", "sparse_nodes"]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from romflow.uq.posterior_target import Judged
+from romflow.uq.bayes.posterior_target import Judged
 
 __all__ = ["Block", "ChainSampler", "State"]
 

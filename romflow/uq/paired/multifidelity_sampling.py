@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import InputError, ShapeError
 from romflow.core.names import shown
-from romflow.uq.allocation import LEAST_SOLVES, Allocation, select
 from romflow.uq.asked import Asked, all_failed, asked, evaluated
-from romflow.uq.control_variates import check_names, folds_for, whole
-from romflow.uq.joint_moments import JointMoments
-from romflow.uq.matching import matched_thresholds
-from romflow.uq.nested_estimator import influences, nested_estimates
-from romflow.uq.nested_sums import MAIN, Fidelity, draws, nested_sums, pair_sums
-from romflow.uq.paired_answers import PairedAnswers, paired_answers
+from romflow.uq.paired.allocation import LEAST_SOLVES, Allocation, select
+from romflow.uq.paired.control_variates import check_names, folds_for, whole
+from romflow.uq.paired.joint_moments import JointMoments
+from romflow.uq.paired.matching import matched_thresholds
+from romflow.uq.paired.nested_estimator import influences, nested_estimates
+from romflow.uq.paired.nested_sums import MAIN, Fidelity, draws, nested_sums, pair_sums
+from romflow.uq.paired.paired_answers import PairedAnswers, paired_answers
 
 __all__ = ["Fidelity", "Pilot", "multifidelity", "run_pilot"]
 
@@ -58,10 +58,10 @@ def multifidelity(models: Sequence[Fidelity], inputs: Any, outputs: Sequence[str
     """Means, variances and exceedance probabilities of the full-order outputs with the least variance for a budget.
 
     A pilot gives correlations and costs; the subset, the order and the numbers of evaluations follow from them
-    (`romflow.uq.allocation`); the draws are nested, and each cheaper model corrects the one before it
-    (`romflow.uq.nested_estimator`). The estimates are unbiased whatever the cheaper models' bias, because the pilot's
-    draws serve the allocation and the coefficients alone. With `reuse_pilot` they are part of the estimate too, which
-    saves them for a bias of the order of 1 / pilot times the remaining error.
+    (`romflow.uq.paired.allocation`); the draws are nested, and each cheaper model corrects the one before it
+    (`romflow.uq.paired.nested_estimator`). The estimates are unbiased whatever the cheaper models' bias, because the
+    pilot's draws serve the allocation and the coefficients alone. With `reuse_pilot` they are part of the estimate too,
+    which saves them for a bias of the order of 1 / pilot times the remaining error.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def multifidelity(models: Sequence[Fidelity], inputs: Any, outputs: Sequence[str
     reuse_pilot : bool
         Not for a pilot that is given as parameters.
     exceedance, confidence, seed
-        As for `romflow.uq.control_variates.control_variate`.
+        As for `romflow.uq.paired.control_variates.control_variate`.
 
     Raises
     ------

@@ -11,8 +11,8 @@ from scipy import stats
 
 from romflow.uq.asked import Asked
 from romflow.uq.estimate import Estimate
-from romflow.uq.joint_moments import JointMoments, union
-from romflow.uq.nested_sums import NestedSums
+from romflow.uq.paired.joint_moments import JointMoments, union
+from romflow.uq.paired.nested_sums import NestedSums
 
 __all__ = ["Found", "influences", "nested_estimates"]
 
@@ -60,7 +60,8 @@ def nested_estimates(wish: Asked, sums: NestedSums) -> dict[str, Found]:
     variances: Qian, Peherstorfer, O'Malley, Vesselinov and Willcox 2018, eq. (2.9)) and alpha_i the regression
     coefficient of the *other* folds and of the pilot. alpha_i is independent of what it multiplies, whose mean is 0:
     E T_f is the statistic of the first model exactly. The answer is the mean of T_f by the folds' draws. For
-    probabilities each cheaper model has a threshold of its own, by `romflow.uq.matching` from the other folds too.
+    probabilities each cheaper model has a threshold of its own, by `romflow.uq.paired.matching` from the other folds
+    too.
 
     The interval is Student's with the variance sum_b n_b kappa_b^T C_b kappa_b of independent blocks of draws, and
     Welch's degrees of freedom. To the variance of a probability comes (z / n_1)^2, as in Wilson's interval, so that no

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from romflow.core.errors import NotSupported
 from romflow.rom.model import ReducedModel
-from romflow.uq.data import Data
+from romflow.uq.bayes.data import Data
 from romflow.uq.evaluation import Evaluate, Evaluated
 
 __all__ = ["of_reduced_in_time"]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from romflow.core.errors import InputError, ParameterError, ShapeError
 from romflow.core.names import nearest, shown
-from romflow.uq.data_files import read_measurements
+from romflow.uq.bayes.data_files import read_measurements
 
 __all__ = ["Data"]
 

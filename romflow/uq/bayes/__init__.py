@@ -1,0 +1,1 @@
+"""Calibration: posteriors of parameters from measured outputs."""

@@ -1,0 +1,1 @@
+"""Several models at the same draws: control variates and multifidelity Monte Carlo."""

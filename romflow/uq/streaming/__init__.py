@@ -1,0 +1,1 @@
+"""Draws that stream through a model: statistics and sensitivities in bounded memory."""
