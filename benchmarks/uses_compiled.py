@@ -6,13 +6,15 @@ c_difference and fmu_difference are the largest differences of outputs and their
 the bound (by the largest norm of a state) at 1000 random parameters, run in a process that cannot import romflow: a
 thermal block with 20 vectors and its bound, a problem without symmetry, a heat equation at all its times; units of FMI
 3.0 and 2.0. c_microseconds is the time of one call for the thermal block with 20 vectors and its bound, text compiled
-by -O2, one call after the other at 1000 parameters, least of 30 repetitions.
+by -O2, one call after the other at 1000 parameters, least of 30 repetitions in each of eight processes, a second
+apart, for other programs on the machine come and go.
 """
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from romflow.export.fmu import Fmu  # noqa: E402
 
 FULL, QUICK = 40, 12
 SIZE, REPEATS = 1000, 30
+PROCESSES, PAUSE = 8, 1.0
 SERIAL = {"study": {"name": "compiled"}, "validation": {"size": 0}, "cluster": {"kind": "serial"}}
 CLOCK = """\
 #include "block.h"
@@ -83,8 +86,13 @@ def microseconds(rom: Any, folder: Path) -> float:
     (folder / "clock.c").write_text(CLOCK.format(size=SIZE, repeats=REPEATS, NAME="ROMFLOW_BLOCK"), encoding="ascii")
     subprocess.run([*find_compiler(native()), "-std=c99", "-O2", "-o", "clock", "clock.c", "block.c", "-lm"],
                    cwd=folder, check=True)
-    found = subprocess.run(["./clock"], cwd=folder, check=True, capture_output=True, text=True)
-    return float(found.stdout)
+    found = []
+    for _ in range(PROCESSES):
+        done = subprocess.run(["./clock"], cwd=folder, check=True, capture_output=True, text=True)
+        found.append(float(done.stdout))
+        time.sleep(PAUSE)
+    print(f"microseconds of an evaluation in {PROCESSES} processes: {', '.join(f'{value:.1f}' for value in found)}")
+    return min(found)
 
 
 def measure(cells: int) -> dict[str, Figure]:
@@ -100,11 +108,11 @@ def measure(cells: int) -> dict[str, Figure]:
                 gaps[exporter.suffix[1:]].append(found.worst)
                 print(f"{study}, {rom.size} vectors, {path.stat().st_size / 1e3:.0f} kB {exporter.suffix}: {found}")
             if study == "block":
-                time = microseconds(rom, folder)
+                least = microseconds(rom, folder)
     peer = "rom.solve"
     return {"c_difference": Figure(max(gaps["c"]), 1e-12, False, "", peer),
             "fmu_difference": Figure(max(gaps["fmu"]), 1e-12, False, "", peer),
-            "c_microseconds": Figure(time, 20.0, False, "us")}
+            "c_microseconds": Figure(least, 20.0, False, "us")}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ from __future__ import annotations
 __all__ = ["KERNELS", "RESTRICT"]
 
 RESTRICT = """\
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize ("O3") /* the loops of the products as vector operations, with the same roundings */
+#endif
+
 #if defined(__GNUC__)
 #define RF_RESTRICT __restrict__
 #elif defined(_MSC_VER)
