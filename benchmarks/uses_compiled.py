@@ -6,8 +6,8 @@ c_difference and fmu_difference are the largest differences of outputs and their
 the bound (by the largest norm of a state) at 1000 random parameters, run in a process that cannot import romflow: a
 thermal block with 20 vectors and its bound, a problem without symmetry, a heat equation at all its times; units of FMI
 3.0 and 2.0. c_microseconds is the time of one call for the thermal block with 20 vectors and its bound, text compiled
-by -O2, one call after the other at 1000 parameters, least of 30 repetitions in each of eight processes, a second
-apart, for other programs on the machine come and go.
+by -O2, one call after the other at 1000 parameters, least of 30 repetitions in each of several processes one
+after the other, for other programs on the machine come and go.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from figures import Figure, arguments, pin_threads, show
 pin_threads()
 
 import numpy as np  # noqa: E402
+from uses_models import reduced  # noqa: E402
 
-import romflow  # noqa: E402
 from romflow.export.c import C  # noqa: E402
 from romflow.export.checking import check  # noqa: E402
 from romflow.export.compiled.compiler import find_compiler, native  # noqa: E402
 from romflow.export.fmu import Fmu  # noqa: E402
 
-FULL, QUICK = 40, 12
+FULL, QUICK = {"cells": 40, "processes": 8}, {"cells": 12, "processes": 3}
 SIZE, REPEATS = 1000, 30
-PROCESSES, PAUSE = 8, 1.0
+PAUSE = 0.3
 SERIAL = {"study": {"name": "compiled"}, "validation": {"size": 0}, "cluster": {"kind": "serial"}}
 CLOCK = """\
 #include "block.h"
@@ -73,13 +73,7 @@ def studies(cells: int) -> dict[str, dict[str, Any]]:
     return {name: SERIAL | own for name, own in (("block", block), ("wind", wind), ("heat", heat))}
 
 
-def reduced(study: dict[str, Any]) -> Any:
-    """The reduced model."""
-    with tempfile.TemporaryDirectory() as folder:
-        return romflow.Study.from_dict(study).run(folder).rom
-
-
-def microseconds(rom: Any, folder: Path) -> float:
+def microseconds(rom: Any, folder: Path, processes: int) -> float:
     """Processor time of one call, from a C program around the exported text."""
     C().write(rom, folder / "block.c")
     rom.parameters.sample(SIZE, np.random.default_rng(0)).tofile(folder / "mu.bin")
@@ -87,28 +81,32 @@ def microseconds(rom: Any, folder: Path) -> float:
     subprocess.run([*find_compiler(native()), "-std=c99", "-O2", "-o", "clock", "clock.c", "block.c", "-lm"],
                    cwd=folder, check=True)
     found = []
-    for _ in range(PROCESSES):
+    for _ in range(processes):
         done = subprocess.run(["./clock"], cwd=folder, check=True, capture_output=True, text=True)
         found.append(float(done.stdout))
         time.sleep(PAUSE)
-    print(f"microseconds of an evaluation in {PROCESSES} processes: {', '.join(f'{value:.1f}' for value in found)}")
+    print(f"microseconds of an evaluation in {processes} processes: {', '.join(f'{value:.1f}' for value in found)}")
     return min(found)
 
 
-def measure(cells: int) -> dict[str, Figure]:
-    """All figures on meshes of so many cells."""
+def measure(sizes: dict[str, int]) -> dict[str, Figure]:
+    """All figures; of small sizes without the problem that is not symmetric, and one unit of each."""
+    small = sizes == QUICK
     gaps: dict[str, list[float]] = {"c": [], "fmu": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for study, table in studies(cells).items():
+        for study, table in studies(sizes["cells"]).items():
+            if small and study == "wind":
+                continue
             rom = reduced(table)
-            for exporter in (C(), Fmu(), Fmu(version="2.0")):
+            units = [Fmu(), Fmu(version="2.0")]
+            for exporter in (C(), *(units[study == "heat":][:1] if small else units)):
                 path = exporter.write(rom, folder / f"{study}{exporter.suffix}")[0]
                 found = check(rom, exporter, path, SIZE)
                 gaps[exporter.suffix[1:]].append(found.worst)
                 print(f"{study}, {rom.size} vectors, {path.stat().st_size / 1e3:.0f} kB {exporter.suffix}: {found}")
             if study == "block":
-                least = microseconds(rom, folder)
+                least = microseconds(rom, folder, sizes["processes"])
     peer = "rom.solve"
     return {"c_difference": Figure(max(gaps["c"]), 1e-12, False, "", peer),
             "fmu_difference": Figure(max(gaps["fmu"]), 1e-12, False, "", peer),

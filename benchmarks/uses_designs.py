@@ -92,7 +92,7 @@ def optimal_designs(quick: bool) -> dict[str, Figure]:
 
 def lattices(quick: bool) -> dict[str, Figure]:
     """The two figures of lattice rules."""
-    model, shifts = RandomDomain(SIDES, cells=16 if quick else 24), 16 if quick else 32
+    model, shifts = RandomDomain(SIDES, cells=12 if quick else 24), 12 if quick else 32
     rng = np.random.default_rng(3)
     errors = []
     for n in SIZES:
