@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from figures import Figure, show
@@ -21,11 +22,10 @@ def measured(script: Path, part: str, quick: bool) -> dict[str, Figure] | None:
     with tempfile.TemporaryDirectory(prefix="romflow-") as folder:
         target = Path(folder) / "figures.json"
         command = [sys.executable, "-W", "ignore", str(script), "--json", str(target), *(["--quick"] if quick else [])]
-        print(f"\n=== {part}", flush=True)
         started = time.monotonic()
-        code = subprocess.run(command, check=False).returncode
-        print(f"=== {part}: {time.monotonic() - started:.1f} s", flush=True)
-        if code or not target.exists():
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+        print(f"\n=== {part}\n{done.stdout}=== {part}: {time.monotonic() - started:.1f} s", flush=True)
+        if done.returncode or not target.exists():
             return None
         found = json.loads(target.read_text(encoding="utf-8"))["figures"]
     return {name: Figure(**values) for name, values in found.items()}
@@ -37,12 +37,14 @@ def ordered(parts: Parts, figures: dict[str, Figure]) -> dict[str, Figure]:
     return {name: figures[name] for name in [*first, *(name for name in figures if name not in first)]}
 
 
-def run(name: str, parts: Parts, chosen: Sequence[str], quick: bool, target: Path | None) -> int:
-    """Measure the chosen parts ``NAME_PART.py``, print the table and return the exit code."""
+def run(name: str, parts: Parts, chosen: Sequence[str], quick: bool, target: Path | None, together: int = 1) -> int:
+    """Measure the chosen parts ``NAME_PART.py``, `together` at a time, print the table and return the exit code."""
     figures: dict[str, Figure] = {}
     missing = []
-    for part in chosen:
-        found = measured(Path(__file__).with_name(f"{name}_{part}.py"), part, quick)
+    with ThreadPoolExecutor(together) as pool:
+        answers = list(pool.map(lambda part: measured(Path(__file__).with_name(f"{name}_{part}.py"), part, quick),
+                                chosen))
+    for part, found in zip(chosen, answers, strict=True):
         figures |= found or {}
         absent = [figure for figure in parts[part] if figure not in (found or {})]
         if found is None or absent:
