@@ -1,11 +1,16 @@
-"""Study files for the tests, and the command line in a process of its own."""
+"""Study files for the tests, and the command line in a process of its own or in this one."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
+
+from romflow.cli import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,3 +67,15 @@ def romflow(*words: str | Path, cwd: Path | None = None) -> subprocess.Completed
     process = start(*words, cwd=cwd)
     out, err = process.communicate(timeout=180)
     return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def romflow_here(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """The finished command, run in this process, which saves the time to import everything again."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (mock.patch.object(sys, "argv", ["romflow", *map(str, words)]), contextlib.redirect_stdout(out),
+          contextlib.redirect_stderr(err)):
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())

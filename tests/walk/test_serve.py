@@ -59,5 +59,5 @@ def test_both_models_are_served_and_solves_are_stored(study):
 @pytest.mark.parametrize("words, said", [([], "nothing to serve"), (["no.h5"], "no.h5"),
                                          (["--study", "no.toml"], "no.toml")])
 def test_wrong_use_ends_with_a_sentence(words, said):
-    found = studies.romflow("serve", *words)
+    found = studies.romflow_here("serve", *words)
     assert found.returncode == 2 and said in found.stderr and "Traceback" not in found.stderr

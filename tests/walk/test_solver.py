@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.walk.studies import romflow, write_block
+from tests.walk.studies import romflow_here, write_block
 
 SOBOL = '[sampling]\nmethod = "sobol"\nsize = 16\nseed = 42\n'
 POD = '[reduction]\nmethod = "pod-galerkin"\n'
@@ -20,7 +20,7 @@ def study(folder, solver, cluster="serial", reduction=POD, cells=24):
 
 
 def finished(path, folder):
-    done = romflow("run", path, "--out", folder)
+    done = romflow_here("run", path, "--out", folder)
     assert done.returncode == 0, done.stderr
     return done, json.loads((folder / "summary.json").read_text())
 
@@ -69,7 +69,7 @@ def test_a_second_run_solves_nothing_and_a_damaged_memory_is_learnt_again(tmp_pa
     ('method = "direct"\npreconditioner = "jacobi"\n', ["preconditioner", "iterative"]),
 ])
 def test_wrong_solver_sections_are_one_sentence(tmp_path, solver, words):
-    done = romflow("check", study(tmp_path, solver))
+    done = romflow_here("check", study(tmp_path, solver))
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for word in words:
         assert word in done.stderr, done.stderr

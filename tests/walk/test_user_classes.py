@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.walk.studies import romflow
+from tests.walk.studies import romflow, romflow_here
 
 MINE = '''
 from pathlib import Path
@@ -106,7 +106,7 @@ def study(tmp_path):
 
 
 def test_all_four_in_one_study(study, tmp_path):
-    done = romflow("run", study(), "--out", tmp_path / "run")
+    done = romflow_here("run", study(), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "mine.txt").exists()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -115,17 +115,17 @@ def test_all_four_in_one_study(study, tmp_path):
 
 
 def test_failed_solves_are_records_and_the_rest_goes_on(study, tmp_path):
-    done = romflow("run", study("fails_above = 2.8"), "--out", tmp_path / "run")
+    done = romflow_here("run", study("fails_above = 2.8"), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["offline"]["snapshots_failed"] >= 1
-    status = romflow("status", tmp_path / "run").stdout
+    status = romflow_here("status", tmp_path / "run").stdout
     assert "the mesh is tangled" in status
     assert "the mesh is tangled" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_too_many_failures_stop_the_run(study, tmp_path):
-    done = romflow("run", study("fails_above = 1.1", 0.2), "--out", tmp_path / "run")
+    done = romflow_here("run", study("fails_above = 1.1", 0.2), "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "max_failed_share" in done.stderr
     assert "the mesh is tangled" in done.stderr

@@ -9,7 +9,9 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
-from tests.walk.studies import romflow, write_block
+from tests.walk.studies import romflow, romflow_here, write_block
+
+pytestmark = pytest.mark.usefixtures("without_report")
 
 SECTIONS = """
 [study]
@@ -73,7 +75,7 @@ def edited(tmp_path, old, new):
     ('kind = "thermal-block"', 'kind = "nowhere.py:Model"', ["nowhere.py"]),
 ])
 def test_wrong_study(tmp_path, old, new, words):
-    refused(romflow("run", edited(tmp_path, old, new), "--out", tmp_path / "run"), *words)
+    refused(romflow_here("run", edited(tmp_path, old, new), "--out", tmp_path / "run"), *words)
 
 
 def test_missing_study_file(tmp_path):
@@ -97,7 +99,7 @@ def files_study(tmp_path, model=MODEL, **changes):
 
 
 def test_right_files_are_accepted(tmp_path):
-    done = romflow("run", files_study(tmp_path), "--out", tmp_path / "run")
+    done = romflow_here("run", files_study(tmp_path), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
 
 
@@ -110,28 +112,28 @@ def test_right_files_are_accepted(tmp_path):
     ({"X.mtx": sp.diags_array([np.arange(1.0, 11.0), np.ones(9)], offsets=[0, 1])}, ["symmetric"]),
 ])
 def test_wrong_files(tmp_path, changes, words):
-    refused(romflow("run", files_study(tmp_path, **changes), "--out", tmp_path / "run"), *words)
+    refused(romflow_here("run", files_study(tmp_path, **changes), "--out", tmp_path / "run"), *words)
 
 
 @pytest.mark.parametrize("theta", ["__import__('os')", "a.real", "b + 1", "9**9**9**9", "(lambda: 1)()",
                                    "a if a else a"])
 def test_wrong_theta(tmp_path, theta):
     model = MODEL.replace('theta = "a"', f'theta = "{theta}"')
-    refused(romflow("run", files_study(tmp_path, model), "--out", tmp_path / "run"))
+    refused(romflow_here("run", files_study(tmp_path, model), "--out", tmp_path / "run"))
 
 
 def test_store_of_another_study(tmp_path):
-    assert romflow("run", write_block(tmp_path, max_size=2), "--out", tmp_path / "run").returncode == 0
-    refused(romflow("run", write_block(tmp_path, cells=14), "--out", tmp_path / "run"), "cells", "12", "14")
+    assert romflow_here("run", write_block(tmp_path, max_size=2), "--out", tmp_path / "run").returncode == 0
+    refused(romflow_here("run", write_block(tmp_path, cells=14), "--out", tmp_path / "run"), "cells", "12", "14")
 
 
 def test_truncated_snapshot_is_set_aside_and_solved_again(tmp_path):
     study, run = write_block(tmp_path, max_size=4), tmp_path / "run"
-    assert romflow("run", study, "--out", run).returncode == 0
+    assert romflow_here("run", study, "--out", run).returncode == 0
     before = (run / "model.h5").read_bytes()
     victim = sorted((run / "store").rglob("*.h5"))[0]
     victim.write_bytes(victim.read_bytes()[:700])
-    again = romflow("run", study, "--out", run)
+    again = romflow_here("run", study, "--out", run)
     assert again.returncode == 0, again.stderr
     assert "1 solved" in again.stdout
     assert victim.name in again.stderr
@@ -140,28 +142,28 @@ def test_truncated_snapshot_is_set_aside_and_solved_again(tmp_path):
 
 def test_damaged_and_foreign_models(tmp_path):
     study, run = write_block(tmp_path, max_size=2), tmp_path / "run"
-    assert romflow("run", study, "--out", run).returncode == 0
+    assert romflow_here("run", study, "--out", run).returncode == 0
     model = run / "model.h5"
     (tmp_path / "mu.csv").write_text("conductivity_0,conductivity_1,conductivity_2,conductivity_3\n0.5,0.5,0.5,9\n")
     words = ("eval", model, "--input", tmp_path / "mu.csv", "--output", tmp_path / "out.csv")
-    refused(romflow(*words), "mu[0, 3] (conductivity_3) = 9 is outside [0.1, 1]")
+    refused(romflow_here(*words), "mu[0, 3] (conductivity_3) = 9 is outside [0.1, 1]")
     content = model.read_bytes()
     model.write_bytes(content[:-2000])
-    refused(romflow(*words), "model.h5")
+    refused(romflow_here(*words), "model.h5")
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 255
     model.write_bytes(bytes(flipped))
-    refused(romflow(*words), "model.h5")
+    refused(romflow_here(*words), "model.h5")
     model.write_text("hello")
-    refused(romflow(*words), "model.h5")
+    refused(romflow_here(*words), "model.h5")
     model.unlink()
-    refused(romflow(*words), "model.h5")
+    refused(romflow_here(*words), "model.h5")
 
 
 def test_folder_without_write_permission(tmp_path):
     target = tmp_path / "file"
     target.write_text("in the way")
-    refused(romflow("run", write_block(tmp_path), "--out", target / "run"), "run")
+    refused(romflow_here("run", write_block(tmp_path), "--out", target / "run"), "run")
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs the right to mount")
@@ -172,7 +174,7 @@ def test_full_disk(tmp_path, size):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
-        refused(romflow("run", write_block(tmp_path, cells=60), "--out", disk / "run"), "space")
+        refused(romflow_here("run", write_block(tmp_path, cells=60), "--out", disk / "run"), "space")
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -184,7 +186,7 @@ def test_read_only_disk(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(disk)], check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
-        refused(romflow("run", write_block(tmp_path), "--out", disk / "run"), "read-only")
+        refused(romflow_here("run", write_block(tmp_path), "--out", disk / "run"), "read-only")
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -197,7 +199,7 @@ def test_read_only_disk(tmp_path):
     ("tolerance = 0.01", 'method = "pod-regression"\ncertified = true', ["no bound"]),
 ])
 def test_choices_that_do_not_fit_are_refused_before_any_solve(tmp_path, old, new, words):
-    refused(romflow("check", edited(tmp_path, old, new)), *words)
+    refused(romflow_here("check", edited(tmp_path, old, new)), *words)
 
 
 def test_a_bound_that_validation_refutes_is_said_to_be_none(tmp_path):
@@ -207,12 +209,12 @@ def test_a_bound_that_validation_refutes_is_said_to_be_none(tmp_path):
     (tmp_path / "matrices" / "model.toml").write_text(
         (tmp_path / "matrices" / "model.toml").read_text() + '[[operator]]\nfile = "M.mtx"\ntheta = "1"\n')
     scipy.io.mmwrite(tmp_path / "matrices" / "M.mtx", sp.eye_array(10))
-    done = romflow("run", study, "--out", tmp_path / "run")
+    done = romflow_here("run", study, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert "WARNING: the error bound is below the true error" in done.stderr
 
 
 def test_input_is_never_overwritten(tmp_path):
     study, run = write_block(tmp_path, max_size=2), tmp_path / "run"
-    assert romflow("run", study, "--out", run).returncode == 0
-    refused(romflow("export", run / "model.h5", "--format", "npz", "--output", run / "model.h5"), "another name")
+    assert romflow_here("run", study, "--out", run).returncode == 0
+    refused(romflow_here("export", run / "model.h5", "--format", "npz", "--output", run / "model.h5"), "another name")
