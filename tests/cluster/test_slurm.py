@@ -116,6 +116,7 @@ def test_a_study_with_two_jobs_of_two_ranks_gives_what_one_process_gives(tmp_pat
     assert np.all(answer.error <= expected.error * 1.02)
 
 
+@pytest.mark.long
 def test_a_cancelled_job_is_replaced_and_nothing_stored_is_lost(tmp_path):
     study, first, seen = ToyStudy(tmp_path, sleep=0.1), [], set()
     with DaskExecutor(config()) as executor:
@@ -252,6 +253,7 @@ def test_a_submitted_study_goes_on_after_its_wall_time(tmp_path):
     assert len(log.read_text(encoding="utf-8").splitlines()) <= 33
 
 
+@pytest.mark.long
 def test_workers_and_ranks_within_one_allocation(tmp_path):
     ToyStudy(tmp_path, sleep=0.15)
     code = f"""

@@ -82,8 +82,8 @@ def test_reductor_of_other_models_is_not_judged(tmp_path: Path) -> None:
     ("reduced-basis", {"estimator": "sketched", "sketch_rows": 100}), ("sketched", {"max_size": 12}),
     ("pod-galerkin", {"tolerance": 1e-9}), ("pod-regression", {"tolerance": 1e-9, "regressor": "rbf"}),
     ("pod-regression", {"tolerance": 1e-9, "regressor": "polynomial"}),
-    pytest.param("reduced-basis", {"estimator": "eim"}, marks=pytest.mark.slow),
-    ("pod-regression", {"tolerance": 1e-9}),
+    pytest.param("reduced-basis", {"estimator": "eim"}, marks=pytest.mark.long),
+    pytest.param("pod-regression", {"tolerance": 1e-9}, marks=pytest.mark.long),
 ])
 def test_built_in_reductors(name: str, options: dict[str, Any]) -> None:
     cls = registry.load("reductor", name, ".")

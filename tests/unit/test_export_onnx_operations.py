@@ -109,6 +109,7 @@ def matrices(builder, r, definite):
 
 @pytest.mark.parametrize("definite", [True, False])
 @pytest.mark.parametrize("r", [1, 6, 25, 42])
+@pytest.mark.long
 def test_systems(r, definite):
     builder = Builder(COLUMNS)
     A = matrices(builder, r, definite)

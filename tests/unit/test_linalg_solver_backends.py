@@ -142,6 +142,7 @@ def test_pardiso_analyses_once_and_gives_its_memory_back():
     assert phases == [11, 22, 22, 33, -1, 11, -1]
 
 
+@pytest.mark.long
 def test_many_factors_of_pardiso_do_not_pile_up():
     needs("pardiso")
     A, sizes = laplacian(60), []

@@ -154,6 +154,7 @@ def test_another_sketch_does_not_serve(tmp_path):
     assert found == [0, 2, 2, 2]
 
 
+@pytest.mark.long
 def test_kept_and_thrown_away_snapshots_give_the_same_answers(thrown, tmp_path):
     first, folder, _ = thrown
     kept = study().run(tmp_path, Notes())

@@ -94,6 +94,7 @@ def test_the_worst_parameter_is_shown_at_its_last_time(rom, known, found, must_f
     assert np.count_nonzero(shown.points.weight) == len(rom.weights)
 
 
+@pytest.mark.long
 def test_a_page_has_every_picture_and_says_what_the_truth_says(data: ReportData, must_fail) -> None:
     reached = {"runs": 2, "max_relative_error": 0.02, "max_full_order_share": 0.1}
     parts = Parts(page(dataclasses.replace(data, adaptive=runs(2), summary=data.summary | {"adaptive": reached})))

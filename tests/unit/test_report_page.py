@@ -219,6 +219,7 @@ def test_texts_of_users_are_escaped(data, undrawn):
     assert source.count("first\n") < 20
 
 
+@pytest.mark.long
 def test_same_data_same_bytes_and_rebuilding_changes_nothing(data, tmp_path):
     first = page(data)
     assert first == page(data)
@@ -350,6 +351,7 @@ def test_colours_of_a_plane_field_are_where_they_belong(data, must_fail):
     must_fail(check, brightness[::-1])
 
 
+@pytest.mark.long
 def test_a_vector_field_on_a_body_is_shown_by_its_magnitude():
     space = ParameterSpace([Parameter("modulus", Uniform(0.5, 2.0), 2)])
     fom = LinearElasticity(space, cells=[4, 2, 2])

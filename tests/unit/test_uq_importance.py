@@ -19,6 +19,7 @@ SPACE = ParameterSpace([Parameter("z", Normal(0.0, 1.0), size=3)])
 TWO_WAYS = of_function(lambda mu: np.maximum(mu[:, 0], mu[:, 1]))
 
 
+@pytest.mark.long
 def test_rare_events_are_unbiased_and_near(must_fail):
     found = [importance(TWO_WAYS, SPACE, ["q"], {"q": T}, size=2000, seed=seed).events for seed in range(100, 125)]
     values = np.array([[event.estimate.value for event in events] for events in found])

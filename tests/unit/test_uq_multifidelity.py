@@ -48,6 +48,7 @@ def split(seed):
 
 
 @pytest.mark.parametrize("estimate", [cheap, split])
+@pytest.mark.long
 def test_estimates_are_unbiased_and_intervals_hold(estimate, must_fail):
     found = [estimate(seed) for seed in range(80)]
     kinds = [[run.mean["q"], run.variance["q"], run.exceedance["q"][0][1]] for run in found]

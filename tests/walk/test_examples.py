@@ -34,6 +34,7 @@ def test_own_model(tmp_path):
     assert found["min_effectivity"] >= 1.0
 
 
+@pytest.mark.long
 def test_external_program(tmp_path):
     found = run("03_external_program.py", tmp_path)
     assert 5 <= found["basis_size"] <= 10
@@ -48,6 +49,7 @@ def test_own_matrices(tmp_path):
     assert 1.0 <= found["min_effectivity"] <= found["max_effectivity"] <= 10.0
 
 
+@pytest.mark.long
 def test_sweep(tmp_path):
     found = run("05_sweep.py", tmp_path)
     assert found["systems"] == 16 and found["max_residual"] <= 1e-8
@@ -113,6 +115,7 @@ def test_own_law(tmp_path):
     assert 1e-6 < found["output_error"] <= 3e-3
 
 
+@pytest.mark.long
 def test_uncertainty(tmp_path):
     found = run("13_uncertainty.py", tmp_path)
     assert 0.0 < found["mean_model_error"] < found["mean_error"] < 1e-5
@@ -121,6 +124,7 @@ def test_uncertainty(tmp_path):
     assert 1.0 < found["total"] < 1.1
 
 
+@pytest.mark.long
 def test_export(tmp_path):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("fmpy")

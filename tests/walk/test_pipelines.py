@@ -100,6 +100,7 @@ def test_the_plate_goes_on_after_the_cycle_that_it_knows(tmp_path: Path) -> None
     assert 1e-4 < told["max_relative_error"] <= 0.05 and told["min_effectivity"] >= 1 / 3
 
 
+@pytest.mark.long
 def test_a_hot_spot_that_moved_is_noticed_and_learnt(tmp_path: Path) -> None:
     study = _toy("hot_spots", model={"mesh": {"shape": "plate-with-hole", "cells": [5, 6]}}, time={"steps": 20},
                  reduction={"tolerance": 1e-3}, validation={"size": 1})
@@ -110,6 +111,7 @@ def test_a_hot_spot_that_moved_is_noticed_and_learnt(tmp_path: Path) -> None:
     assert len(list((tmp_path / "run" / "adaptive").glob("*/log.csv"))) == 1
 
 
+@pytest.mark.long
 def test_the_blade_spins_heats_and_stops(tmp_path: Path) -> None:
     pytest.importorskip("gmsh")
     study = _toy("blade", model={"mesh": {"shape": "blade", "size": 40.0, "holes": 1, "order": 1}, "element": "tet4"},
@@ -119,6 +121,7 @@ def test_the_blade_spins_heats_and_stops(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "blade.vtu").is_file()
 
 
+@pytest.mark.long
 def test_uncertain_conductivities_leave_the_house(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     study = _toy("uncertainty", model={"cells": 12}, sampling={"pool": 40}, reduction={"tolerance": 0.1},

@@ -144,6 +144,7 @@ def without_seconds(found):
     return [without_seconds(item) for item in found] if isinstance(found, list) else found
 
 
+@pytest.mark.long
 def test_a_killed_study_of_draws_goes_on(tmp_path, without_report):
     extra = UQ.replace("2048", "100000") + "\n[uq.control]\nsolves = 20\n"
     straight, killed = tmp_path / "straight", tmp_path / "killed"
