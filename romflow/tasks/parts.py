@@ -22,8 +22,8 @@ __all__ = ["PartResult", "checked_parts", "part_call", "part_task", "rank_job"]
 
 PartResult = dict[str, NDArray[Any]]
 
-# How the names of kernels on subdomains of mechanics begin.
-_MECHANICS = "mechanics-"
+# How the names of kernels on subdomains of mechanics, and of those of dictionaries begin.
+_MECHANICS, _DICTIONARY = "mechanics-", "dictionary-"
 
 
 def part_call(
@@ -99,6 +99,8 @@ def _kernel(name: str) -> Any:
 
     if name.startswith(_MECHANICS):
         from romflow.reduction.mechanics.task_table import TASKS as KERNELS
+    if name.startswith(_DICTIONARY):
+        from romflow.reduction.dictionary.task_table import TASKS as KERNELS
     if name not in KERNELS:
         raise InputError(f"no kernel of parts is called {name!r}{nearest(name, list(KERNELS))}")
     return KERNELS[name]

@@ -1,0 +1,1 @@
+"""Dictionaries of reduced models: what is alike, how many models, and which of them answers."""

@@ -1,0 +1,11 @@
+"""All that tasks do for dictionaries of reduced models, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["TASKS"]
+
+#: ``TASKS[name](fom, store_folder, part, **shared) -> dict of small arrays``.
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {}

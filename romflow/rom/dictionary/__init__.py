@@ -1,0 +1,1 @@
+"""Local reduced models and the recommender that chooses between them."""
