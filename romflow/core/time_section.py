@@ -34,16 +34,11 @@ class TimeConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _whole(cls, content: Any) -> Any:
-        """Take whole numbers for the floating ones, as TOML writes `end = 1`, and numbers for texts."""
+    def _as_texts(cls, content: Any) -> Any:
+        """Take numbers for the texts of `load` and `initial`."""
         if not isinstance(content, dict):
             return content
         changed = dict(content)
-        for key in ("end", "train_until"):
-            if type(changed.get(key)) is int:
-                changed[key] = float(changed[key])
-        if isinstance(changed.get("times"), list):
-            changed["times"] = [float(value) if type(value) is int else value for value in changed["times"]]
         if isinstance(changed.get("load"), int | float) and not isinstance(changed["load"], bool):
             changed["load"] = repr(changed["load"])
         if changed.get("initial") is not None:

@@ -27,12 +27,6 @@ class CopulaConfig(Section):
     pairs: dict[str, float] | None = None
     degrees: float = Field(default=4.0, gt=0.0)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _whole(cls, content: Any) -> Any:
-        """Take whole numbers for floating ones, as people write 1 on the diagonal."""
-        return _floats(content)
-
     @model_validator(mode="after")
     def _one(self) -> CopulaConfig:
         if (self.correlation is None) == (self.pairs is None):
@@ -56,11 +50,6 @@ class ControlConfig(Section):
     pilot: int = Field(default=16, ge=5, le=10_000_000)
     levels: list[int] = Field(default_factory=list)
     seed: int = Field(default=11, ge=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole(cls, content: Any) -> Any:
-        return _floats(content, only=("seconds",))
 
     @model_validator(mode="after")
     def _one(self) -> ControlConfig:
@@ -106,11 +95,6 @@ class CalibrationConfig(Section):
     tolerance: float | None = Field(default=None, gt=0.0)
     seed: int = Field(default=17, ge=0)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _whole(cls, content: Any) -> Any:
-        return _floats(content, only=("tolerance",))
-
 
 class LevelsConfig(Section):
     """[uq.levels]: the error of the mean split into dimension truncation, mesh and cubature.
@@ -128,11 +112,6 @@ class LevelsConfig(Section):
     order: float = Field(default=2.0, gt=0.0)
     neutral: float = 0.0
     seed: int = Field(default=19, ge=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole(cls, content: Any) -> Any:
-        return _floats(content, only=("order", "neutral"))
 
 
 class UqConfig(Section):
@@ -166,10 +145,10 @@ class UqConfig(Section):
     @field_validator("exceedance", mode="before")
     @classmethod
     def _thresholds(cls, content: Any) -> Any:
-        """One threshold may be written without brackets, and whole numbers for floating ones."""
+        """One threshold may be written without brackets."""
         if not isinstance(content, dict):
             return content
-        return {name: _floats(value if isinstance(value, list) else [value]) for name, value in content.items()}
+        return {name: value if isinstance(value, list) else [value] for name, value in content.items()}
 
     @field_validator("quantiles")
     @classmethod
@@ -212,12 +191,3 @@ UQ_TABLES: dict[str, type[Section]] = {
     "calibration": CalibrationConfig,
     "levels": LevelsConfig,
 }
-
-
-def _floats(value: Any, only: tuple[str, ...] | None = None) -> Any:
-    """Whole numbers within lists and tables as floating ones; in a table those under `only` alone."""
-    if isinstance(value, dict):
-        return {key: _floats(item) if only is None or key in only else item for key, item in value.items()}
-    if isinstance(value, list):
-        return [_floats(item) for item in value]
-    return float(value) if type(value) is int else value
