@@ -40,6 +40,7 @@ bench: .venv/.installed-bench
 	$(BIN)/python benchmarks/evolution_estimators.py --picture docs/pictures/estimators.png
 	$(BIN)/python benchmarks/mechanics.py --json benchmarks/mechanics.json
 	$(BIN)/python benchmarks/uses.py --json benchmarks/uses.json
+	$(BIN)/python benchmarks/dictionary.py --json benchmarks/dictionary.json
 	$(BIN)/python benchmarks/readme_table.py
 
 test-petsc: .venv/.installed-petsc

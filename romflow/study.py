@@ -43,6 +43,7 @@ class Plan:
     prediction: Prediction | None = None
     times: int = 1
     uncertainty_solves: int = 0
+    simplified_solves: int = 0
 
     @property
     def solves(self) -> int:
@@ -150,7 +151,8 @@ class Study:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides the model: not what is asked of it, the cluster, or the name of a file."""
-        content = self.config.model_dump(mode="json", exclude={"cluster", "export", "uq"})
+        absent = {"dictionary"} if self.config.dictionary is None else set()
+        content = self.config.model_dump(mode="json", exclude={"cluster", "export", "uq", *absent})
         return fingerprint({"study": content, "model": registry.source_identity("model", self.config.model.kind,
                                                                                self.base)})
 
@@ -194,6 +196,10 @@ class Study:
             raise NotSupported(f"{self.config.reduction.method} needs many snapshots at once, and "
                                f"{self.config.sampling.method} asks for one after the other; use a fixed design such "
                                "as [sampling] method = \"sobol\"")
+        if self.config.dictionary is not None:
+            from romflow.walk.dictionary.questions import check_dictionary
+
+            check_dictionary(self, sampler, reductor)
         if self.config.adaptivity is not None:
             if not hasattr(reductor, "offline"):
                 raise NotSupported(f"[adaptivity] enriches models of mechanics, and {self.config.reduction.method} "
@@ -251,7 +257,8 @@ class Study:
         self.check_fit(sampler, self.reductor())
         self.exporters()
         draws = self._uncertainty_solves(model)
-        seconds, training = None, int(getattr(sampler, "solves", 0))
+        wish, design = self.config.dictionary, int(getattr(sampler, "solves", 0))
+        seconds, training = None, design if wish is None else wish.full_order_runs(design)
         cluster, validation = self.config.cluster, self.config.validation
         prediction = None if cluster.ranks is None else _predicted(model, cluster, training + validation.size + draws)
         n = model.n if prediction is None else prediction.size.n
@@ -262,7 +269,8 @@ class Study:
         times = len(getattr(model, "times", (0,)))
         return Plan(self.name, self.config.model.kind, n, self.parameters.columns,
                     None if theta is None else len(theta.expressions), training, validation.size,
-                    8 * n * times + _FILE_OVERHEAD, seconds, prediction, times, draws)
+                    8 * n * times + _FILE_OVERHEAD, seconds, prediction, times, draws,
+                    design if wish is not None and wish.simplified is not None else 0)
 
     def _uncertainty_solves(self, model: Any) -> int:
         from romflow.fom.protocol import output_names

@@ -28,6 +28,8 @@ def print_plan(plan: Plan) -> None:
     if plan.terms is not None:
         rows.append(("affine terms", str(plan.terms)))
     draws = f", {plan.uncertainty_solves} for [uq]" if plan.uncertainty_solves else ""
+    if plan.simplified_solves:
+        rows.append(("simplified solves", f"{plan.simplified_solves} for the dictionary"))
     rows += [("full-order solves", f"at most {plan.solves} ({plan.training_solves} for the model, "
                                    f"{plan.validation_solves} for its validation{draws})"),
              ("store", f"at most {bytes_text(plan.store_bytes)} ({bytes_text(plan.snapshot_bytes)} a snapshot)")]

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from romflow.core.adaptivity_section import AdaptivityConfig
 from romflow.core.complaints import complaint, unwritable
+from romflow.core.dictionary_section import DICTIONARY_TABLES, DictionaryConfig, simplified_time
 from romflow.core.errors import ConfigError
 from romflow.core.names import one_line, shown
 from romflow.core.parameter_rules import name_fault, twice
@@ -31,6 +32,7 @@ from romflow.core.work_sections import (
 __all__ = [
     "AdaptivityConfig",
     "ClusterConfig",
+    "DictionaryConfig",
     "ExportConfig",
     "FailuresConfig",
     "ModelConfig",
@@ -134,6 +136,7 @@ class StudyConfig(Section):
     sampling: SamplingConfig
     reduction: ReductionConfig = Field(default_factory=ReductionConfig)
     validation: ValidationConfig = Field(default_factory=ValidationConfig)
+    dictionary: DictionaryConfig | None = None
     adaptivity: AdaptivityConfig | None = None
     uq: UqConfig | None = None
     failures: FailuresConfig = Field(default_factory=FailuresConfig)
@@ -170,6 +173,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "sampling": SamplingConfig,
     "reduction": ReductionConfig,
     "validation": ValidationConfig,
+    "dictionary": DictionaryConfig,
     "adaptivity": AdaptivityConfig,
     "uq": UqConfig,
     "failures": FailuresConfig,
@@ -209,9 +213,12 @@ def parse_study(content: Mapping[str, Any], where: str = "") -> StudyConfig:
     if fault is not None:
         raise ConfigError(start + fault)
     try:
-        return StudyConfig.model_validate(dict(content))
+        config = StudyConfig.model_validate(dict(content))
     except ValidationError as error:
         raise ConfigError(start + complaint(error.errors(), _keys_of)) from None
+    if config.dictionary is not None:
+        simplified_time(config.dictionary, config.time, where)
+    return config
 
 
 def _keys_of(location: tuple[str | int, ...]) -> list[str]:
@@ -223,8 +230,9 @@ def _keys_of(location: tuple[str | int, ...]) -> list[str]:
 
 def _section_of(location: tuple[str | int, ...]) -> type[Section]:
     """What describes the table at `location`, such as ("uq", "copula")."""
-    if location[0] == "uq" and len(location) > 1:
-        return UQ_TABLES[str(location[1])]
+    within = {"uq": UQ_TABLES, "dictionary": DICTIONARY_TABLES}.get(str(location[0]))
+    if within is not None and len(location) > 1:
+        return within[str(location[1])]
     return _SECTIONS[str(location[0])]
 
 
