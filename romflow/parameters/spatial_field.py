@@ -1,4 +1,4 @@
-"""Fields of place, parameters and time, such as a temperature: sums of texts and of given nodal arrays."""
+"""Fields of place, parameters and time, such as a temperature: sums of texts, given nodal arrays and random terms."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from romflow.core.errors import ConfigError, InputError, ParameterError, ShapeEr
 from romflow.core.names import nearest, shown
 from romflow.parameters.expressions import Theta, check_text
 from romflow.parameters.fields import COORDINATES
+from romflow.parameters.random_term import RandomTerm
 
 __all__ = ["FieldTerm", "SpatialField"]
 
@@ -40,7 +41,7 @@ class SpatialField:
 
     Parameters
     ----------
-    terms : sequence of FieldTerm, mapping, text or number
+    terms : sequence of FieldTerm, RandomTerm, mapping, text or number
         A mapping is {"value": text} or {"values": (N,) numbers, "amplitude": text ("1" where left out)}.
     columns : sequence of c str
         What texts may name beside x, y and z: those of a :class:`romflow.parameters.loading.Loading`.
@@ -60,21 +61,25 @@ class SpatialField:
            [36.]])
     """
 
-    def __init__(self, terms: Sequence[FieldTerm | Mapping[str, Any] | str | float], columns: Sequence[str]) -> None:
+    def __init__(self, terms: Sequence[FieldTerm | RandomTerm | Mapping[str, Any] | str | float],
+                 columns: Sequence[str]) -> None:
         self.columns = tuple(columns)
         taken = [name for name in self.columns if name in COORDINATES]
         if taken:
             raise ConfigError(f"{shown(taken[0])} is the name of a coordinate; rename the parameter or amplitude")
         self.terms = tuple(_term(term) for term in terms)
         for term in self.terms:
-            known = self.columns if term.numbers is not None else (*COORDINATES, *self.columns)
-            check_text("a term of a field is ", term.text, known)
+            check_text("a term of a field is ", term.text, self._known(term))
+            missing = [name for name in _coordinates(term) if name not in self.columns]
+            if missing:
+                raise ConfigError(f"a random term of a field needs the column {shown(missing[0])}, which is not there")
 
     @property
     def used(self) -> tuple[str, ...]:
         """Names of the columns that the field depends on."""
         names = (*COORDINATES, *self.columns)
         found = {names[j] for term in self.terms for j in Theta([term.text], names).used}
+        found |= {name for term in self.terms for name in _coordinates(term)}
         return tuple(name for name in self.columns if name in found)
 
     def values(self, points: ArrayLike, rows: ArrayLike, nodes: ArrayLike | None = None) -> Array:
@@ -102,10 +107,14 @@ class SpatialField:
         columns = {name: given[:, j] for j, name in enumerate(self.columns)}
         place = {name: x[i][:, None] if i < len(x) else np.zeros((1, 1)) for i, name in enumerate(COORDINATES)}
         for term, theta in zip(self.terms, self._thetas, strict=True):
-            if term.numbers is None:
+            if isinstance(term, RandomTerm):
+                xi = np.stack([columns[name] for name in term.coordinates], axis=1)
+                total += self._fit(term.values(xi, nodes), x.shape[1]) * theta.broadcast({**place, **columns})[0]
+            elif term.numbers is None:
                 total += theta.broadcast({**place, **columns})[0]
             else:
-                total += self._at(term.numbers, nodes, x.shape[1])[:, None] * theta.broadcast(columns)[0]
+                found = term.numbers if nodes is None else term.numbers[np.asarray(nodes, dtype=np.int64)]
+                total += self._fit(found, x.shape[1])[:, None] * theta.broadcast(columns)[0]
         if not np.isfinite(total).all():
             j = int(np.argwhere(~np.isfinite(total))[0, 1])
             where = ", ".join(f"{name} = {value:g}" for name, value in zip(self.columns, given[j], strict=True))
@@ -116,40 +125,57 @@ class SpatialField:
     def restrict(self, nodes: ArrayLike) -> SpatialField:
         """The same field for some nodes alone: nodal numbers of the others are gone."""
         chosen = np.asarray(nodes, dtype=np.int64)
-        return SpatialField([term if term.numbers is None else FieldTerm(term.text, term.numbers[chosen])
-                             for term in self.terms], self.columns)
+        return SpatialField([_restricted(term, chosen) for term in self.terms], self.columns)
 
     def to_spec(self) -> dict[str, Any]:
         """JSON beside the arrays of `to_arrays`."""
         return {"columns": list(self.columns),
-                "terms": [{"text": term.text, "nodal": term.numbers is not None} for term in self.terms]}
+                "terms": [term.to_spec() if isinstance(term, RandomTerm) else
+                          {"text": term.text, "nodal": term.numbers is not None} for term in self.terms]}
 
     def to_arrays(self) -> dict[str, Array]:
-        """Nodal numbers by the number of their term."""
-        return {str(i): term.numbers for i, term in enumerate(self.terms) if term.numbers is not None}
+        """Nodal numbers (N,) and modes (N, M) by the number of their term."""
+        nodal = {str(i): term.modes if isinstance(term, RandomTerm) else term.numbers
+                 for i, term in enumerate(self.terms)}
+        return {key: numbers for key, numbers in nodal.items() if numbers is not None}
 
     @classmethod
     def from_arrays(cls, spec: Mapping[str, Any], arrays: Mapping[str, Array]) -> SpatialField:
         """The field whose `to_spec` and `to_arrays` gave these."""
-        return cls([FieldTerm(term["text"], np.asarray(arrays[str(i)]) if term["nodal"] else None)
-                    for i, term in enumerate(spec["terms"])], spec["columns"])
+        terms = [RandomTerm.from_spec(term, arrays[str(i)]) if "random" in term else
+                 FieldTerm(term["text"], np.asarray(arrays[str(i)]) if term["nodal"] else None)
+                 for i, term in enumerate(spec["terms"])]
+        return cls(terms, spec["columns"])
 
     @cached_property
     def _thetas(self) -> list[Theta]:
-        return [Theta([term.text], self.columns if term.numbers is not None else (*COORDINATES, *self.columns))
-                for term in self.terms]
+        return [Theta([term.text], self._known(term)) for term in self.terms]
+
+    def _known(self, term: FieldTerm | RandomTerm) -> tuple[str, ...]:
+        """What the text of a term may name."""
+        nodal = isinstance(term, FieldTerm) and term.numbers is not None
+        return self.columns if nodal else (*COORDINATES, *self.columns)
 
     @staticmethod
-    def _at(numbers: Array, nodes: ArrayLike | None, points: int) -> Array:
-        found = numbers if nodes is None else numbers[np.asarray(nodes, dtype=np.int64)]
-        if found.size != points:
-            raise ShapeError(f"a field known at {numbers.size} nodes was asked for at {points} points; give the nodes "
+    def _fit(numbers: Array, points: int) -> Array:
+        if len(numbers) != points:
+            raise ShapeError(f"a field known at {len(numbers)} nodes was asked for at {points} points; give the nodes "
                              "that the points are")
-        return found
+        return numbers
 
 
-def _term(term: FieldTerm | Mapping[str, Any] | str | float) -> FieldTerm:
-    if isinstance(term, FieldTerm):
+def _coordinates(term: FieldTerm | RandomTerm) -> tuple[str, ...]:
+    return term.coordinates if isinstance(term, RandomTerm) else ()
+
+
+def _restricted(term: FieldTerm | RandomTerm, nodes: NDArray[np.int64]) -> FieldTerm | RandomTerm:
+    if isinstance(term, RandomTerm):
+        return term.restrict(nodes)
+    return term if term.numbers is None else FieldTerm(term.text, term.numbers[nodes])
+
+
+def _term(term: FieldTerm | RandomTerm | Mapping[str, Any] | str | float) -> FieldTerm | RandomTerm:
+    if isinstance(term, FieldTerm | RandomTerm):
         return term
     if isinstance(term, str | int | float) and not isinstance(term, bool):
         return FieldTerm(term if isinstance(term, str) else repr(float(term)))

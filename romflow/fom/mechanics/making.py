@@ -16,6 +16,7 @@ from romflow.fom.mechanics.loads import make_loads
 from romflow.fom.mechanics.outputs import make_outputs
 from romflow.fom.mechanics.places import Places
 from romflow.fom.mechanics.problem import MechanicsProblem
+from romflow.fom.mechanics.random_temperature import random_temperature
 from romflow.fom.mechanics.shapes.making import make_solid, mesh_spec
 from romflow.fom.mechanics.solid import Solid
 from romflow.fom.mechanics.supports import make_supports
@@ -23,7 +24,7 @@ from romflow.materials.making import law_identity, make_law
 from romflow.materials.protocol import MaterialLaw
 from romflow.parameters.loading import Amplitude, Loading
 from romflow.parameters.space import ParameterSpace
-from romflow.parameters.spatial_field import SpatialField
+from romflow.parameters.spatial_field import FieldTerm, SpatialField
 
 __all__ = ["Description", "make_amplitudes", "make_temperature"]
 
@@ -46,7 +47,8 @@ class Description:
         Tables of `make_supports`, `make_loads`, `make_outputs`.
     temperature : number, text, mapping or list of them, optional
         Terms of a :class:`romflow.parameters.spatial_field.SpatialField`, or {"file": .npy of (N,) numbers,
-        "amplitude": text}; the law's reference temperature where left out.
+        "amplitude": text}, or a table of :func:`romflow.fom.mechanics.random_temperature.random_temperature`; the law's
+        reference temperature where left out.
     amplitudes : mapping of name to table, or list of tables with names
         Tables of time with times, values and, if they repeat, period.
     reference_force : float
@@ -94,7 +96,7 @@ class Description:
         space, places = solid.space(self.element), Places(solid)
         supports = make_supports(self.supports, places, loading)
         return MechanicsProblem(
-            space, law, loading, make_temperature(self.temperature, law, loading, len(space.nodes), base), supports,
+            space, law, loading, make_temperature(self.temperature, law, loading, space.nodes, base), supports,
             make_loads(self.loads, places, space, loading),
             make_outputs(self.outputs, places, space, supports, law), float(force))
 
@@ -138,9 +140,9 @@ def make_amplitudes(tables: Mapping[str, Any] | Tables) -> tuple[Amplitude, ...]
     return tuple(Amplitude.from_spec(table) for table in tables)
 
 
-def make_temperature(given: Any, law: MaterialLaw, loading: Loading, count: int,
+def make_temperature(given: Any, law: MaterialLaw, loading: Loading, nodes: np.ndarray,
                      base: str | Path = ".") -> SpatialField:
-    """The temperature field of a body with `count` nodes.
+    """The temperature field of a body with nodes (N, d).
 
     Raises
     ------
@@ -149,16 +151,15 @@ def make_temperature(given: Any, law: MaterialLaw, loading: Loading, count: int,
     ShapeError
         Nodal numbers do not fit the mesh.
     """
-    terms = [_from_file(term, base) if isinstance(term, Mapping) and "file" in term else term
-             for term in _terms(given)]
+    terms = [_made(term, loading, nodes, base) for term in _terms(given)]
     if not terms:
         reference = law.to_spec().get("reference_temperature", 0.0)
         terms = [reference if isinstance(reference, int | float | str) else 0.0]
     field = SpatialField(terms, loading.columns)
     for term in field.terms:
-        if term.numbers is not None and term.numbers.size != count:
-            raise ShapeError(f"the temperature has {term.numbers.size} nodal values and the mesh {count} nodes; give "
-                             "one a node of this mesh")
+        if isinstance(term, FieldTerm) and term.numbers is not None and term.numbers.size != len(nodes):
+            raise ShapeError(f"the temperature has {term.numbers.size} nodal values and the mesh {len(nodes)} nodes; "
+                             "give one a node of this mesh")
     return field
 
 
@@ -166,6 +167,14 @@ def _terms(given: Any) -> list[Any]:
     if given is None:
         return []
     return list(given) if isinstance(given, list | tuple) else [given]
+
+
+def _made(term: Any, loading: Loading, nodes: np.ndarray, base: str | Path) -> Any:
+    if isinstance(term, Mapping) and "file" in term:
+        return _from_file(term, base)
+    if isinstance(term, Mapping) and "covariance" in term:
+        return random_temperature(term, loading.columns, nodes)
+    return term
 
 
 def _from_file(term: Mapping[str, Any], base: str | Path) -> dict[str, Any]:
