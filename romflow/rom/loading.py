@@ -6,20 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from romflow.core.errors import StoreError
-from romflow.rom.affine import AffineReducedModel
-from romflow.rom.evolution import EvolutionReducedModel
-from romflow.rom.mechanics.model import MechanicsReducedModel
+from romflow.rom.dictionary.model import RomDictionary
+from romflow.rom.kinds import LOCAL_KINDS
 from romflow.rom.model import ReducedModel
-from romflow.rom.nonlinear import NonlinearReducedModel
-from romflow.rom.regression import RegressionReducedModel
-from romflow.rom.sketched import SketchedReducedModel
-from romflow.rom.windows import WindowedReducedModel
 from romflow.store.artefact import read_artefact
 
-KINDS: dict[str, Any] = {
-    "affine": AffineReducedModel, "evolution": EvolutionReducedModel, "mechanics": MechanicsReducedModel,
-    "nonlinear": NonlinearReducedModel, "regression": RegressionReducedModel, "sketched": SketchedReducedModel,
-    "windowed": WindowedReducedModel}
+KINDS: dict[str, Any] = {**LOCAL_KINDS, "dictionary": RomDictionary}
 
 
 def load(path: str | Path) -> ReducedModel:
