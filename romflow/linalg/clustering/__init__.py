@@ -1,0 +1,1 @@
+"""Clusters of simulations around members that represent them."""

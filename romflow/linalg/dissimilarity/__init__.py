@@ -1,0 +1,1 @@
+"""How badly one simulation spans another: angles between fields and between subspaces, and the Euclidean baseline."""
