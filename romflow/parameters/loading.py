@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from romflow.core.errors import ConfigError, ShapeError
 from romflow.core.names import shown
+from romflow.parameters.generated import GeneratedColumns
 
 __all__ = ["Amplitude", "Loading"]
 
@@ -98,13 +99,15 @@ class Amplitude:
 
 @dataclass(frozen=True, eq=False)
 class Loading:
-    """The columns that texts of a model in time may name: parameters, amplitudes, and t.
+    """The columns that texts of a model in time may name: parameters, amplitudes, generated functions, and t.
 
     Parameters
     ----------
     parameters : sequence of p str
         Columns of the parameters.
     amplitudes : sequence of Amplitude
+    generated : GeneratedColumns, optional
+        Functions of time that all p parameters drive together.
 
     Raises
     ------
@@ -120,6 +123,7 @@ class Loading:
 
     parameters: tuple[str, ...]
     amplitudes: tuple[Amplitude, ...] = ()
+    generated: GeneratedColumns | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", tuple(self.parameters))
@@ -132,36 +136,44 @@ class Loading:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """(*parameters, *names of the amplitudes, "t")."""
-        return (*self.parameters, *(amplitude.name for amplitude in self.amplitudes), "t")
+        """(*parameters, *names of the amplitudes, *names of the generated ones, "t")."""
+        generated = () if self.generated is None else self.generated.names
+        return (*self.parameters, *(amplitude.name for amplitude in self.amplitudes), *generated, "t")
 
     def rows(self, mu: ArrayLike, t: float) -> Array:
-        """Values (b, p + a + 1) of the columns for parameters mu (b, p) at one time.
+        """Values (b, c) of the columns for parameters mu (b, p) at one time.
 
         Raises
         ------
         ShapeError
             mu does not have p columns.
+        ParameterError
+            Generated columns are not known there.
         """
         given = np.atleast_2d(np.asarray(mu, dtype=np.float64))
         p = len(self.parameters)
         if given.ndim != 2 or given.shape[1] != p:
             raise ShapeError(f"mu has shape {np.shape(mu)}; this loading needs (b, {p})")
-        rows = np.empty((len(given), p + len(self.amplitudes) + 1))
+        rows = np.empty((len(given), len(self.columns)))
         rows[:, :p] = given
         for j, amplitude in enumerate(self.amplitudes):
             rows[:, p + j] = amplitude.at(t)
+        if self.generated is not None:
+            rows[:, p + len(self.amplitudes):-1] = self.generated.at(given, t)
         rows[:, -1] = t
         return rows
 
     def to_spec(self) -> dict[str, Any]:
         """JSON that `from_spec` reads."""
-        return {"parameters": list(self.parameters), "amplitudes": [a.to_spec() for a in self.amplitudes]}
+        spec = {"parameters": list(self.parameters), "amplitudes": [a.to_spec() for a in self.amplitudes]}
+        return spec if self.generated is None else {**spec, "generated": self.generated.to_spec()}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Loading:
         """The loading whose `to_spec` gave `spec`."""
-        return cls(tuple(spec["parameters"]), tuple(Amplitude.from_spec(a) for a in spec["amplitudes"]))
+        generated = spec.get("generated")
+        return cls(tuple(spec["parameters"]), tuple(Amplitude.from_spec(a) for a in spec["amplitudes"]),
+                   None if generated is None else GeneratedColumns.from_spec(generated))
 
 
 def _numbers(name: str, word: str, given: Sequence[float] | ArrayLike) -> Array:
