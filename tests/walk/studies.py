@@ -56,15 +56,26 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONWARNINGS": "error"}
 
 
-def start(*words: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
-    """`romflow words...` in a process group of its own."""
-    return subprocess.Popen([sys.executable, "-m", "romflow", *map(str, words)], env=environment(), cwd=cwd, text=True,
+WITHOUT_PAGE = """
+import romflow.walk.run
+from romflow.cli import main
+
+romflow.walk.run.write_report = lambda path, data: None
+if __name__ == "__main__":
+    main()
+"""
+
+
+def start(*words: str | Path, cwd: Path | None = None, page: bool = True) -> subprocess.Popen[str]:
+    """`romflow words...` in a process group of its own; without the page, whose pictures take their time."""
+    program = ["-m", "romflow"] if page else ["-c", WITHOUT_PAGE]
+    return subprocess.Popen([sys.executable, *program, *map(str, words)], env=environment(), cwd=cwd, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
-def romflow(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def romflow(*words: str | Path, cwd: Path | None = None, page: bool = True) -> subprocess.CompletedProcess[str]:
     """The finished command."""
-    process = start(*words, cwd=cwd)
+    process = start(*words, cwd=cwd, page=page)
     out, err = process.communicate(timeout=180)
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import romflow as package
-from tests.walk.studies import environment, romflow, write_block
+from tests.walk.studies import environment, romflow, romflow_here, write_block
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +21,19 @@ def finished(tmp_path_factory):
 
 
 def test_init_writes_a_study_that_checks(tmp_path):
-    made = romflow("init", tmp_path / "new")
+    made = romflow_here("init", tmp_path / "new")
     assert made.returncode == 0, made.stderr
-    plan = romflow("check", tmp_path / "new" / "study.toml")
+    plan = romflow_here("check", tmp_path / "new" / "study.toml")
     assert plan.returncode == 0, plan.stderr
     assert "1,521" in plan.stdout
     assert "at most 60 (40 for the model, 20 for its validation)" in plan.stdout
-    assert romflow("init", tmp_path / "new").returncode == 2
+    assert romflow_here("init", tmp_path / "new").returncode == 2
 
 
 def test_check_times_one_solve_on_request(tmp_path):
     study = write_block(tmp_path)
-    assert "not estimated" in romflow("check", study).stdout
-    assert "from one timed solve" in romflow("check", study, "--time").stdout
+    assert "not estimated" in romflow_here("check", study).stdout
+    assert "from one timed solve" in romflow_here("check", study, "--time").stdout
 
 
 def test_run_leaves_what_it_promises(finished):
@@ -52,10 +52,11 @@ def test_run_leaves_what_it_promises(finished):
     assert validation["max_relative_error"] <= validation["max_error_estimate"]
 
 
+@pytest.mark.usefixtures("without_page")
 def test_second_run_solves_nothing_and_changes_no_bit_of_the_model(finished):
     study, folder, _ = finished
     before = (folder / "model.h5").read_bytes()
-    again = romflow("run", study, "--out", folder)
+    again = romflow_here("run", study, "--out", folder)
     assert again.returncode == 0, again.stderr
     assert "0 solved" in again.stdout
     assert (folder / "model.h5").read_bytes() == before
@@ -63,11 +64,11 @@ def test_second_run_solves_nothing_and_changes_no_bit_of_the_model(finished):
 
 def test_status_and_report(finished):
     _, folder, _ = finished
-    status = romflow("status", folder)
+    status = romflow_here("status", folder)
     assert status.returncode == 0, status.stderr
     assert "finished" in status.stdout
     (folder / "report.html").unlink()
-    assert romflow("report", folder).returncode == 0
+    assert romflow_here("report", folder).returncode == 0
     assert "<svg" in (folder / "report.html").read_text() or "data:image" in (folder / "report.html").read_text()
 
 
@@ -76,7 +77,7 @@ def test_eval_answers_row_by_row_whatever_the_order_of_columns(finished, tmp_pat
     names = [f"conductivity_{i}" for i in (3, 1, 0, 2)]
     rows = np.random.default_rng(0).uniform(0.1, 1.0, (5, 4))
     np.savetxt(tmp_path / "mu.csv", rows, delimiter=",", header=",".join(names), comments="")
-    done = romflow("eval", folder / "model.h5", "--input", tmp_path / "mu.csv", "--output", tmp_path / "out.csv")
+    done = romflow_here("eval", folder / "model.h5", "--input", tmp_path / "mu.csv", "--output", tmp_path / "out.csv")
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "out.csv", newline="") as stream:
         table = list(csv.DictReader(stream))
@@ -90,15 +91,15 @@ def test_eval_answers_row_by_row_whatever_the_order_of_columns(finished, tmp_pat
 def test_eval_refuses_a_series_of_a_model_that_stands_still(finished, tmp_path):
     _, folder, _ = finished
     (tmp_path / "mu.csv").write_text("conductivity_0,conductivity_1,conductivity_2,conductivity_3\n.5,.5,.5,.5\n")
-    done = romflow("eval", folder / "model.h5", "--input", tmp_path / "mu.csv", "--output", tmp_path / "out.csv",
-                   "--series", tmp_path / "series.csv")
+    done = romflow_here("eval", folder / "model.h5", "--input", tmp_path / "mu.csv", "--output", tmp_path / "out.csv",
+                        "--series", tmp_path / "series.csv")
     assert done.returncode == 2 and "does not move in time" in done.stderr
     assert not (tmp_path / "out.csv").exists() and not (tmp_path / "series.csv").exists()
 
 
 def test_export_from_the_model_file(finished, tmp_path):
     _, folder, _ = finished
-    done = romflow("export", folder / "model.h5", "--format", "vtu", "--output", tmp_path / "fields.vtu")
+    done = romflow_here("export", folder / "model.h5", "--format", "vtu", "--output", tmp_path / "fields.vtu")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "fields.vtu").stat().st_size > 1000
 

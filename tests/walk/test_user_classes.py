@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.walk.studies import romflow, romflow_here
+from tests.walk.studies import romflow_here
 
 MINE = '''
 from pathlib import Path
@@ -105,6 +105,7 @@ def study(tmp_path):
     return write
 
 
+@pytest.mark.usefixtures("without_page")
 def test_all_four_in_one_study(study, tmp_path):
     done = romflow_here("run", study(), "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
@@ -132,12 +133,14 @@ def test_too_many_failures_stop_the_run(study, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Sampler", "Reductor", "Exporter"])
-def test_each_passes_verify(study, tmp_path, name):
+def test_each_passes_verify(study, tmp_path, monkeypatch, name):
     study()
-    done = romflow("verify", f"mine.py:{name}", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = romflow_here("verify", f"mine.py:{name}")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_model_passes_verify_as_the_study_builds_it(study, tmp_path):
-    done = romflow("verify", "mine.py:Model", "--study", study(), cwd=tmp_path)
+def test_model_passes_verify_as_the_study_builds_it(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = romflow_here("verify", "mine.py:Model", "--study", study())
     assert done.returncode == 0, done.stdout + done.stderr
