@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from romflow.reduction.draws import DRAWS, ENRICHED, draw_chunk, enriched_draw
+from romflow.reduction.dictionary.pairs import FEATURE_KERNEL, TILE_KERNEL, feature_block, pair_tile
 
 __all__ = ["TASKS"]
 
 #: ``TASKS[name](fom, store_folder, part, **shared) -> dict of small arrays``.
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {DRAWS: draw_chunk, ENRICHED: enriched_draw}
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {FEATURE_KERNEL: feature_block, TILE_KERNEL: pair_tile}

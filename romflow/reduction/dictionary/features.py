@@ -1,0 +1,235 @@
+"""What a dictionary knows of each sample: its field, and modes of its whole history, in a file each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from romflow.core.errors import InputError, NotSupported, ShapeError
+from romflow.core.fingerprint import fingerprint
+from romflow.core.names import nearest
+from romflow.fom.mechanics.between import inner_of
+from romflow.fom.mechanics.replay import replay
+from romflow.linalg.compression.source import ArraySource, SnapshotSource
+from romflow.linalg.inner_product import InnerProduct
+from romflow.linalg.pod import pod
+from romflow.materials.protocol import PLASTIC, rows_of
+from romflow.reduction.distributed.runner import is_split
+from romflow.reduction.mechanics.blocks import components_of, fields_of
+from romflow.reduction.trajectory_source import TrajectorySource, time_weights
+from romflow.store.part_arrays import part_file, read_part_arrays, write_part_arrays
+from romflow.store.seal import Damaged, check_seal, seal_digest
+from romflow.store.snapshots import SnapshotStore
+
+__all__ = ["FEATURE_TOLERANCE", "STATE", "Features", "check_field", "feature_key", "is_whole", "make_feature",
+           "product_of"]
+
+#: The field of a study that is the solution itself.
+STATE = "state"
+#: Relative error in L2(0, T; X) that the modes of a history leave.
+FEATURE_TOLERANCE = 1e-3
+_SUBSPACE = 1e-2
+_VERSION = 1
+
+
+class Features:
+    """Fields and histories of N samples, each in a sealed file; nothing of their size is held but what is asked for.
+
+    Parameters
+    ----------
+    folder : path
+    keys : sequence of str
+        A file's name a sample.
+    product : InnerProduct
+        X, in which all of them are measured.
+
+    Attributes
+    ----------
+    keys : tuple of str
+    product : InnerProduct
+    """
+
+    def __init__(self, folder: str | Path, keys: Sequence[str], product: InnerProduct) -> None:
+        self.folder, self.keys, self.product = Path(folder), tuple(keys), product
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def n(self) -> int:
+        """Entries of a field."""
+        return int(self._read(0, "field")["field"].size)
+
+    def fields(self, which: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Fields (n, j) of the samples `which`, all by default: the state, or the dual field, at the last time.
+
+        Raises
+        ------
+        ShapeError
+            Fields of different meshes.
+        StoreError
+            A file is missing or damaged.
+        """
+        return np.stack([self._one_mesh(self._read(i, "field")["field"]) for i in self._numbers(which)], axis=1)
+
+    def columns(self, sample: int) -> np.ndarray:
+        """(n, k): X-orthogonal modes of the sample's history, each as long as its singular value, the longest first.
+
+        The history is weighted by its time steps, so that sum_k ||u(t_k)||^2 dt_k is the sum of the squares; they leave
+        `FEATURE_TOLERANCE` of its norm. A solution without times is its own single column.
+        """
+        return np.ascontiguousarray(self._one_mesh(self._read(sample, "columns")["columns"].T))
+
+    def subspace(self, sample: int, tolerance: float = _SUBSPACE) -> np.ndarray:
+        """(n, k): X-orthonormal modes that leave at most `tolerance` of the history's norm; none where it is zero."""
+        S = self.columns(sample)
+        squares = self.product.norm(S)**2
+        left = np.sqrt(np.maximum(1.0 - np.cumsum(squares) / max(squares.sum(), np.finfo(float).tiny), 0.0))
+        k = min(int(np.count_nonzero(left > tolerance)) + 1, squares.size)
+        return np.asarray(S[:, :k] / np.sqrt(squares[:k]))
+
+    def blocks(self, which: Sequence[int] | np.ndarray | None = None, memory: int = 64 << 20) -> Iterator[
+            tuple[np.ndarray, np.ndarray]]:
+        """The columns of the samples `which` side by side, in blocks of about `memory` bytes.
+
+        Yields
+        ------
+        (sample of each column (c,) int, (n, c))
+        """
+        owners: list[np.ndarray] = []
+        held: list[np.ndarray] = []
+        for i in self._numbers(which):
+            S = self.columns(i)
+            if held and sum(one.nbytes for one in held) + S.nbytes > memory:
+                yield np.concatenate(owners), np.hstack(held)
+                owners, held = [], []
+            owners.append(np.full(S.shape[1], i))
+            held.append(S)
+        if held:
+            yield np.concatenate(owners), np.hstack(held)
+
+    def _numbers(self, which: Sequence[int] | np.ndarray | None) -> list[int]:
+        return list(range(len(self))) if which is None else [int(i) for i in which]
+
+    def _read(self, sample: int, name: str) -> dict[str, np.ndarray]:
+        return read_part_arrays(self.folder / self.keys[sample], 0, [name])[0]
+
+    def _one_mesh(self, values: np.ndarray) -> np.ndarray:
+        X = self.product.X
+        if X is not None and X.shape[0] != len(values):
+            raise ShapeError(f"a field of {len(values)} entries was found and the mesh has {X.shape[0]}; the rule is "
+                             "one mesh for all samples: remove the folder of the dictionary and run the study again")
+        return values
+
+
+def check_field(fom: Any, field: str) -> None:
+    """Raise unless samples of this model have this field.
+
+    Raises
+    ------
+    NotSupported
+        The model's states stay in parts of several MPI ranks.
+    InputError
+        No such field, or it is a dual field and the model none of mechanics.
+    """
+    if is_split(fom):
+        raise NotSupported("samples of a dictionary are compared whole, and those of a model on MPI ranks stay in "
+                           "parts; leave out [cluster] ranks")
+    problem = getattr(fom, "mechanics", None)
+    known = (STATE, *(() if problem is None else fields_of(problem.law)))
+    if field not in known:
+        raise InputError(f"no field of {type(fom).__name__} is called {field!r}{nearest(field, known)}")
+
+
+def product_of(fom: Any, field: str) -> InnerProduct:
+    """The inner product of a field: the model's own for its state, quadrature weights for dual fields.
+
+    Euclidean for a model that names none.
+    """
+    if field == STATE:
+        X = getattr(fom, "inner_product", None)
+        return InnerProduct(X, getattr(fom, "norm", "X"))
+    weights = np.tile(fom.mechanics.space.weights, components_of(field))
+    return InnerProduct(sp.diags_array(weights), "L2")
+
+
+def feature_key(store: SnapshotStore, mu: np.ndarray, field: str, tolerance: float = FEATURE_TOLERANCE) -> str:
+    """Name of a sample's file: by the bytes of the stored solution at mu (p,), the field and the tolerance.
+
+    Raises
+    ------
+    StoreError
+        The solution is not stored.
+    """
+    place = store.path(store.key(mu))
+    try:
+        with open(place, "rb", buffering=0) as stream:
+            digest = seal_digest(stream)
+    except FileNotFoundError:
+        digest = fingerprint(store.get(mu).info)
+    return "f-" + fingerprint({"solution": digest, "field": field, "tolerance": tolerance, "version": _VERSION,
+                               "model": store.fingerprint})[:32]
+
+
+def is_whole(folder: Path, key: str) -> bool:
+    """Whether the file of a key is there and its seal holds."""
+    try:
+        with open(part_file(folder / key, 0), "rb", buffering=0) as stream:
+            check_seal(stream)
+    except (OSError, Damaged):
+        return False
+    return True
+
+
+def make_feature(fom: Any, store: SnapshotStore, mu: np.ndarray, field: str, folder: Path, key: str,
+                 tolerance: float = FEATURE_TOLERANCE, who: str = "a sample") -> None:
+    """Write the file of one sample.
+
+    Raises
+    ------
+    InputError
+        Its field has entries that are not finite.
+    ShapeError
+        Its solution belongs to another mesh.
+    """
+    size = store.get(mu).state.size
+    if fom.n is not None and size != fom.n:
+        raise ShapeError(f"{who} (mu = {mu.tolist()}) has {size} entries and the model {fom.n}; the rule is one mesh "
+                         "for all samples: solve it again with this model")
+    source, last = _history(fom, store, mu, field, who)
+    if not np.isfinite(last).all():
+        raise InputError(f"{who} (mu = {mu.tolist()}) has a field that is not finite; leave it out")
+    product = product_of(fom, field)
+    columns = last[:, None] if product.norm(last[:, None])[0] > 0.0 else np.empty((last.size, 0))
+    if source.k > 1:
+        found = pod(source, product, tolerance)
+        columns = found.basis * found.singular_values[:found.basis.shape[1]]
+    write_part_arrays(folder / key, 0, {"field": last, "columns": np.ascontiguousarray(columns.T)})
+
+
+def _history(fom: Any, store: SnapshotStore, mu: np.ndarray, field: str, who: str) -> tuple[SnapshotSource, np.ndarray]:
+    """Snapshots of the field over time, weighted by the time steps, and the last of them (n,) as it is."""
+    if not store.is_trajectory(mu):
+        state = store.get(mu).state
+        return ArraySource(state[:, None]), state
+    trajectory = store.trajectory(mu)
+    if field == STATE:
+        return TrajectorySource([trajectory]) if len(trajectory) > 1 else ArraySource(trajectory.columns()), \
+            trajectory.state(-1)
+    S = np.stack(list(_dual(fom.mechanics, trajectory, mu, field)), axis=1)
+    if not np.isfinite(S).all():
+        raise InputError(f"{who} (mu = {mu.tolist()}) has a {field.replace('_', ' ')} that is not finite; check its "
+                         "displacements, or leave it out")
+    return ArraySource(S * time_weights(trajectory.times)), S[:, -1]
+
+
+def _dual(problem: Any, trajectory: Any, mu: np.ndarray, field: str) -> Iterator[np.ndarray]:
+    """A dual field (c G,) at each time, components first, by the law along the stored displacements."""
+    states = (u for _, U in trajectory.pieces() for u in np.ascontiguousarray(U.T))
+    rows = rows_of(problem.law, PLASTIC) if field == PLASTIC else None
+    for _, stress, state in replay(problem, mu, trajectory.times, states, inner=inner_of(trajectory)):
+        yield np.array((stress if rows is None else state[rows]).ravel())
