@@ -176,7 +176,8 @@ def merged(parts: Sequence[tuple[int, np.ndarray, Any]], blocks: Blocks, b: int,
     for k, columns, answer in parts:
         chosen[columns] = k
         known = getattr(answer, "converged", None)
-        converged[columns] = np.isfinite(answer.coefficients).all(axis=0) if known is None else known
+        solved = np.isfinite(answer.coefficients).all(axis=0) & np.isfinite(answer.output).all(axis=0)
+        converged[columns] = solved if known is None else solved & known
     found = extended(**own | {"kind": kind, "converged": converged, "chosen": chosen,
                               "status": np.full(b, RECOMMENDED), "probability": np.ones(b), "novelty": np.zeros(b)})
     return replace(found, estimate=np.where(converged, found.relative_error, np.inf))

@@ -147,6 +147,8 @@ class RomDictionary(BasisModel):
             mu has the wrong shape, is not finite or lies outside the space.
         NotSupported
             Other times for models that keep to their own.
+        SolveFailed
+            A local model's reduced system is singular, where models of its kind raise that.
         """
         mu = self.parameters.validate(mu) if check else np.asarray(mu, dtype=float)
         if not len(mu):
