@@ -14,7 +14,7 @@ from skfem.quadrature import get_quadrature
 from romflow.core.errors import ConfigError
 from romflow.core.names import nearest, shown
 
-__all__ = ["CELL_ELEMENTS", "ELEMENTS", "Element", "Rule", "make_element", "make_rule"]
+__all__ = ["CELL_ELEMENTS", "ELEMENTS", "Element", "Rule", "make_element", "make_rule", "shapes_at"]
 
 Array = NDArray[np.float64]
 _CORNERS = {
@@ -136,15 +136,25 @@ def make_rule(cell: str, order: int) -> Rule:
     >>> make_rule("tetra10", 2).shape.sum(axis=1).round(12)
     array([1., 1., 1., 1.])
     """
-    corner, maker, _, _ = _CELLS[cell]
-    points, weights = _quadrature(corner, order)
-    element = maker()
+    points, weights = _quadrature(_CELLS[cell][0], order)
+    return Rule(np.asarray(weights), *shapes_at(cell, points))
+
+
+def shapes_at(cell: str, points: Array) -> tuple[Array, Array]:
+    """Shape functions (P, v) of a nodal cell and their gradients (P, v, d) at points (d, P) of the reference cell.
+
+    Examples
+    --------
+    >>> shapes_at("triangle", np.array([[0.25], [0.5]]))[0]
+    array([[0.25, 0.25, 0.5 ]])
+    """
+    element = _CELLS[cell][1]()
     functions = [element.lbasis(points, i) for i in range(len(element.doflocs))]
     locations = reference_nodes(cell)
     places = np.abs(locations[:, None, :] - np.asarray(element.doflocs)[None]).max(axis=2).argmin(axis=1)
-    shape = np.stack([np.broadcast_to(functions[i][0], weights.shape) for i in places], axis=1)
+    shape = np.stack([np.broadcast_to(functions[i][0], points.shape[1:]) for i in places], axis=1)
     gradients = np.stack([np.broadcast_to(functions[i][1], points.shape).T for i in places], axis=1)
-    return Rule(np.asarray(weights), np.ascontiguousarray(shape), np.ascontiguousarray(gradients))
+    return np.ascontiguousarray(shape), np.ascontiguousarray(gradients)
 
 
 def _quadrature(corner: str, order: int) -> tuple[Array, Array]:

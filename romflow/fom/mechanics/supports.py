@@ -60,7 +60,8 @@ class Supports:
         return np.asarray(self.modes @ self.theta(rows)[0])
 
 
-def make_supports(tables: Sequence[Mapping[str, Any]], places: Places, loading: Loading) -> Supports:
+def make_supports(tables: Sequence[Mapping[str, Any]], places: Places, loading: Loading,
+                  alone: bool = True) -> Supports:
     """The supports that the tables of a study describe.
 
     Parameters
@@ -71,6 +72,8 @@ def make_supports(tables: Sequence[Mapping[str, Any]], places: Places, loading: 
         0); ``shape`` a text in x, y, z that multiplies it (default 1).
     places : Places
     loading : Loading
+    alone : bool
+        Whether nothing else holds the body.
 
     Raises
     ------
@@ -107,7 +110,8 @@ def make_supports(tables: Sequence[Mapping[str, Any]], places: Places, loading: 
                                   "give each displacement once")
             owner[dofs], factor[dofs] = term, new
     constrained = np.flatnonzero(owner >= 0)
-    _check_rigid(nodes, constrained)
+    if alone:
+        _check_rigid(nodes, constrained)
     modes = np.zeros((nodes.size, len(texts)))
     moved = np.flatnonzero(owner > 0)
     modes[moved, owner[moved] - 1] = factor[moved]
