@@ -32,6 +32,7 @@ from romflow.rom.sketched import SketchedReducedModel
 from romflow.tasks.adaptive import AdaptiveSettings, Tasks
 from romflow.tasks.executor import Executor, make_executor, pinned_threads
 from romflow.walk.adaptive import AdaptiveOutcome, adaptive_runs, adaptive_summary
+from romflow.walk.dictionary.building import Building, dictionary_summary
 from romflow.walk.progress import Progress
 from romflow.walk.questions import check_uncertainty
 from romflow.walk.truth import Truth, store_folder
@@ -56,6 +57,7 @@ class Walk:
 
     def __init__(self, study: Study, folder: Path, watcher: Watcher | None = None) -> None:
         self.study, self.folder, self.watcher = study, folder, watcher or Silent()
+        self._record: dict[str, Any] | None = None
         self._progress = Progress(study.name, folder, self.watcher, study.config.failures.max_failed_share)
 
     def run(self) -> Result:
@@ -102,6 +104,8 @@ class Walk:
             summary = self._summary(rom, offline, validation, mu)
             uq = None if study.config.uq is None else Uncertainty(study, rom, self._horizon, executor,
                                                                   self.folder).run()
+        if self._record is not None:
+            summary["dictionary"] = dictionary_summary(self._record)
         if uq is not None:
             summary["uq"] = uncertainty_summary(uq)
         if self._runs is not None:
@@ -134,6 +138,8 @@ class Walk:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def _offline(self, sampler: Any, reductor: Any) -> tuple[ReducedModel, np.ndarray]:
+        if self.study.config.dictionary is not None:
+            return self._dictionary(sampler)
         self._progress.begin("offline", int(getattr(sampler, "solves", 0)) or None)
         truth, mu = self._training, np.empty((0, self.study.parameters.size))
         rom: ReducedModel | None = None
@@ -153,6 +159,13 @@ class Walk:
         if rom is None:
             raise SolveFailed("the sampler asked for no parameters, so there is nothing to reduce; check [sampling]")
         return self._labelled(rom), mu
+
+    def _dictionary(self, sampler: Any) -> tuple[ReducedModel, np.ndarray]:
+        """Local models of clusters of the design instead of one model."""
+        built = Building(self.study, self.folder, self._training, self._executor, self._progress, self._tasks,
+                         self._reduce).run(np.atleast_2d(sampler.ask()))
+        self._record = built.record
+        return self._labelled(built.rom), built.mu
 
     def _reduce(self, reductor: Any, mu: np.ndarray) -> ReducedModel:
         truth, compression = self._training, getattr(reductor, "compression", None)

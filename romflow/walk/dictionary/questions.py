@@ -88,7 +88,7 @@ def _check_fields(study: Study, wish: DictionaryConfig) -> None:
     for fom in (study.model, simplified):
         problem = getattr(fom, "mechanics", None)
         if wish.field != "state" and problem is None:
-            raise NotSupported(f"[dictionary] field = \"{wish.field}\" is one of mechanics, and the model is of the kind "
+            raise NotSupported(f"[dictionary] field = \"{wish.field}\" is one of mechanics, and the model is of kind "
                                f"\"{study.config.model.kind}\"; write field = \"state\"")
         if wish.recommender.input == "temperature" and problem is None:
             raise NotSupported("[dictionary.recommender] input = \"temperature\" needs a model of mechanics; write "

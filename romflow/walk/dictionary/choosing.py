@@ -1,0 +1,180 @@
+"""How many clusters a dictionary has and who recommends them: clusterings, recommenders, and the criterion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from romflow.core.dictionary_section import DictionaryConfig
+from romflow.linalg.clustering.medoids import distinct, k_medoids
+from romflow.linalg.clustering.result import Clustering
+from romflow.linalg.clustering.subspaces import k_subspaces_of_gram
+from romflow.reduction.dictionary.assessment import Assessment, Costs
+from romflow.reduction.dictionary.correlations import Correlations, correlations
+from romflow.reduction.dictionary.criterion import assess
+from romflow.reduction.dictionary.features import Features
+from romflow.reduction.dictionary.training import Trained, train
+from romflow.rom.dictionary.inputs import InputField
+
+__all__ = ["Choice", "Sample", "choose", "latest_field", "priced"]
+
+# Dimensions of the subspaces of k-subspaces.
+_SUBSPACE = 5
+_FEW = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The cheap simulations of a design, and what they are compared by.
+
+    Attributes
+    ----------
+    mu : (N, p)
+    features : Features
+    D, euclid : (N, N)
+        Dissimilarities by the wish of the study, and Euclidean ones.
+    field : InputField
+    inputs : (N, F)
+        Of the samples.
+    """
+
+    mu: np.ndarray
+    features: Features
+    D: np.ndarray
+    euclid: np.ndarray
+    field: InputField
+    inputs: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen, and what it was chosen from.
+
+    Attributes
+    ----------
+    clustering : Clustering
+    trained : Trained
+        The recommender of these clusters.
+    assessment : Assessment
+    ask : callable
+        costs -> the assessment with seconds.
+    """
+
+    clustering: Clustering
+    trained: Trained
+    assessment: Assessment
+    ask: Callable[[Costs | None], Assessment]
+
+    @property
+    def snapshots(self) -> int:
+        """Full-order runs of each cluster; a smaller one gives all its members."""
+        K = self.clustering.clusters
+        own = self.assessment.snapshots if K == self.assessment.clusters else self.assessment.row(K).snapshots
+        return max(1, own)
+
+
+def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None]) -> Choice:
+    """Clusters for each number that is tried, their recommenders, and the number that the criterion recommends.
+
+    Parameters
+    ----------
+    sample : Sample
+    wish : DictionaryConfig
+        With a number of clusters this is taken, whatever the criterion says of it.
+    told : callable
+        Takes what a user should read.
+    """
+    clusterings = {K: _clustering(sample, wish, K) for K in _tried(sample.D, wish)}
+    trained: dict[int, Trained] = {}
+
+    def recommender(K: int) -> Trained:
+        if K not in trained:
+            about = wish.recommender
+            trained[K] = train(sample.field, sample.inputs, clusterings[K].labels, classifier=about.classifier,
+                               share=about.share, augment=about.augment, abstain=about.abstain, seed=wish.seed)
+        return trained[K]
+
+    numbers = {tuple(one.labels): K for K, one in clusterings.items()}
+    euclidean = {} if wish.dissimilarity == "euclidean" else {
+        K: k_medoids(sample.euclid, K, seed=wish.seed).labels for K in clusterings
+        if 1 < K <= distinct(sample.euclid)}
+    whole = whole_columns(sample.features)
+    runs = len(sample.mu) if wish.simplified is None else wish.full_order_runs(len(sample.mu))
+    snapshots: Any = len(sample.mu) if wish.simplified is None and wish.snapshots == "auto" else wish.snapshots
+
+    def ask(costs: Costs | None) -> Assessment:
+        return assess(whole, sample.D, {K: one.labels for K, one in clusterings.items()},
+                      accuracy=lambda labels: counts(recommender(numbers[tuple(labels)]), labels), budget=runs,
+                      snapshots=snapshots, tolerance=wish.fallback.tolerance or None, costs=costs, seed=wish.seed,
+                      euclidean=euclidean)
+
+    assessment = ask(None)
+    K = assessment.clusters if wish.clusters == "auto" else int(wish.clusters)
+    refused = assessment.row(K).refused
+    if refused is not None:
+        told(f"[dictionary] clusters = {K} is kept as it was asked for, although {refused}")
+    return Choice(clusterings[K], recommender(K), assessment, ask)
+
+
+def counts(trained: Trained, labels: np.ndarray) -> np.ndarray:
+    """Confusion (K, K): rows the right cluster, columns what was recommended to held-out samples."""
+    K = int(labels.max()) + 1
+    found = np.zeros((K, K))
+    np.add.at(found, (labels, trained.predicted), 1.0)
+    return found
+
+
+def whole_columns(features: Features) -> Correlations:
+    """Products of the histories of all samples, two blocks of them in memory at a time."""
+    sizes = [max(1, features.columns(i).shape[1]) for i in range(len(features))]
+
+    def columns(which: Any) -> np.ndarray:
+        return np.hstack([_or_zero(features.columns(int(i))) for i in which])
+
+    return correlations(columns, sizes, features.product)
+
+
+def latest_field(fom: Any, kind: str, mu: np.ndarray) -> InputField:
+    """The input field of a model: its parameters, or its nodal temperature when those of the draws differ most.
+
+    Parameters
+    ----------
+    fom : FullOrderModel
+    kind : {"parameters", "temperature"}
+    mu : (N, p)
+        Some draws.
+    """
+    if kind == "parameters":
+        return InputField.parameters(mu.shape[1])
+    problem, few = fom.mechanics, mu[:_FEW]
+    times = np.asarray(fom.times, dtype=float)
+    spread = [np.var([problem.nodal_temperature(problem.rows(row, float(t))) for row in few], axis=0).sum()
+              for t in times]
+    return InputField.temperature(problem.temperature, problem.loading, problem.space.nodes,
+                                  float(times[int(np.argmax(spread))]))
+
+
+def priced(choice: Choice, costs: Costs) -> Assessment:
+    """The assessment with the seconds of the solves, which decide nothing: the same study gives the same dictionary."""
+    return choice.ask(costs)
+
+
+def _tried(D: np.ndarray, wish: DictionaryConfig) -> list[int]:
+    if wish.clusters != "auto":
+        return sorted({1, int(wish.clusters)})
+    return list(range(1, min(wish.most, distinct(D)) + 1))
+
+
+def _clustering(sample: Sample, wish: DictionaryConfig, K: int) -> Clustering:
+    if wish.clustering == "k-subspaces" and K > 1:
+        one = np.ones(len(sample.mu), dtype=int)
+        G = correlations(lambda which: sample.features.fields(which), one, sample.features.product).gram
+        return k_subspaces_of_gram(G, K, _SUBSPACE, seed=wish.seed)
+    return k_medoids(sample.D, K, seed=wish.seed)
+
+
+def _or_zero(columns: np.ndarray) -> np.ndarray:
+    return columns if columns.shape[1] else np.zeros((len(columns), 1))
