@@ -15,16 +15,15 @@ import numpy as np
 from romflow.core.errors import ParameterError, SolveFailed, StoreError
 from romflow.core.fingerprint import file_fingerprint, fingerprint
 from romflow.reduction.mechanics.adaptivity import adaptive_parameter
+from romflow.rom.dictionary.answer import ENRICHED, REFUSED
 from romflow.rom.loading import load
 from romflow.store.artefact import read_artefact, write_artefact
 
-__all__ = ["DRAWS", "ENRICHED", "ENRICHED_STATUS", "RECOMMENDED", "REFUSED", "SECOND", "DrawAnswers", "answered",
-           "answers_file", "draw_chunk", "enriched_draw", "joined_answers", "kept_answers", "kept_rows", "read_rows"]
+__all__ = ["DRAWS", "STEPS", "DrawAnswers", "answered", "answers_file", "draw_chunk", "enriched_draw",
+           "joined_answers", "kept_answers", "kept_rows", "read_rows"]
 
 #: Names of the kernels.
-DRAWS, ENRICHED = "dictionary-draws", "dictionary-enriched"
-#: What became of a draw.
-RECOMMENDED, SECOND, ENRICHED_STATUS, REFUSED = range(4)
+DRAWS, STEPS = "dictionary-draws", "dictionary-enriched"
 
 _KIND, _ROWS = "draws", "rows-of-draws"
 _ARRAYS = ("output", "error", "status", "chosen", "hopeful")
@@ -224,7 +223,7 @@ def _enriched(output: np.ndarray, indicator: float, tolerance: float, chosen: in
     """One draw after its full-order steps."""
     good = indicator <= tolerance and bool(np.isfinite(output).all())
     return DrawAnswers(output if good else np.full_like(output, np.nan), np.full_like(output, np.nan), "indicator",
-                       np.array([indicator if good else np.inf]), np.array([ENRICHED_STATUS if good else REFUSED]),
+                       np.array([indicator if good else np.inf]), np.array([ENRICHED if good else REFUSED]),
                        np.array([chosen]), np.zeros(1, dtype=bool))
 
 

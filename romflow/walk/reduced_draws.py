@@ -194,7 +194,7 @@ class ReducedDraws:
             shared = {"folder": str(self._folder), "keys": keys, "mu": mu.tolist(), "chosen": chosen.tolist(),
                       "models": self._local_files(), "offline": self._offline, "tolerance": min(self._tolerance, 0.99),
                       "share": share}
-            self._tasks(draws.ENRICHED, shared, missing)
+            self._tasks(draws.STEPS, shared, missing)
         kept = [self._kept(key) for key in keys]
         after = draws.joined_answers([one for one, _ in kept])
         steps = sum(int(about["full_order_steps"]) for _, about in kept)
