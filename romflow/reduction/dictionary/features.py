@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,20 @@ from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.reduction.distributed.runner import is_split
 from romflow.reduction.mechanics.blocks import components_of, fields_of
 from romflow.reduction.trajectory_source import TrajectorySource, time_weights
-from romflow.store.part_arrays import part_file, read_part_arrays, write_part_arrays
-from romflow.store.seal import Damaged, check_seal, seal_digest
+from romflow.store.seal import seal_digest
+from romflow.store.sealed_array import read_sealed_array, write_sealed_array
 from romflow.store.snapshots import SnapshotStore
 
-__all__ = ["FEATURE_TOLERANCE", "STATE", "Features", "check_field", "feature_key", "is_whole", "make_feature",
-           "product_of"]
+__all__ = ["COLUMNS", "FEATURE_TOLERANCE", "FIELD", "STATE", "Features", "array_file", "check_field", "feature_key",
+           "make_feature", "product_of"]
 
 #: The field of a study that is the solution itself.
 STATE = "state"
 #: Relative error in L2(0, T; X) that the modes of a history leave.
 FEATURE_TOLERANCE = 1e-3
 _SUBSPACE = 1e-2
+#: Parts of a sample's files.
+FIELD, COLUMNS = 0, 1
 _VERSION = 1
 
 
@@ -62,7 +65,12 @@ class Features:
     @property
     def n(self) -> int:
         """Entries of a field."""
-        return int(self._read(0, "field")["field"].size)
+        return int(self._read(0, FIELD).shape[0])
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Columns (N,) that the history of each sample has, at least 1."""
+        return np.array([self._read(i, COLUMNS).shape[0] for i in range(len(self))])
 
     def fields(self, which: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Fields (n, j) of the samples `which`, all by default: the state, or the dual field, at the last time.
@@ -74,49 +82,36 @@ class Features:
         StoreError
             A file is missing or damaged.
         """
-        return np.stack([self._one_mesh(self._read(i, "field")["field"]) for i in self._numbers(which)], axis=1)
+        return np.stack([self._one_mesh(self._read(i, FIELD)) for i in self._numbers(which)]).T
 
     def columns(self, sample: int) -> np.ndarray:
         """(n, k): X-orthogonal modes of the sample's history, each as long as its singular value, the longest first.
 
         The history is weighted by its time steps, so that sum_k ||u(t_k)||^2 dt_k is the sum of the squares; they leave
-        `FEATURE_TOLERANCE` of its norm. A solution without times is its own single column.
+        `FEATURE_TOLERANCE` of its norm. A solution without times is its own single column; a history that is zero has
+        one column of zeros.
         """
-        return np.ascontiguousarray(self._one_mesh(self._read(sample, "columns")["columns"].T))
+        return self._one_mesh(self._read(sample, COLUMNS).T)
+
+    def matrix(self, which: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """(n, sum of their `sizes`): the columns of the samples `which`, all by default, side by side."""
+        return np.hstack([self.columns(i) for i in self._numbers(which)])
 
     def subspace(self, sample: int, tolerance: float = _SUBSPACE) -> np.ndarray:
         """(n, k): X-orthonormal modes that leave at most `tolerance` of the history's norm; none where it is zero."""
         S = self.columns(sample)
         squares = self.product.norm(S)**2
-        left = np.sqrt(np.maximum(1.0 - np.cumsum(squares) / max(squares.sum(), np.finfo(float).tiny), 0.0))
-        k = min(int(np.count_nonzero(left > tolerance)) + 1, squares.size)
+        if not squares.any():
+            return np.empty((len(S), 0))
+        left = np.sqrt(np.maximum(1.0 - np.cumsum(squares) / squares.sum(), 0.0))
+        k = min(int(np.count_nonzero(left > tolerance)) + 1, int(np.count_nonzero(squares)))
         return np.asarray(S[:, :k] / np.sqrt(squares[:k]))
-
-    def blocks(self, which: Sequence[int] | np.ndarray | None = None, memory: int = 64 << 20) -> Iterator[
-            tuple[np.ndarray, np.ndarray]]:
-        """The columns of the samples `which` side by side, in blocks of about `memory` bytes.
-
-        Yields
-        ------
-        (sample of each column (c,) int, (n, c))
-        """
-        owners: list[np.ndarray] = []
-        held: list[np.ndarray] = []
-        for i in self._numbers(which):
-            S = self.columns(i)
-            if held and sum(one.nbytes for one in held) + S.nbytes > memory:
-                yield np.concatenate(owners), np.hstack(held)
-                owners, held = [], []
-            owners.append(np.full(S.shape[1], i))
-            held.append(S)
-        if held:
-            yield np.concatenate(owners), np.hstack(held)
 
     def _numbers(self, which: Sequence[int] | np.ndarray | None) -> list[int]:
         return list(range(len(self))) if which is None else [int(i) for i in which]
 
-    def _read(self, sample: int, name: str) -> dict[str, np.ndarray]:
-        return read_part_arrays(self.folder / self.keys[sample], 0, [name])[0]
+    def _read(self, sample: int, part: int) -> np.ndarray:
+        return read_sealed_array(array_file(self.folder, self.keys[sample], part))
 
     def _one_mesh(self, values: np.ndarray) -> np.ndarray:
         X = self.product.X
@@ -175,14 +170,9 @@ def feature_key(store: SnapshotStore, mu: np.ndarray, field: str, tolerance: flo
                                "model": store.fingerprint})[:32]
 
 
-def is_whole(folder: Path, key: str) -> bool:
-    """Whether the file of a key is there and its seal holds."""
-    try:
-        with open(part_file(folder / key, 0), "rb", buffering=0) as stream:
-            check_seal(stream)
-    except (OSError, Damaged):
-        return False
-    return True
+def array_file(folder: Path, key: str, part: int = 0) -> Path:
+    """File of a part of a sample, or of a tile; it may not exist."""
+    return Path(folder) / key[:4] / f"{key}-{part}.npy"
 
 
 def make_feature(fom: Any, store: SnapshotStore, mu: np.ndarray, field: str, folder: Path, key: str,
@@ -204,11 +194,12 @@ def make_feature(fom: Any, store: SnapshotStore, mu: np.ndarray, field: str, fol
     if not np.isfinite(last).all():
         raise InputError(f"{who} (mu = {mu.tolist()}) has a field that is not finite; leave it out")
     product = product_of(fom, field)
-    columns = last[:, None] if product.norm(last[:, None])[0] > 0.0 else np.empty((last.size, 0))
-    if source.k > 1:
-        found = pod(source, product, tolerance)
-        columns = found.basis * found.singular_values[:found.basis.shape[1]]
-    write_part_arrays(folder / key, 0, {"field": last, "columns": np.ascontiguousarray(columns.T)})
+    found = pod(source, product, tolerance) if source.k > 1 else None
+    columns = last[:, None] if found is None else found.basis * found.singular_values[:found.basis.shape[1]]
+    if not columns.shape[1]:
+        columns = np.zeros((last.size, 1))
+    write_sealed_array(array_file(folder, key, COLUMNS), columns.T)
+    write_sealed_array(array_file(folder, key, FIELD), last)
 
 
 def _history(fom: Any, store: SnapshotStore, mu: np.ndarray, field: str, who: str) -> tuple[SnapshotSource, np.ndarray]:

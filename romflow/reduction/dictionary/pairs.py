@@ -15,17 +15,19 @@ from romflow.core.fingerprint import fingerprint
 from romflow.core.names import nearest
 from romflow.linalg.dissimilarity.table import DISSIMILARITIES
 from romflow.reduction.dictionary.features import (
+    COLUMNS,
     FEATURE_TOLERANCE,
+    FIELD,
     STATE,
     Features,
+    array_file,
     check_field,
     feature_key,
-    is_whole,
     make_feature,
     product_of,
 )
 from romflow.reduction.mechanics.runner import Tasks
-from romflow.store.part_arrays import read_part_arrays, write_part_arrays
+from romflow.store.sealed_array import holds_sealed_array, read_sealed_array, write_sealed_array
 from romflow.store.snapshot_files import make_folder
 from romflow.store.snapshots import SnapshotStore
 
@@ -135,9 +137,10 @@ def dissimilarities(tasks: Tasks | None, fom: Any, store: SnapshotStore, mu: np.
     plan = _Plan(mu.tolist(), [feature_key(store, row, field, tolerance) for row in mu], field, dissimilarity,
                  int(tile), float(tolerance), str(place))
     run = _Runner(tasks, fom, store, plan)
-    absent = [i for i, key in enumerate(plan.keys) if not is_whole(place, key)]
+    absent = [i for i, key in enumerate(plan.keys)
+              if not all(holds_sealed_array(array_file(place, key, part)) for part in (FIELD, COLUMNS))]
     run(FEATURE_KERNEL, _first_of_each(absent, plan.keys))
-    todo = [t for t in range(len(plan.tiles())) if not is_whole(place, plan.tile_key(t))]
+    todo = [t for t in range(len(plan.tiles())) if not holds_sealed_array(array_file(place, plan.tile_key(t)))]
     run(TILE_KERNEL, todo)
     return Pairs(_assembled(plan), Features(place, plan.keys, product_of(fom, field)), dissimilarity, field,
                  {"features": len(absent), "tiles": len(todo)})
@@ -159,7 +162,7 @@ def pair_tile(fom: Any, store_folder: str | Path, part: int, plan: str) -> dict[
     left, right = told.tiles()[part]
     U = _read_block(features, told.block(left), kind)
     V = U if right == left else _read_block(features, told.block(right), kind)
-    write_part_arrays(Path(told.folder) / told.tile_key(part), 0, {"D": function(U, V, features.product)})
+    write_sealed_array(array_file(Path(told.folder), told.tile_key(part)), function(U, V, features.product))
     return {}
 
 
@@ -204,7 +207,7 @@ def _assembled(plan: _Plan) -> np.ndarray:
     D = np.empty((len(plan.keys), len(plan.keys)))
     for number, (left, right) in enumerate(plan.tiles()):
         rows, columns = plan.block(left), plan.block(right)
-        part = read_part_arrays(Path(plan.folder) / plan.tile_key(number), 0, ["D"])[0]["D"]
+        part = read_sealed_array(array_file(Path(plan.folder), plan.tile_key(number)))
         D[rows.start:rows.stop, columns.start:columns.stop] = part
         D[columns.start:columns.stop, rows.start:rows.stop] = part.T
     return D
