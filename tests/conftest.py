@@ -49,9 +49,3 @@ def without_report() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("romflow.walk.run.write_report", lambda path, data: None)
         yield
-
-
-@pytest.fixture
-def without_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for one test, where others of its module look at the page."""
-    monkeypatch.setattr("romflow.walk.run.write_report", lambda path, data: None)

@@ -73,18 +73,22 @@ def start(*words: str | Path, cwd: Path | None = None, page: bool = True) -> sub
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
-def romflow(*words: str | Path, cwd: Path | None = None, page: bool = True) -> subprocess.CompletedProcess[str]:
+def romflow(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The finished command."""
-    process = start(*words, cwd=cwd, page=page)
+    process = start(*words, cwd=cwd)
     out, err = process.communicate(timeout=180)
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
-def romflow_here(*words: str | Path) -> subprocess.CompletedProcess[str]:
+def romflow_here(*words: str | Path, page: bool = True) -> subprocess.CompletedProcess[str]:
     """The finished command, run in this process, which saves the time to import everything again."""
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with (mock.patch.object(sys, "argv", ["romflow", *map(str, words)]), contextlib.redirect_stdout(out),
-          contextlib.redirect_stderr(err)):
+    with contextlib.ExitStack() as changed:
+        changed.enter_context(mock.patch.object(sys, "argv", ["romflow", *map(str, words)]))
+        changed.enter_context(contextlib.redirect_stdout(out))
+        changed.enter_context(contextlib.redirect_stderr(err))
+        if not page:
+            changed.enter_context(mock.patch("romflow.walk.run.write_report"))
         try:
             main()
         except SystemExit as end:

@@ -19,8 +19,8 @@ def study(folder, solver, cluster="serial", reduction=POD, cells=24):
     return path
 
 
-def finished(path, folder):
-    done = romflow_here("run", path, "--out", folder)
+def finished(path, folder, page=False):
+    done = romflow_here("run", path, "--out", folder, page=page)
     assert done.returncode == 0, done.stderr
     return done, json.loads((folder / "summary.json").read_text())
 
@@ -33,7 +33,8 @@ def plain(tmp_path_factory):
 
 @pytest.mark.parametrize("cluster", [pytest.param("serial", marks=pytest.mark.long), "local"])
 def test_a_sweep_gives_the_model_of_the_direct_solves(tmp_path, plain, cluster):
-    done, summary = finished(study(tmp_path, 'method = "sweep"\ntolerance = 1e-9\n', cluster), tmp_path / "run")
+    path = study(tmp_path, 'method = "sweep"\ntolerance = 1e-9\n', cluster)
+    done, summary = finished(path, tmp_path / "run", page=True)
     assert "solved with" in done.stdout
     ways = summary["offline"]["solver"]
     assert sum(way["solves"] for way in ways) == summary["offline"]["snapshots_solved"] - 6 == 16
@@ -80,7 +81,7 @@ def test_wrong_solver_sections_are_one_sentence(tmp_path, solver, words):
     '[reduction]\nmethod = "sketched"\n',
     pytest.param('[reduction]\nmethod = "pod-galerkin"\ncompression = "hapod"\n', marks=pytest.mark.long),
 ], ids=["estimator", "method", "hapod"])
-def test_sketches_and_compressions_walk_from_study_to_report(tmp_path, plain, reduction):
+def test_sketches_and_compressions_walk_from_study_to_summary(tmp_path, plain, reduction):
     _, summary = finished(study(tmp_path, 'method = "sweep"\n', reduction=reduction), tmp_path / "run")
     sketched = "sketched" in reduction
     assert summary["validation"]["error_kind"] == ("indicator" if sketched else "bound")

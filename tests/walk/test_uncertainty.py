@@ -36,7 +36,8 @@ solves = 30
 size = 2000
 [uq.calibration]
 data = "measured.csv"
-size = 800
+size = 320
+burn_in = 60
 tolerance = 1e-3
 """
 

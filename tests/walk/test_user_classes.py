@@ -105,9 +105,8 @@ def study(tmp_path):
     return write
 
 
-@pytest.mark.usefixtures("without_page")
 def test_all_four_in_one_study(study, tmp_path):
-    done = romflow_here("run", study(), "--out", tmp_path / "run")
+    done = romflow_here("run", study(), "--out", tmp_path / "run", page=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "mine.txt").exists()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
