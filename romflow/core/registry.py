@@ -35,6 +35,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "mechanics": "romflow.fom.mechanics.model:Mechanics",
         "calculix": "romflow.fom.mechanics.calculix.model:Calculix",
         "imported": "romflow.fom.mechanics.imported:Imported",
+        "submodel": "romflow.fom.mechanics.submodel:Submodel",
         "affine-files": "romflow.fom.affine_files:AffineFiles",
         "external": "romflow.fom.external:ExternalProgram",
     },
