@@ -14,6 +14,7 @@ __all__ = ["UQ_TABLES", "CalibrationConfig", "ControlConfig", "CopulaConfig", "L
 
 _MOST = 10_000_000_000
 _LEAST_SOLVES = 10
+_LEAST_RESAMPLES, _MOST_KEPT = 50, 100_000
 
 
 class CopulaConfig(Section):
@@ -117,7 +118,9 @@ class LevelsConfig(Section):
 class UqConfig(Section):
     """[uq]: what random inputs make of the outputs.
 
-    The inputs have the distributions of [parameters] unless [uq.inputs.NAME] says otherwise.
+    The inputs have the distributions of [parameters] unless [uq.inputs.NAME] says otherwise. `bootstrap` resamples of
+    independent draws give intervals beside those of large samples. `distribute` makes tasks of draws of the reduced
+    model; "auto" does that for models of mechanics.
     """
 
     draws: Literal["monte-carlo", "sobol", "latin-hypercube", "lattice", "sparse-grid"] = "sobol"
@@ -135,6 +138,8 @@ class UqConfig(Section):
     sensitivity_size: int | None = Field(default=None, ge=16, le=_MOST)
     confidence: float = Field(default=0.95, gt=0.0, lt=1.0)
     outside: Literal["flag", "refuse"] = "flag"
+    bootstrap: int = Field(default=0, ge=0, le=1_000_000)
+    distribute: Literal["auto"] | bool = "auto"
     inputs: dict[str, ParameterConfig] = Field(default_factory=dict)
     copula: CopulaConfig | None = None
     control: ControlConfig | None = None
@@ -165,7 +170,17 @@ class UqConfig(Section):
         sparse = self.draws == "sparse-grid"
         if "level" in self.model_fields_set and not sparse:
             raise ValueError(f"has a level, which belongs to draws = 'sparse-grid' and not to {shown(self.draws)}.")
+        self._check_bootstrap()
         return self
+
+    def _check_bootstrap(self) -> None:
+        """Resamples are of independent draws that are kept."""
+        if self.bootstrap and self.draws != "monte-carlo":
+            raise ValueError("has bootstrap, which takes independent draws again, and draws = "
+                             f"{shown(self.draws)}; write draws = \"monte-carlo\", or leave bootstrap out.")
+        if 0 < self.bootstrap < _LEAST_RESAMPLES or (self.bootstrap and self.size > _MOST_KEPT):
+            raise ValueError(f"has bootstrap = {self.bootstrap} for size = {self.size}; the rule is 0 or at least "
+                             f"{_LEAST_RESAMPLES} resamples, of at most {_MOST_KEPT} draws.")
 
     def answers(self) -> dict[str, Any]:
         """What is asked of the outputs; of a sparse grid, whose weights may be negative, no more than was written.

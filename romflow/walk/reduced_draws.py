@@ -28,6 +28,8 @@ __all__ = ["CHUNK", "STATUS", "DrawTable", "ReducedDraws"]
 CHUNK = 64
 #: Words for the status of a draw.
 STATUS = ("recommended", "second", "enriched", "refused")
+#: (draws done, draws in all)
+Watcher = Callable[[int, int], None]
 # Chunks that are asked for at a time, so that progress can be told.
 _WAVE = 128
 
@@ -98,12 +100,12 @@ class ReducedDraws:
         Offline data of each local model of a dictionary of mechanics, for its full-order steps.
     full_order_steps : int
         Most of them for one draw that stays above the dictionary's tolerance; 0 refuses it.
-    watcher : callable, optional
-        Told (rows done, rows in all) after each wave of tasks.
 
     Attributes
     ----------
     rom : ReducedModel
+    identity : str
+        Of all that the answers depend on, but for the draws.
 
     Raises
     ------
@@ -114,13 +116,12 @@ class ReducedDraws:
     """
 
     def __init__(self, tasks: Tasks, model: str | Path, folder: str | Path, *, chunk: int = CHUNK,
-                 offline: Sequence[str | Path] = (), full_order_steps: int = 0,
-                 watcher: Callable[[int, int], None] | None = None) -> None:
+                 offline: Sequence[str | Path] = (), full_order_steps: int = 0) -> None:
         for name, value, least in (("chunk", chunk, 1), ("full_order_steps", full_order_steps, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"draws by tasks were given {name} = {value!r}; the rule is a whole number from "
                                  f"{least} on")
-        self._tasks, self._chunk, self._watcher = tasks, chunk, watcher
+        self._tasks, self._chunk = tasks, chunk
         self._model, self._folder = Path(model).absolute(), Path(folder).absolute()
         self._identity = file_fingerprint(self._model)
         self.rom: ReducedModel = load(self._model)
@@ -131,6 +132,7 @@ class ReducedDraws:
             raise InputError(f"full-order steps for a dictionary of {len(self._local)} local models were asked for "
                              f"with {len(self._offline)} files of offline data; give one for each local model, or "
                              "full_order_steps = 0")
+        self.identity = fingerprint([self._identity, chunk, full_order_steps if self._local else 0])
         make_folder(self._folder)
         self._ahead: DrawTable | None = None
         self._place: dict[bytes, int] = {}
@@ -145,14 +147,14 @@ class ReducedDraws:
         error = None if found.output_error is None else found.output_error[:, places]
         return Evaluated(found.output[:, places], error, found.kind)
 
-    def ahead(self, mu: np.ndarray) -> DrawTable:
+    def ahead(self, mu: np.ndarray, watcher: Watcher | None = None) -> DrawTable:
         """All that is known at the draws mu (b, p), which later calls for some of them take from memory."""
-        self._ahead = self.table(mu)
+        self._ahead = self.table(mu, watcher)
         self._place = {row.tobytes(): place for place, row in reversed(list(enumerate(self._rows(mu))))}
         return self._ahead
 
-    def table(self, mu: np.ndarray) -> DrawTable:
-        """All that is known at the draws mu (b, p).
+    def table(self, mu: np.ndarray, watcher: Watcher | None = None) -> DrawTable:
+        """All that is known at the draws mu (b, p); `watcher` is told (draws done, draws in all) now and then.
 
         Raises
         ------
@@ -160,13 +162,13 @@ class ReducedDraws:
             mu is no table of finite numbers with a column for each parameter.
         """
         rows = self._rows(mu)
-        found = self._chunks(rows)
+        found = self._chunks(rows, watcher or _unwatched)
         hopeful = np.flatnonzero(found.hopeful)
         if not (self._steps and self._local and self._tolerance > 0.0 and hopeful.size):
             return DrawTable(rows, found)
         return DrawTable(rows, *self._enriched(rows, found, hopeful))
 
-    def _chunks(self, rows: np.ndarray) -> DrawAnswers:
+    def _chunks(self, rows: np.ndarray, watcher: Watcher) -> DrawAnswers:
         """The model's own answers at rows (b, p)."""
         size, count = self._chunk, -(-len(rows) // self._chunk)
         keys = [fingerprint({"model": self._identity, "mu": rows[size * part:size * (part + 1)].tolist()})
@@ -178,7 +180,7 @@ class ReducedDraws:
                       "chunk": size}
             for first in range(0, len(missing), _WAVE):
                 self._tasks(draws.DRAWS, shared, missing[first:first + _WAVE])
-                self._tell(len(rows) - size * (len(missing) - first - _WAVE), len(rows))
+                watcher(min(len(rows), len(rows) - size * (len(missing) - first - _WAVE)), len(rows))
             with contextlib.suppress(OSError):
                 (self._folder / name).unlink()
         return draws.joined_answers([self._kept(key)[0] for key in keys])
@@ -215,10 +217,6 @@ class ReducedDraws:
                              "do all workers see this folder?")
         return found
 
-    def _tell(self, done: int, total: int) -> None:
-        if self._watcher is not None:
-            self._watcher(min(done, total), total)
-
     def _rows(self, mu: np.ndarray) -> np.ndarray:
         """Draws as a table (b, p); -0.0 is 0.0."""
         rows = np.ascontiguousarray(mu, dtype=np.float64) + 0.0
@@ -229,6 +227,10 @@ class ReducedDraws:
             raise InputError(f"{int((~np.isfinite(rows)).any(axis=1).sum())} of {len(rows)} draws are not finite; give "
                              "finite parameters")
         return rows
+
+
+def _unwatched(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 def _replaced(found: DrawAnswers, places: np.ndarray, after: DrawAnswers) -> DrawAnswers:

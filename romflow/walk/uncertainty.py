@@ -22,8 +22,11 @@ from romflow.uq.paired.control_variates import control_variate
 from romflow.uq.paired.multifidelity_sampling import Fidelity, multifidelity
 from romflow.uq.paired.nested_sums import MAIN, draws
 from romflow.uq.rare.importance_sampling import importance
-from romflow.uq.streaming.propagation import propagate
+from romflow.uq.streaming.piecewise import in_batches
+from romflow.uq.streaming.propagation import drawn_parameters, propagate
+from romflow.uq.wishes import Wishes
 from romflow.walk.calibration import calibrated
+from romflow.walk.drawing import DRAWS, LARGEST_TABLE, bootstrapped, control_bias, study_draws
 from romflow.walk.full_order import FullOrder
 from romflow.walk.questions import levels_wish
 from romflow.walk.truth import Truth
@@ -67,10 +70,13 @@ class Uncertainty:
         self.inputs = study.random_inputs()
         self.study, self._target, self._executor = study, folder / ANSWERS, executor
         self._full_order = FullOrder(truth, executor)
+        self._run_folder = folder
         self._model = file_fingerprint(folder / MODEL)
         measured = config.calibration
         self._data = None if measured is None else file_fingerprint(study.base / measured.data)
         self.folder.mkdir(exist_ok=True)
+        self._drawn = study_draws(study, rom, truth, executor, folder)
+        self._identity = self._model if self._drawn is None else self._drawn.identity
 
     def run(self) -> dict[str, Any]:
         """All parts that the study asks for, written to uq.json."""
@@ -88,8 +94,8 @@ class Uncertainty:
     def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `make` gives, taken from its file where the same question was answered before."""
         file = self.folder / f"{name}.json"
-        key = fingerprint({"model": self._model, "inputs": self.inputs.spec(), "data": self._data,
-                           "wish": self.config.model_dump(mode="json", exclude={"batch"})})
+        key = fingerprint({"model": self._identity, "inputs": self.inputs.spec(), "data": self._data,
+                           "wish": self.config.model_dump(mode="json", exclude={"batch", "distribute"})})
         kept = _read(file)
         if kept.get("key") == key:
             return dict(kept["found"])
@@ -100,14 +106,44 @@ class Uncertainty:
 
     @property
     def _evaluate(self) -> Evaluate:
-        return self._full_order if self.config.model == "full-order" else of_reduced(self.rom)
+        return self._full_order if self.config.model == "full-order" else self._reduced
+
+    @property
+    def _reduced(self) -> Evaluate:
+        return of_reduced(self.rom) if self._drawn is None else self._drawn
 
     def _answers(self) -> dict[str, Any]:
         """Statistics of the outputs by many draws of one model."""
-        found = propagate(self._evaluate, self.inputs, wishes(self.config, self.inputs), names=self._names,
-                          folder=self.folder, identity=self._model, watcher=self._watch("draws"))
+        wish = wishes(self.config, self.inputs)
+        told = self._table(wish)
+        found = propagate(self._evaluate, self.inputs, wish, names=self._names, folder=self.folder,
+                          identity=self._identity, watcher=self._watch("draws"))
         self._tell(found.outside_share, found.failed_share)
-        return found.plain()
+        told = found.plain() | told
+        told["seconds"] += told.get("draws", {}).get("processor_seconds", 0.0)
+        if self.config.bootstrap:
+            told["bootstrap"] = bootstrapped(self._names, self._outputs(wish), self.config.bootstrap, wish)
+        return told
+
+    def _table(self, wish: Wishes) -> dict[str, Any]:
+        """The draws of a model that answers by tasks, made ahead and written as a table; what became of them."""
+        kept = self.config.draws != "sparse-grid" and self.config.size <= LARGEST_TABLE
+        if self._drawn is None or self.config.model == "full-order" or not kept:
+            return {}
+        table = self._drawn.ahead(drawn_parameters(self.inputs, wish), self._watch("draws by tasks"))
+        table.write(self._run_folder / DRAWS, self.inputs.columns, self._names)
+        facts = table.facts()
+        if facts["refused"] or facts["enriched"]:
+            self.progress.note(f"{100 * facts['enriched']:.3g} % of the draws were enriched by full-order steps "
+                               f"({facts['full_order_steps']} in all), {100 * facts['refused']:.3g} % were refused")
+        return {"draws": facts}
+
+    def _outputs(self, wish: Wishes) -> np.ndarray:
+        """Outputs (o, N) at all draws."""
+        mu = drawn_parameters(self.inputs, wish)
+        if self._drawn is not None and self.config.model == "reduced":
+            return self._drawn.table(mu).answers.output
+        return in_batches(self._evaluate, mu, wish.batch).output
 
     def _watch(self, stage: str) -> Callable[[int, int], None]:
         """Passes (done, total) on to who watches the run."""
@@ -151,19 +187,29 @@ class Uncertainty:
         for note in found.notes:
             self.progress.note(note)
         mu = draws(self.inputs, wish.seed, MAIN, 0, min(found.budget["full-order"].evaluations, _COMPARED))
-        compared = compare_outputs(names, self._full_order(mu).output, of_reduced(self.rom)(mu).output, paired=True)
-        told = found.plain()
+        full, reduced = self._full_order(mu), self._reduced(mu)
+        compared = compare_outputs(names, full.output, reduced.output, paired=True)
+        told = found.plain() | {"bias": control_bias(names, full, reduced, self._independent(wish, len(mu)),
+                                                     self.config.bootstrap, self.config.confidence, wish.seed)}
         if wish.method == "multifidelity":
             told["notes"].append("seconds of an evaluation were measured, so that a run in another folder may split "
                                  "the budget otherwise")
         return told | {"method": wish.method,
                        "energy_distance": {name: one.plain() for name, one in compared.items()}}
 
+    def _independent(self, wish: ControlConfig, paired: int) -> np.ndarray | None:
+        """Outputs (o, N) of the reduced model at the study's own draws, less those of the control; None if not kept."""
+        config = self.config
+        if config.draws != "monte-carlo" or config.model == "full-order" or config.size > LARGEST_TABLE:
+            return None
+        output = self._outputs(wishes(config, self.inputs))
+        return output[:, paired:] if config.seed == wish.seed else output
+
     def _fidelities(self, wish: ControlConfig) -> list[Fidelity]:
         """The full-order model, the reduced one, and smaller ones cut from it."""
-        models: list[tuple[str, Evaluate]] = [("full-order", self._full_order), ("reduced", of_reduced(self.rom))]
+        models: list[tuple[str, Evaluate]] = [("full-order", self._full_order), ("reduced", self._reduced)]
         models += [(f"reduced to {size}", of_reduced(self.rom.truncate(size))) for size in self._smaller(wish.levels)]
-        seconds = self._seconds(dict(models))
+        seconds = self._seconds({**dict(models), "reduced": of_reduced(self.rom)})
         return [Fidelity(name, evaluate, seconds[name]) for name, evaluate in models]
 
     def _smaller(self, sizes: list[int]) -> list[int]:

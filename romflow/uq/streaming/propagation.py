@@ -25,7 +25,7 @@ from romflow.uq.streaming.statistics import output_answers
 from romflow.uq.streaming.tally import Tally
 from romflow.uq.wishes import Wishes
 
-__all__ = ["Watcher", "propagate", "refuse_outside"]
+__all__ = ["Watcher", "drawn_parameters", "propagate", "refuse_outside"]
 
 Array = NDArray[np.float64]
 
@@ -109,6 +109,25 @@ def propagate(evaluate: Evaluate, inputs: RandomInputs, wishes: Wishes, *, names
     return study.answers()
 
 
+def drawn_parameters(inputs: RandomInputs, wishes: Wishes) -> Array:
+    """All draws mu (N, p) of which `propagate` makes its statistics, in their order and to the bit.
+
+    Raises
+    ------
+    InputError
+        The nodes of a sparse grid are no draws.
+    """
+    if wishes.draws == "sparse-grid":
+        raise InputError("a sparse grid has nodes with weights and no draws; ask for draws of another kind.")
+    draws = _study_draws(inputs, wishes)
+    return np.concatenate([inputs.ppf(draws.block(block.repetition, block.start, block.stop))
+                           for block in _blocks(draws)])
+
+
+def _study_draws(inputs: RandomInputs, wishes: Wishes) -> Draws:
+    return Draws(wishes.draws, wishes.size, inputs.size, wishes.seed, wishes.repetitions, stream=_STREAMS["draws"])
+
+
 @dataclass(frozen=True)
 class _Block:
     """Draws start <= k < stop of a repetition, and the group that they are part of."""
@@ -137,8 +156,7 @@ class _Study:
                  watcher: Watcher | None, saved: Checkpoint) -> None:
         self._evaluate, self._inputs, self._wishes, self._names = evaluate, inputs, wishes, names
         self._watcher, self._saved = watcher, saved
-        self._draws = Draws(wishes.draws, wishes.size, inputs.size, wishes.seed, wishes.repetitions,
-                            stream=_STREAMS["draws"])
+        self._draws = _study_draws(inputs, wishes)
         self._tally: Tally | None = None
         self._indices: Indices | None = None
         self._chosen: list[int] = []
