@@ -111,6 +111,7 @@ def _read(file: Path) -> tuple[list[str], NDArray[np.float64]]:
     try:
         with open(file, encoding="utf-8", newline="") as stream:
             header, *rows = csv.reader(stream)
-        return header[:-1], np.array([row[:-1] for row in rows], dtype=np.float64).reshape(len(rows), len(header) - 1)
+        numbers = header.index("error_kind") if "error_kind" in header else len(header) - 1  # then words
+        return header[:numbers], np.array([row[:numbers] for row in rows], dtype=np.float64).reshape(len(rows), numbers)
     except (ValueError, OSError) as error:
         raise StoreError(f"{file}: no table of answers ({one_line(str(error), 99)}); export it again") from error

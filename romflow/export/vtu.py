@@ -18,7 +18,7 @@ from romflow.core.mesh import Mesh
 from romflow.core.names import shown
 from romflow.export.facts import write_facts
 from romflow.parameters.tables import read_table
-from romflow.rom.mechanics.model import MechanicsReducedModel
+from romflow.rom.dictionary.model import is_mechanics
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 
@@ -108,14 +108,14 @@ class Vtu:
         series = self._series(rom, answer, mesh, Path(path)) if self.times else []
         return [Path(path), *series, write_facts(rom, path)]
 
-    def _series(self, rom: ReducedModel, answer: Any, mesh: Mesh, path: Path) -> list[Path]:
+    def _series(self, rom: Any, answer: Any, mesh: Mesh, path: Path) -> list[Path]:
         """A file for each stored time of the first parameter, and the list of them."""
         written, lines = [], []
         digits = len(str(len(answer.times) - 1))
         for k, t in enumerate(answer.times.tolist()):
             file = path.with_name(f"{path.stem}_{k:0{digits}d}.vtu")
             state = rom.lift(answer.trajectory[k, :, :1])[:, 0]
-            cells = rom.cell_fields(answer, k) if isinstance(rom, MechanicsReducedModel) else {}
+            cells = rom.cell_fields(answer, k) if is_mechanics(rom) else {}
             write_atomic(file, _image(mesh, {"solution": _on_points(mesh, state)}, cells))
             written.append(file)
             lines.append(f'    <DataSet timestep="{t!r}" part="0" file={quoteattr(file.name)}/>')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from romflow.reduction.distributed.runner import PartRunner
 from romflow.reduction.snapshot_sketch import SketchedSnapshots
 from romflow.reduction.trajectory_measures import in_time, trajectory_coordinates
 from romflow.report.data import FieldComparison
+from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -34,8 +36,11 @@ def worst_field(rom: ReducedModel, store: SnapshotStore, validation: Validation 
 
 def singular_values(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
                     runner: PartRunner | None = None) -> np.ndarray | None:
-    """Singular values of the snapshots at mu (k, p), from their coordinates in the basis that they span."""
-    if not len(mu) or rom.size == 0 or isinstance(rom, SketchedReducedModel):
+    """Singular values of the snapshots at mu (k, p), from their coordinates in the basis that they span.
+
+    None for dictionaries, whose local bases span the snapshots of their own cluster alone.
+    """
+    if not len(mu) or rom.size == 0 or isinstance(rom, SketchedReducedModel | RomDictionary):
         return None
     if moves(rom):
         found = trajectory_coordinates(rom, product_of(fom), store, np.unique(mu, axis=0))
@@ -50,6 +55,8 @@ def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore, validation
     With an X-orthonormal basis ||u - V x||^2 = ||u - P u||^2 + ||P u - V x||^2, so that coordinates are enough.
     """
     mu, norm = validation.mu, np.where(validation.norm > 0.0, validation.norm, 1.0)
+    if isinstance(rom, RomDictionary):
+        return _errors_of_dictionary(rom, fom, store, validation)
     if moves(rom):
         return _errors_of_trajectories(rom, fom, store, validation, norm)
     if isinstance(rom, SketchedReducedModel):
@@ -68,6 +75,23 @@ def errors_by_size(rom: ReducedModel, fom: Any, store: SnapshotStore, validation
         gap = np.sqrt(outside + np.sum((truth[:size] - x) ** 2, axis=0) + np.sum(truth[size:] ** 2, axis=0))
         errors[size] = (float(gap.max()), float((gap / norm).max()))
     return errors
+
+
+def _errors_of_dictionary(rom: RomDictionary, fom: Any, store: SnapshotStore,
+                          validation: Validation) -> dict[int, tuple[float, float]]:
+    """The largest over the local models, each on the draws that it answers; sizes are those of a local model."""
+    answer: Any = validation.answer
+    found = []
+    for k, model in enumerate(rom.models):
+        own = np.flatnonzero(answer.chosen == k)
+        if own.size and model.size:
+            part = replace(validation, mu=validation.mu[own], true_error=validation.true_error[own],
+                           norm=validation.norm[own], answer=rom.local_answer(answer, k, own))
+            found.append(errors_by_size(model, fom, store, part))
+    sizes = range(1, 1 + max((max(errors) for errors in found), default=0))
+    # A model without so many vectors keeps all that it has.
+    at = {size: np.array([errors[min(size, max(errors))] for errors in found]).max(axis=0) for size in sizes}
+    return {size: (float(absolute), float(relative)) for size, (absolute, relative) in at.items()}
 
 
 def _errors_of_trajectories(rom: Any, fom: Any, store: SnapshotStore, validation: Validation,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from romflow.fom.mechanics.between import inner_of
 from romflow.fom.mechanics.replay import replay
 from romflow.materials.protocol import PLASTIC, rows_of
 from romflow.materials.tensors import mises
+from romflow.rom.dictionary.answer import columns_of
+from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.mechanics.answer import guarded
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -94,11 +96,12 @@ def fields_at(fom: Any, store: SnapshotStore, mu: np.ndarray) -> Iterator[tuple[
         yield k, TrueFields(kept[0], stress, plastic_field(problem.law, state))
 
 
-def field_errors(rom: MechanicsReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
+def field_errors(rom: Any, fom: Any, store: SnapshotStore, mu: np.ndarray,
                  answer: Any) -> FieldErrors:
     """Errors of the reduced fields of `answer` at mu (k, p) against stored trajectories.
 
-    Cost: one evaluation of the law at all points a time and parameter. Memory: some fields of the mesh.
+    `rom` is a reduced model of mechanics, or a dictionary of them. Cost: one evaluation of the law at all points a time
+    and parameter. Memory: some fields of the mesh.
 
     Raises
     ------
@@ -115,9 +118,9 @@ def field_errors(rom: MechanicsReducedModel, fom: Any, store: SnapshotStore, mu:
         if not np.array_equal(store.trajectory(row).times, answer.times):
             raise StoreError(f"the trajectory at mu = {row.tolist()} is stored at other times than the reduced "
                              "model's; it belongs to another study: run in another folder")
-        one = replace(answer, dual={name: values[:, :, j:j + 1] for name, values in answer.dual.items()})
+        one = columns_of(answer, slice(j, j + 1))
         for k, true in fields_at(fom, store, row):
-            u = rom.lift(answer.trajectory[k][:, j:j + 1])[:, 0] if k else np.zeros_like(true.displacement)
+            u = rom.lift(one.trajectory[k])[:, 0] if k else np.zeros_like(true.displacement)
             pairs = {"displacement": (true.displacement, u),
                      "mises": (mises(true.stress), rom.field(one, "mises", k)[0, :, 0])}
             if true.plastic is not None and PLASTIC in rom.dual:
@@ -131,7 +134,7 @@ def field_errors(rom: MechanicsReducedModel, fom: Any, store: SnapshotStore, mu:
     return FieldErrors(answer.times, norm, error, worst, body)
 
 
-def measured_field(rom: MechanicsReducedModel) -> str:
+def measured_field(rom: MechanicsReducedModel | RomDictionary) -> str:
     """The field whose error at the last time is that of the model: "mises" stands for the stress."""
     return PLASTIC if rom.measure == PLASTIC else "mises"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from romflow.outcome.mechanics import FieldErrors, TrueFields
 from romflow.outcome.validation import Validation
 from romflow.reduction.mechanics.adaptive_log import LogRow
 from romflow.report.mechanics_data import AdaptiveRuns, BodyComparison, MechanicsHistory, ReducedPoints
+from romflow.rom.dictionary.answer import columns_of
+from romflow.rom.dictionary.model import RomDictionary, is_mechanics
 from romflow.rom.mechanics.answer import MechanicsAnswer
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import ReducedModel
@@ -48,22 +50,24 @@ def mechanics_pictures(rom: ReducedModel, fom: Any, store: SnapshotStore, valida
     trained_until : float, optional
         Last time of the snapshots, where the run goes on beyond it.
     """
-    if not isinstance(rom, MechanicsReducedModel) or rom.mesh is None:
+    if not is_mechanics(rom) or rom.mesh is None:
         return MechanicsPictures()
     space = fom.mechanics.space
-    points = ReducedPoints(space.points[:, rom.points].T, np.pad(rom.weights, (0, len(rom.points) - len(rom.weights))))
     if validation is None or validation.fields is None:
-        mu = rom.parameters.centre()
-        answer, truth = rom.solve(mu[None]), None
+        mu, truth = rom.parameters.centre(), None
+        model, answer = _one(rom, rom.solve(mu[None]), 0)
         run = _history(mu, answer, trained_until)
     else:
-        found, answer = validation.fields, _one(validation.answer, validation.fields.worst)
+        found = validation.fields
+        model, answer = _one(rom, validation.answer, found.worst)
         mu, truth = validation.mu[found.worst], found.body
         series = store.trajectory(mu).series
-        known = series is not None and len(rom.outputs) > 0 and series.shape == answer.series.shape[:2]
+        known = series is not None and len(rom.output_names) > 0 and series.shape == answer.series.shape[:2]
         run = replace(_history(mu, answer, trained_until), outputs_true=series if known else None,
                       **_errors(found))
-    return MechanicsPictures(_body(rom, space, mu, answer, truth), points, run)
+    idle = len(model.points) - len(model.weights)
+    points = ReducedPoints(space.points[:, model.points].T, np.pad(model.weights, (0, idle)))
+    return MechanicsPictures(_body(model, space, mu, answer, truth), points, run)
 
 
 def pictured_runs(mu: np.ndarray, logs: Sequence[Sequence[LogRow]], tolerance: float,
@@ -82,12 +86,11 @@ def pictured_runs(mu: np.ndarray, logs: Sequence[Sequence[LogRow]], tolerance: f
     return AdaptiveRuns(mu, np.array([tolerance]), unknown if true_error is None else true_error, *rows.T)
 
 
-def _one(answers: Any, j: int) -> MechanicsAnswer:
-    """What the pictures need of the answer for one draw."""
-    part, answer = slice(j, j + 1), cast(MechanicsAnswer, answers)
-    return replace(answer, trajectory=answer.trajectory[:, :, part], series=answer.series[:, :, part],
-                   error_series=answer.error_series[:, part], residual=answer.residual[:, part],
-                   dual={name: z[:, :, part] for name, z in answer.dual.items()})
+def _one(rom: Any, answers: Any, j: int) -> tuple[MechanicsReducedModel, MechanicsAnswer]:
+    """The model that answered one draw, the local one of a dictionary, and its answer for that alone."""
+    if isinstance(rom, RomDictionary):
+        return rom.answering(answers, j)
+    return rom, columns_of(answers, slice(j, j + 1))
 
 
 def _history(mu: np.ndarray, answer: MechanicsAnswer, trained_until: float | None) -> MechanicsHistory:

@@ -11,7 +11,7 @@ from romflow.linalg.diagnosis import phase_amplitude
 from romflow.outcome.summary import relative
 from romflow.outcome.validation import Validation, moves, product_of
 from romflow.report.data import EvolutionComparison
-from romflow.rom.mechanics.model import MechanicsReducedModel
+from romflow.rom.dictionary.model import is_mechanics
 from romflow.rom.model import ReducedModel
 from romflow.store.snapshots import SnapshotStore
 
@@ -28,7 +28,7 @@ def worst_trajectory(rom: ReducedModel, fom: Any, store: SnapshotStore,
     None for models at rest, and for mechanics, whose errors are those of fields: see
     `romflow.outcome.mechanics_pictures`.
     """
-    if validation is None or not moves(rom) or isinstance(rom, MechanicsReducedModel):
+    if validation is None or not moves(rom) or is_mechanics(rom):
         return None
     j = int(np.argmax(relative(validation.true_error, validation.norm)))
     answer: Any = validation.answer

@@ -10,6 +10,7 @@ import numpy as np
 from romflow.core.files import plain
 from romflow.outcome.validation import Validation
 from romflow.report.data import ErrorTable
+from romflow.rom.dictionary.answer import SECOND, Chosen
 from romflow.rom.model import ReducedModel
 from romflow.store.snapshots import SnapshotStore
 
@@ -30,8 +31,10 @@ def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str
         return summary
     if result.fields is not None:
         summary["fields"] = result.fields.summary()
-    if result.lost:
-        summary["not_converged"] = result.lost
+    if result.lost > result.refused:
+        summary["not_converged"] = result.lost - result.refused
+    if isinstance(result.answer, Chosen):
+        summary |= {"refused": result.refused, "clusters": np.bincount(result.answer.chosen), **_chain(result.answer)}
     if result.sketch is not None:
         summary["error_measured_by"] = result.sketch
     errors = relative(result.true_error, result.norm)
@@ -46,6 +49,11 @@ def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str
         scale = np.abs(result.outputs)
         summary["max_relative_output_error"] = np.max(relative(gap, scale))
     return plain(summary)
+
+
+def _chain(answer: Chosen) -> dict[str, int]:
+    """How many draws the second cluster's model answered."""
+    return {"second_cluster": int(np.count_nonzero(answer.status == SECOND))}
 
 
 def relative(error: np.ndarray, norm: np.ndarray) -> np.ndarray:
@@ -81,8 +89,13 @@ def doubts(validation: Validation | None) -> list[str]:
     if validation is None:
         return []
     found = []
-    if validation.lost:
-        found.append(f"WARNING: the reduced model found no solution at {validation.lost} validation parameters, where "
+    if validation.refused:
+        found.append(f"the dictionary refused {validation.refused} of {validation.refused + len(validation.mu)} "
+                     "validation parameters, which are far from its training or have an error estimate above its "
+                     "tolerance; they are not in the errors below")
+    if validation.lost > validation.refused:
+        found.append("WARNING: the reduced model found no solution at "
+                     f"{validation.lost - validation.refused} validation parameters, where "
                      "the truth has one; they are not in the errors below: take more snapshots, or more points")
     kind = validation.answer.kind
     effectivity, unbounded = validation.effectivity, int(np.count_nonzero(np.isinf(validation.answer.error)))

@@ -15,8 +15,8 @@ from romflow.reduction.distributed.runner import PartRunner
 from romflow.reduction.residual_columns import Sketch
 from romflow.reduction.snapshot_sketch import SketchedSnapshots, SnapshotSketcher
 from romflow.reduction.trajectory_measures import trajectory_errors
+from romflow.rom.dictionary.model import is_mechanics
 from romflow.rom.mechanics.answer import guarded
-from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import Answer, ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
@@ -34,7 +34,8 @@ class Validation:
 
     `truth_error` bounds the rounding of the full-order solutions themselves; an error that is not well above it was
     not measured. Where `sketch` describes an embedding, errors are sketched norms, within its epsilon of the true ones.
-    At `lost` further parameters the reduced model has no solution. `fields` has the errors of mechanics in time.
+    At `lost` further parameters the reduced model has no solution; `refused` of these a dictionary would not answer.
+    `fields` has the errors of mechanics in time.
     """
 
     mu: np.ndarray
@@ -46,6 +47,7 @@ class Validation:
     sketch: dict[str, Any] | None = None
     lost: int = 0
     fields: FieldErrors | None = None
+    refused: int = 0
 
     @property
     def measured(self) -> np.ndarray:
@@ -75,11 +77,12 @@ def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
     if good is None or good.all():
         return _comparison(rom)(rom, fom, store, mu, answer)
     found = validate(rom, fom, store, mu[good]) if good.any() else None
-    return None if found is None else replace(found, lost=int(np.count_nonzero(~good)))
+    refused = int(np.count_nonzero(getattr(answer, "refused", False)))
+    return None if found is None else replace(found, lost=int(np.count_nonzero(~good)), refused=refused)
 
 
 def _comparison(rom: ReducedModel) -> Callable[..., Validation]:
-    if isinstance(rom, MechanicsReducedModel):
+    if is_mechanics(rom):
         return _validate_fields
     return _validate_trajectories if moves(rom) else _validate_states
 

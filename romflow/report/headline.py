@@ -9,7 +9,7 @@ import numpy as np
 
 from romflow.report.data import ReportData
 from romflow.report.words import MISSING, estimate_noun, number, plural, seconds
-from romflow.rom.mechanics.model import MechanicsReducedModel
+from romflow.rom.dictionary.model import is_mechanics
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def facts_of(data: ReportData) -> Facts:
         validated=int(_first(validation.get("size"), len(table.mu) if table is not None else None) or 0),
         underestimated=int(np.sum(effectivity < 1.0)),
         estimated=len(effectivity),
-        comparable=not isinstance(data.rom, MechanicsReducedModel),
+        comparable=not is_mechanics(data.rom),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from romflow.materials.protocol import PLASTIC
 from romflow.report import mechanics_fields as bodies
@@ -11,6 +12,7 @@ from romflow.report import mechanics_time as curves
 from romflow.report.data import ReportData
 from romflow.report.style import Picture
 from romflow.report.tables import Table
+from romflow.rom.dictionary.model import RomDictionary, is_mechanics
 from romflow.rom.mechanics.model import MechanicsReducedModel
 
 __all__ = ["adaptive_parts", "cubature_parts", "fields_parts", "history_parts"]
@@ -20,13 +22,14 @@ Parts = tuple[list[Picture], list[Table]]
 
 def cubature_parts(data: ReportData) -> Parts:
     """Where the law is evaluated, and how many points and modes there are."""
-    rom = data.rom
-    if not isinstance(rom, MechanicsReducedModel):
+    rom, models = data.rom, _models(data)
+    if rom is None or not models:
         return [], []
     picture = None
     if data.points is not None and rom.mesh is not None:
         picture = bodies.points_picture(data.points, rom.mesh)
-    return [picture] if picture is not None else [], [tables.cubature_table(rom)]
+    return [picture] if picture is not None else [], [_numbered(tables.cubature_table(model), k, len(models))
+                                                      for k, model in enumerate(models)]
 
 
 def history_parts(data: ReportData, columns: Sequence[str]) -> tuple[str, list[Picture]]:
@@ -34,14 +37,14 @@ def history_parts(data: ReportData, columns: Sequence[str]) -> tuple[str, list[P
     rom, run = data.rom, data.run
     lead, measured = "", PLASTIC
     shown: list[Picture | None] = []
-    if isinstance(rom, MechanicsReducedModel):
-        measured = rom.measure
+    if is_mechanics(rom):
+        measured = getattr(rom, "measure", PLASTIC)
     if run is not None:
         lead = curves.history_lead(run, columns)
         shown = [curves.errors_over_time(run), curves.indicator_over_time(run, measured),
                  curves.outputs_in_time(run, rom.output_names if rom is not None else ())]
-    if isinstance(rom, MechanicsReducedModel) and rom.calibration is not None:
-        shown.append(curves.calibration_picture(rom.calibration, measured))
+    shown += [curves.calibration_picture(model.calibration, model.measure) for model in _models(data)
+              if model.calibration is not None]
     return lead, [picture for picture in shown if picture is not None]
 
 
@@ -59,3 +62,14 @@ def adaptive_parts(data: ReportData, columns: Sequence[str]) -> Parts:
     picture = curves.adaptive_picture(data.adaptive, columns)
     table = tables.adaptive_table(data.adaptive, columns)
     return [picture] if picture is not None else [], [table] if table is not None else []
+
+
+def _models(data: ReportData) -> list[MechanicsReducedModel]:
+    """The model of mechanics, or all local ones of a dictionary."""
+    found = data.rom.models if isinstance(data.rom, RomDictionary) else (data.rom,)
+    return [model for model in found if isinstance(model, MechanicsReducedModel)]
+
+
+def _numbered(table: Table, k: int, count: int) -> Table:
+    """The table with the number of its cluster in its title where there are several."""
+    return table if count == 1 else replace(table, title=f"{table.title}, cluster {k}")

@@ -12,6 +12,8 @@ import numpy as np
 
 from romflow.core.errors import InputError, NotSupported
 from romflow.core.files import write_atomic
+from romflow.rom.dictionary.answer import STATUS, Chosen
+from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.model import ReducedModel
 
 _ROWS = 50_000
@@ -19,6 +21,9 @@ _ROWS = 50_000
 
 def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
     """Write one row a parameter: parameters, outputs, their error estimates, state error and its kind.
+
+    Of dictionaries also which local model answered, and how it was chosen: "recommended", "second", "enriched", or
+    "refused", where outputs are nan and errors inf.
 
     Parameters
     ----------
@@ -29,16 +34,26 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
     """
     columns = [*rom.parameters.columns, *rom.output_names, *(f"{name}_error" for name in rom.output_names),
                "state_error", "error_kind"]
-    text = _table(columns)
+    text = _table([*columns, "cluster", "status"] if isinstance(rom, RomDictionary) else columns)
     step = max(1, _ROWS // len(getattr(rom, "times", (0,))))
     for start in range(0, len(mu), step):
         part = mu[start:start + step]
         answer = rom.solve(part, check=False)
         unknown = np.full_like(answer.output, np.nan)
         spread = unknown if answer.output_error is None else answer.output_error
-        np.savetxt(text, np.column_stack([part, answer.output.T, spread.T, answer.error]), fmt="%.17g", delimiter=",",
-                   newline=f",{answer.kind or ''}\n")
+        rows = np.column_stack([part, answer.output.T, spread.T, answer.error])
+        if isinstance(answer, Chosen):
+            _write_chosen(text, rows, answer)
+        else:
+            np.savetxt(text, rows, fmt="%.17g", delimiter=",", newline=f",{answer.kind or ''}\n")
     write_atomic(path, text.getvalue().encode())
+
+
+def _write_chosen(text: io.StringIO, rows: np.ndarray, answer: Any) -> None:
+    """Rows of a dictionary's answer with the number of the model that gave each, and its status in words."""
+    kind, status = np.full(len(rows), answer.kind or "", dtype=object), np.array(STATUS, dtype=object)[answer.status]
+    np.savetxt(text, np.column_stack([rows.astype(object), kind, answer.chosen, status]), delimiter=",",
+               fmt=[*["%.17g"] * rows.shape[1], "%s", "%d", "%s"])
 
 
 def _table(columns: Sequence[str]) -> io.StringIO:

@@ -13,12 +13,14 @@ from romflow.rom.mechanics.answer import MechanicsAnswer
 from romflow.rom.model import Answer
 from romflow.rom.nonlinear import NonlinearAnswer
 
-__all__ = ["ENRICHED", "RECOMMENDED", "REFUSED", "SECOND", "Blocks", "Chosen", "DictionaryAnswer",
+__all__ = ["ENRICHED", "RECOMMENDED", "REFUSED", "SECOND", "STATUS", "Blocks", "Chosen", "DictionaryAnswer",
            "DictionaryEvolutionAnswer", "DictionaryMechanicsAnswer", "columns_of", "local_part", "merged", "refused",
            "with_columns"]
 
 #: Codes of `Chosen.status`.
 RECOMMENDED, SECOND, ENRICHED, REFUSED = 0, 1, 2, 3
+#: Their words.
+STATUS = ("recommended", "second", "enriched", "refused")
 # Fields of answers whose second to last axis holds a block for each local model, and those that are no arrays of draws.
 _BLOCKED, _COMMON = ("coefficients", "trajectory", "dual"), ("kind", "times")
 
@@ -56,8 +58,7 @@ class Chosen:
     def shares(self) -> dict[str, float]:
         """Shares of the draws by status: "recommended", "second", "enriched", "refused"."""
         count = max(1, len(self.status))
-        names = ("recommended", "second", "enriched", "refused")
-        return {name: float(np.count_nonzero(self.status == code)) / count for code, name in enumerate(names)}
+        return {name: float(np.count_nonzero(self.status == code)) / count for code, name in enumerate(STATUS)}
 
 
 @dataclass(frozen=True)

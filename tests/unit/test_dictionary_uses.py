@@ -1,0 +1,103 @@
+"""Dictionaries of reduced models where other models are used: tables, validation, summaries, pictures, serving."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from romflow.export.checking import check
+from romflow.export.csv import Csv
+from romflow.outcome.curves import errors_by_size, singular_values, worst_field
+from romflow.outcome.summary import doubts, online_summary, validation_summary
+from romflow.outcome.validation import validate
+from romflow.rom.tables import write_answers
+from romflow.serving.model import serve_reduced
+from tests.toy_dictionary import dictionary, problem
+
+MU = np.array([[9.0], [1.2], [3.0], [5.0], [2.0], [8.0]])
+
+
+def test_tables_say_which_model_answered(tmp_path):
+    rom = dictionary(limit=0.4)
+    write_answers(tmp_path / "out.csv", rom, MU)
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["cluster"] for row in rows] == ["1", "0", "0", "1", "0", "1"]
+    assert [row["status"] for row in rows] == ["recommended"] * 2 + ["refused"] * 2 + ["recommended", "refused"]
+    assert rows[2]["mean"] == "nan" and rows[2]["state_error"] == "inf"
+    assert float(rows[0]["mean"]) == rom.solve(MU).output[0, 0]
+
+
+def test_a_table_of_samples_is_checked_like_any_other(tmp_path):
+    rom = dictionary(limit=1.0)
+    exporter = Csv(samples=50)
+    exporter.write(rom, tmp_path / "samples.csv")
+    assert check(rom, exporter, tmp_path / "samples.csv").passed
+    assert not check(dictionary(size=1, limit=1.0), exporter, tmp_path / "samples.csv").passed
+
+
+def test_validation_leaves_refused_draws_out_and_says_so(must_fail):
+    rom = dictionary(limit=0.4)
+    fom, store = problem()
+    found = validate(rom, fom, store, MU)
+    assert (found.lost, found.refused, len(found.mu)) == (3, 3, 3)
+    assert "refused 3 of 6 validation parameters" in doubts(found)[0]
+    summary = validation_summary(found, rom)
+    assert summary["refused"] == 3
+    assert summary["clusters"] == [2, 1]
+    assert "not_converged" not in summary
+
+    def bound_holds(effectivity):
+        assert np.all(effectivity >= 1.0)
+
+    bound_holds(found.effectivity)
+    must_fail(bound_holds, 1e-6 * found.effectivity)
+    assert validate(dictionary(limit=1e-9), fom, store, MU[[1, 2, 3]]) is None
+
+
+def test_errors_by_size_are_those_of_the_local_models(must_fail):
+    rom = dictionary(size=3)
+    fom, store = problem()
+    found = validate(rom, fom, store, MU)
+    sizes = errors_by_size(rom, fom, store, found)
+    assert sorted(sizes) == [1, 2, 3]
+    assert worst_field(rom, store, found).reduced.shape == (fom.n,)
+    assert singular_values(rom, fom, store, MU) is None
+
+    def agrees(largest):
+        np.testing.assert_allclose(sizes[3][0], largest, rtol=1e-3)
+
+    agrees(found.true_error.max())
+    must_fail(agrees, 10 * found.true_error.max())
+    one = validate(replace(rom, models=tuple(model.truncate(1) for model in rom.models)), fom, store, MU)
+    np.testing.assert_allclose(sizes[1][0], one.true_error.max(), rtol=1e-6)
+
+
+def test_online_times_and_serving():
+    rom = dictionary(limit=1.0)
+    assert online_summary(rom, 1.0)["speedup"] > 1.0
+    served = serve_reduced(rom)
+    output, _, error = served.values(MU[:1])
+    answer = rom.solve(MU[:1])
+    assert np.array_equal(output, answer.output[:, 0])
+    assert np.array_equal(error, answer.error)
+    assert served.jacobian is not None
+    np.testing.assert_allclose(served.jacobian(MU[:1]), rom.models[1].sensitivity(MU[:1])[..., 0], rtol=1e-12)
+    refusing = serve_reduced(dictionary(limit=1e-9))
+    assert np.isnan(refusing.values(MU[1:2])[0]).all()
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_the_worst_draws_of_mechanics_are_pictured_by_their_own_model(k):
+    from romflow.report.data import ReportData
+    from romflow.report.mechanics import cubature_parts, history_parts
+    from tests.unit.test_rom_dictionary_moving import bodies
+
+    rom = bodies()
+    data = ReportData(summary={}, rom=rom)
+    titles = [table.title for table in cubature_parts(data)[1]]
+    assert titles[k].endswith(f"cluster {k}")
+    assert history_parts(data, ()) == ("", [])
