@@ -14,12 +14,12 @@ from romflow.reduction.dictionary import choice
 from romflow.reduction.dictionary.assessment import Assessment, Costs, Row
 from romflow.reduction.dictionary.choice import Trial
 from romflow.reduction.dictionary.correlations import Correlations
-from romflow.reduction.dictionary.held_out import held_out_errors, log_ratio, splits, weights_of_answers
+from romflow.reduction.dictionary.held_out import Recommended, held_out_errors, log_ratio, splits
 from romflow.reduction.dictionary.reasons import reasons
 
 __all__ = ["Accuracy", "assess"]
 
-#: share of right answers, or the (K, K) matrix of counts: rows are the right cluster, columns what was answered
+#: share of right answers; (K, K) counts, a row a right cluster; or the answers (N,) to the samples when held out
 Accuracy = float | np.ndarray
 
 #: modes at which errors are compared where nothing says how many, and the most that are tried
@@ -31,7 +31,7 @@ WORTH = 1.05
 def assess(features: Correlations, dissimilarities: np.ndarray, clusterings: Mapping[int, np.ndarray], *,
            accuracy: Mapping[int, Accuracy] | Callable[[np.ndarray], Accuracy], budget: int,
            snapshots: int | Literal["auto"] = "auto", tolerance: float | None = None, modes: int | None = None,
-           costs: Costs | None = None, queries: int | None = None, folds: int = 5, seed: int = 0,
+           costs: Costs | None = None, queries: int | None = None, folds: int = 10, seed: int = 0,
            euclidean: Mapping[int, np.ndarray] | None = None) -> Assessment:
     """Whether a dictionary pays, and which: projection errors of held-out cheap samples against the accuracy.
 
@@ -39,13 +39,14 @@ def assess(features: Correlations, dissimilarities: np.ndarray, clusterings: Map
     the farthest members among the other folds, as many as the budget allows. With the mean relative errors e_global
     (one model from the whole budget), e_right (own cluster) and e_wrong (the others) and the accuracy a
 
-        e(a) = a e_right + (1 - a) e_wrong,      a* = (e_wrong - e_global) / (e_wrong - e_right),
+        e = a e_right + (1 - a) e_wrong,         a* = (e_wrong - e_global) / (e_wrong - e_right),
         gain = e_global / e_right,               N* = (C_off,K - C_off,1) / (c_1 - c_K).
 
-    A dictionary is recommended only if e(a) is below e_global beyond the scatter over the folds (corrected for their
+    where e is the mean error of the answers themselves if those are given (:class:`Recommended`). A dictionary is
+    recommended only if e is below e_global beyond the scatter over the folds (corrected for their
     overlap and for the number of K that are tried) and by at least 5 %. Among those: with a tolerance that some of them
     meet, the cheapest for the planned queries, else with the fewest modes; without, the fewest clusters within one
-    standard error of the smallest e(a). Cost: F sum_K K eigenproblems of the size of one local basis.
+    standard error of the smallest e. Cost: F sum_K K eigenproblems of the size of one local basis.
 
     Parameters
     ----------
@@ -57,8 +58,8 @@ def assess(features: Correlations, dissimilarities: np.ndarray, clusterings: Map
     clusterings : {K: labels (N,)}
         Labels 0 .. K - 1 for each K that is tried; K = 1 is added where it is left out.
     accuracy : {K: a} or callable labels (N,) -> a
-        Cross-validated accuracy of the recommender (0 <= a <= 1), or its (K, K) confusion counts. Not asked for K = 1
-        and for clusterings that are refused.
+        What cross-validation says of the recommender, best first: its answer to each sample when held out (N,), its
+        (K, K) confusion counts, or its accuracy 0 <= a <= 1. Not asked for K = 1 and for clusterings that are refused.
     budget : int
         Full-order runs in all. From N on, whole clusters are run.
     snapshots : int or "auto"
@@ -105,9 +106,9 @@ def assess(features: Correlations, dissimilarities: np.ndarray, clusterings: Map
 
     offers = {K: _offer(K, labels[K], budget, None if snapshots == "auto" else snapshots) for K in sorted(labels)}
     told = {K: errors(labels[K], offers[K].snapshots) for K in offers if offers[K].refused is None}
-    answers = {K: _accuracy(accuracy, K, labels[K]) for K in told}
-    n = _compared_at(told, labels, tolerance, modes)
-    trials = {K: _trial(offers[K], told[K], labels[K], answers[K], n, tolerance) for K in told}
+    answers = {K: Recommended(labels[K], _accuracy(accuracy, K, labels[K])) for K in told}
+    n = _compared_at(told, answers, tolerance, modes)
+    trials = {K: _trial(offers[K], told[K], answers[K], n, tolerance) for K in told}
     trials = _judged(trials, held_out, costs, n)
     chosen, how = _choose(trials, held_out, tolerance, queries)
     angle = _angle(told, labels, euclidean or {}, offers, errors, held_out, n)
@@ -116,8 +117,8 @@ def assess(features: Correlations, dissimilarities: np.ndarray, clusterings: Map
     row, size = chosen.row, _size(chosen.row, tolerance, modes)
     runs = row.snapshots
     if snapshots == "auto" and budget < features.samples:
-        runs = _fewest(row, lambda m: _expected(errors(labels[row.clusters], m), labels[row.clusters],
-                                                answers[row.clusters])[:, size - 1].mean())
+        mine = answers[row.clusters]
+        runs = _fewest(row, lambda m: mine.expected(errors(mine.labels, m))[:, size - 1].mean())
     rows = tuple(trials[K].row if K in trials else offers[K] for K in offers)
     found = Assessment(rows, row.clusters, runs, size, (), facts)
     return replace(found, why=tuple(reasons(found)))
@@ -159,12 +160,19 @@ def _accuracy(accuracy: Mapping[int, Accuracy] | Callable[[np.ndarray], Accuracy
     if not callable(accuracy) and K not in accuracy:
         raise InputError(f"no accuracy is given for K = {K}; give the recommender's, or 1.0 to ask for the break-even")
     a: Any = accuracy(labels) if callable(accuracy) else accuracy[K]
-    counts = np.asarray(a, dtype=np.float64)
-    fits = counts.ndim == 0 and 0.0 <= counts <= 1.0
-    fits |= counts.shape == (K, K) and bool(np.isfinite(counts).all()) and counts.min() >= 0 and counts.sum() > 0
-    if not fits:
-        raise InputError(f"the accuracy for K = {K} is {a}; the rule is one number in [0, 1], or ({K}, {K}) counts")
-    return float(counts) if counts.ndim == 0 else counts
+    known = np.asarray(a, dtype=np.float64)
+    if not (np.isfinite(known).all() and _fits(known, K, labels.size)):
+        raise InputError(f"the accuracy for K = {K} is {a}; the rule is one number in [0, 1], ({K}, {K}) counts, or "
+                         f"{labels.size} labels from 0 to {K - 1}")
+    return known.astype(np.int64) if known.ndim == 1 else known if known.ndim else float(known)
+
+
+def _fits(known: np.ndarray, K: int, samples: int) -> bool:
+    if known.ndim == 0:
+        return bool(0.0 <= known <= 1.0)
+    if known.ndim == 1:
+        return known.size == samples and bool(np.isin(known, np.arange(K)).all())
+    return known.shape == (K, K) and bool(known.min() >= 0.0 and known.sum() > 0.0)
 
 
 def _offer(K: int, labels: np.ndarray, budget: int, wanted: int | None) -> Row:
@@ -175,36 +183,20 @@ def _offer(K: int, labels: np.ndarray, budget: int, wanted: int | None) -> Row:
     return Row(K, sizes.tolist(), refused, each, int(np.minimum(sizes, each).sum()))
 
 
-def _expected(E: np.ndarray, labels: np.ndarray, accuracy: Accuracy) -> np.ndarray:
-    """Errors (N, modes) in the mean over the answers of the recommender."""
-    right, wrong = _right_and_wrong(E, labels, accuracy)
-    a, _ = weights_of_answers(accuracy, E.shape[1])
-    return a * right + (1.0 - a) * wrong
-
-
-def _right_and_wrong(E: np.ndarray, labels: np.ndarray, accuracy: Accuracy) -> tuple[np.ndarray, np.ndarray]:
-    right = E[np.arange(labels.size), labels]
-    if E.shape[1] == 1:
-        return right, right
-    return right, np.einsum("ik,ikn->in", weights_of_answers(accuracy, E.shape[1])[1][labels], E)
-
-
-def _compared_at(told: dict[int, np.ndarray], labels: dict[int, np.ndarray], tolerance: float | None,
+def _compared_at(told: dict[int, np.ndarray], answers: dict[int, Recommended], tolerance: float | None,
                  modes: int | None) -> int:
     """The number of modes at which errors are compared: given, or the fewest that meet the tolerance somewhere."""
     if modes is not None:
         return modes
-    curves = [_right_and_wrong(E, labels[K], 1.0)[0].mean(axis=0) for K, E in told.items()]
+    curves = [answers[K].right(E).mean(axis=0) for K, E in told.items()]
     needed = [choice.first_below(curve, tolerance) for curve in curves]
     return min((n for n in needed if n is not None), default=MODES)
 
 
-def _trial(offer: Row, E: np.ndarray, labels: np.ndarray, accuracy: Accuracy, n: int,
-           tolerance: float | None) -> Trial:
-    right, wrong = _right_and_wrong(E, labels, accuracy)
-    expected, K = _expected(E, labels, accuracy), offer.clusters
+def _trial(offer: Row, E: np.ndarray, answers: Recommended, n: int, tolerance: float | None) -> Trial:
+    right, wrong, expected, K = answers.right(E), answers.wrong(E), answers.expected(E), offer.clusters
     row = replace(offer, right_error=float(right[:, n - 1].mean()), expected_error=float(expected[:, n - 1].mean()),
-                  accuracy=weights_of_answers(accuracy, K)[0] if K > 1 else None,
+                  accuracy=answers.accuracy if K > 1 else None,
                   wrong_error=float(wrong[:, n - 1].mean()) if K > 1 else None,
                   modes_needed=choice.first_below(right.mean(axis=0), tolerance),
                   expected_curve=expected.mean(axis=0).tolist(), right_curve=right.mean(axis=0).tolist())

@@ -10,7 +10,7 @@ from scipy import stats
 from romflow.linalg.clustering.medoids import farthest_first
 from romflow.reduction.dictionary.correlations import Correlations
 
-__all__ = ["LogRatio", "held_out_errors", "log_ratio", "runs_of", "splits", "weights_of_answers"]
+__all__ = ["LogRatio", "Recommended", "held_out_errors", "log_ratio", "runs_of", "splits"]
 
 #: eigenvalues of a Gram matrix below this share of the largest one are rounding
 ROUNDING = 1e-13
@@ -79,20 +79,62 @@ def _errors(features: Correlations, basis: np.ndarray, test: np.ndarray, modes: 
     return np.sqrt(np.divide(left, energy, out=np.zeros_like(left), where=energy > 0.0)).T
 
 
-def weights_of_answers(accuracy: float | np.ndarray, clusters: int) -> tuple[float, np.ndarray]:
-    """The accuracy a and how a wrong answer is shared out: (K, K), rows sum to 1, zero diagonal.
+@dataclass(frozen=True)
+class Recommended:
+    """What a recommender answers, as far as it is known.
 
-    Without confusion counts a wrong answer is any other cluster with equal chance.
+    Parameters
+    ----------
+    labels : (N,)
+        The right clusters, 0 .. K - 1.
+    known : float, (K, K) counts or (N,) labels
+        Its accuracy; or how often (row: right cluster) it answered (column); or its answer to every sample, held out.
     """
-    wrong = np.full((clusters, clusters), 1.0 / max(clusters - 1, 1))
-    np.fill_diagonal(wrong, 0.0)
-    if np.ndim(accuracy) == 0:
-        return float(accuracy), wrong
-    counts = np.asarray(accuracy, dtype=np.float64)
-    missed = counts - np.diag(counts.diagonal())
-    told = missed.sum(axis=1) > 0
-    wrong[told] = missed[told] / missed[told].sum(axis=1, keepdims=True)
-    return float(counts.trace() / counts.sum()), wrong
+
+    labels: np.ndarray
+    known: float | np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(K, K) counts or shares; a wrong answer of unknown kind is any other cluster with equal chance."""
+        K = int(self.labels.max()) + 1
+        if np.ndim(self.known) == 2:
+            return np.asarray(self.known, dtype=np.float64)
+        counts = np.zeros((K, K))
+        if np.ndim(self.known) == 1:
+            np.add.at(counts, (self.labels, self.known), 1.0)
+            return counts
+        counts[:] = (1.0 - float(self.known)) / max(K - 1, 1)
+        np.fill_diagonal(counts, float(self.known))
+        return counts
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return float(self.counts.trace() / self.counts.sum())
+
+    def right(self, E: np.ndarray) -> np.ndarray:
+        """Errors (N, modes) in the right cluster, of E (N, K, modes)."""
+        return E[np.arange(self.labels.size), self.labels]
+
+    def wrong(self, E: np.ndarray) -> np.ndarray:
+        """Errors (N, modes) in the mean over wrong clusters, as often as each is answered."""
+        K = E.shape[1]
+        if K == 1:
+            return self.right(E)
+        missed = self.counts * (1.0 - np.eye(K))
+        missed += (missed.sum(axis=1) == 0.0)[:, None] * (1.0 - np.eye(K))
+        return np.einsum("ik,ikn->in", (missed / missed.sum(axis=1, keepdims=True))[self.labels], E)
+
+    def expected(self, E: np.ndarray) -> np.ndarray:
+        """Errors (N, modes) with what is answered: that of the answer itself where it is known for each sample.
+
+        Samples that are mistaken lie between clusters, where the wrong one is not that bad: the error with a mere
+        accuracy, a e_right + (1 - a) e_wrong, is too pessimistic.
+        """
+        if np.ndim(self.known) == 1:
+            return E[np.arange(self.labels.size), self.known]
+        return self.accuracy * self.right(E) + (1.0 - self.accuracy) * self.wrong(E)
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,11 @@ def _tolerance(found: Assessment, row: Row) -> Iterator[str]:
 
 def _accuracy(row: Row) -> str:
     a, needed = row.accuracy or 0.0, row.break_even_accuracy or 0.0
-    return (f"The right model has an error of {_share(row.right_error)} and a wrong one {_share(row.wrong_error)}, so "
-            f"that the recommender must be right in more than {_percent(needed)} of the cases; it is in {_percent(a)}.")
+    told = f"The right model has an error of {_share(row.right_error)} and a wrong one {_share(row.wrong_error)}"
+    if needed <= 0.0:
+        return f"{told}, which is no worse than one global model; the recommender is right in {_percent(a)} of the cases."
+    return (f"{told}, so that the recommender must be right in more than {_percent(needed)} of the cases; it is in "
+            f"{_percent(a)}.")
 
 
 def _queries(found: Assessment, row: Row) -> Iterator[str]:
