@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from romflow.report import uncertainty, uncertainty_posterior, uncertainty_studies
+from romflow.report import uncertainty, uncertainty_draws, uncertainty_posterior, uncertainty_studies
 from romflow.report.data import ReportData
 from romflow.report.style import Picture
 from romflow.report.tables import Table
@@ -41,6 +41,9 @@ def warning(data: ReportData) -> str:
                      "model was built; its answers there, and the errors that it states, are extrapolated.")
     if answers.get("failed"):
         words.append(f"{number(100 * answers['failed_share'])} % of the evaluations have no answer and are left out.")
+    if (answers.get("draws") or {}).get("refused"):
+        words.append("Draws that the dictionary of reduced models refuses are among those without an answer: what is "
+                     "told holds for the others, and nothing is known of these.")
     return " ".join(words)
 
 
@@ -60,11 +63,14 @@ def pictures(data: ReportData) -> Iterator[Picture | None]:
 def tables(data: ReportData) -> Iterator[Table | None]:
     """All numbers with their errors."""
     answers = _part(data, "answers")
+    yield uncertainty_draws.chain_table(answers)
     for name, found in _shown(answers):
         yield answer_table(name, found, answers["confidence"])
+        yield uncertainty_draws.bootstrap_table(answers, name)
         yield index_table(name, found)
     control = _part(data, "control")
     yield uncertainty_studies.control_table(control)
+    yield uncertainty_draws.bias_table(control)
     yield uncertainty_studies.budget_table(control)
     yield uncertainty_studies.distance_table(control)
     yield uncertainty_studies.rare_table(_part(data, "rare"))

@@ -14,7 +14,7 @@ from romflow.core.errors import InputError, ShapeError
 from romflow.core.names import shown
 from romflow.uq.asked import thresholds_of
 from romflow.uq.estimate import Estimate
-from romflow.uq.intervals import check_confidence
+from romflow.uq.intervals import check_confidence, clopper_pearson
 
 __all__ = ["LARGEST", "Bootstrap", "acceleration", "bca_interval", "bootstrap", "moments_again", "resampled_counts",
            "std_influence"]
@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 #: Most draws of which intervals are made in this way.
 LARGEST = 100_000
 _LEAST_DRAWS, _LEAST_RESAMPLES = 10, 50
+_TOLD = 5  # draws beyond a threshold, and within it, that tell a probability
 # Resampled draws that are held at a time.
 _HELD = 4_000_000
 
@@ -62,7 +63,8 @@ def bootstrap(names: Sequence[str], output: ArrayLike, resamples: int, *, quanti
     Draws are taken again with replacement, the same ones for all outputs, and each statistic is found anew: its
     interval are percentiles of what comes out, moved by a bias z0 and an acceleration a (Efron and Tibshirani 1993,
     eqs. (14.9), (14.14), (14.15)). The acceleration comes from leaving draws out one at a time; for quantiles, of which
-    that is not consistent, it is 0. Resamples do not depend on how many are made at a time.
+    that is not consistent, it is 0. Of probabilities that fewer than five draws tell, resamples know nothing: their
+    intervals are those of Clopper and Pearson. Resamples do not depend on how many are made at a time.
 
     Cost: `resamples` times (k integers, o k additions and 2 (o + t) k flops) for k draws and t thresholds.
 
@@ -115,8 +117,7 @@ def bootstrap(names: Sequence[str], output: ArrayLike, resamples: int, *, quanti
         "std": _intervals(std, again[1], acceleration(std_influence(centred)), confidence),
         "quantiles": _intervals(np.quantile(values, levels, axis=1).T.ravel(), again[2], np.zeros(o * len(levels)),
                                 confidence),
-        "exceedance": _intervals(beyond.mean(axis=1), again[3], acceleration(beyond - beyond.mean(axis=1)[:, None]),
-                                 confidence)}
+        "exceedance": _probabilities(beyond, again[3], confidence)}
     return {name: Bootstrap(
         found["mean"][row], found["std"][row],
         tuple((float(level), found["quantiles"][row * len(levels) + j]) for j, level in enumerate(levels)),
@@ -238,3 +239,11 @@ def _quantiles_again(ranked: Array, order: NDArray[np.intp], counts: Array, leve
 def _intervals(values: Array, again: Array, acceleration: Array, confidence: float) -> list[Estimate]:
     return [Estimate(float(value), *bca_interval(float(value), column, float(a), confidence))
             for value, column, a in zip(values, again.T, acceleration, strict=True)]
+
+
+def _probabilities(beyond: Array, again: Array, confidence: float) -> list[Estimate]:
+    """Shares of draws (t, k) beyond thresholds."""
+    k, counts = beyond.shape[1], beyond.sum(axis=1).astype(int).tolist()
+    found = _intervals(beyond.mean(axis=1), again, acceleration(beyond - beyond.mean(axis=1)[:, None]), confidence)
+    return [one if _TOLD <= count <= k - _TOLD else Estimate(one.value, *clopper_pearson(count, k, confidence))
+            for one, count in zip(found, counts, strict=True)]
