@@ -148,7 +148,7 @@ class Recommender:
         x = np.atleast_2d(np.asarray(values, dtype=np.float64))
         if x.ndim != 2 or x.shape[1] != self.size:
             raise ShapeError(f"fields of shape {np.shape(values)} were given to a recommender for fields of "
-                             f"{self.size} numbers; the rule is (b, {self.size}): they are of another mesh or other parameters")
+                             f"{self.size} numbers; the rule is (b, {self.size}): they are of another mesh")
         return self.recommend(x[:, self.numbers])
 
     def novelty(self, Z: np.ndarray) -> np.ndarray:
