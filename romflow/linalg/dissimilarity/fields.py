@@ -98,7 +98,7 @@ class _Side:
         self.norms = product.norm(self.fields)
         self.zero = self.norms == 0.0
         if scale is None:
-            self.fields = self.fields / np.where(self.zero, 1.0, self.norms)
+            self.fields /= np.where(self.zero, 1.0, self.norms)
 
 
 class _Pair:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import scipy.linalg as sl
 
 from romflow.core.errors import InputError, ShapeError
 from romflow.linalg.inner_product import InnerProduct
@@ -15,6 +18,8 @@ __all__ = ["chordal", "grassmann", "largest_sine", "principal_sines"]
 _NEAR = 1e-2
 _ROUNDING = 8.0 * np.finfo(float).eps
 _ORTHONORMAL = 1e-8
+# Bytes of bases that are held at a time.
+_MEMORY = 64 << 20
 
 
 def chordal(U: Sequence[np.ndarray], V: Sequence[np.ndarray], product: InnerProduct | None = None) -> np.ndarray:
@@ -23,7 +28,7 @@ def chordal(U: Sequence[np.ndarray], V: Sequence[np.ndarray], product: InnerProd
     The angles that the smaller space lacks count as right angles, which makes this a metric for spaces of all
     dimensions together (Ye and Lim 2016, Section 5). The empty space is (k)^{1/2} away from one of k dimensions.
 
-    Cost: 2 n (sum k_i)(sum k_j) flops, and 2 n k^2 for each pair of nearly equal spaces.
+    Cost: 2 n (sum k_i)(sum k_j) flops, and 2 n (sum k_i + sum k_j)^2 more where spaces are nearly equal.
 
     Parameters
     ----------
@@ -142,8 +147,11 @@ class _Spaces:
         if not C.shape[2]:
             return np.zeros((len(C), 0)), np.zeros((len(C), 0))
         M = np.eye(C.shape[2]) - C.transpose(0, 2, 1) @ C
-        for index in np.flatnonzero(np.trace(M, axis1=1, axis2=2) < _NEAR):
-            M[index] = self._residual(int(rows[index]), int(columns[index]))
+        near = np.flatnonzero(np.trace(M, axis1=1, axis2=2) < _NEAR)
+        height = max(1, _MEMORY // (32 * len(self._coordinates[0][0]) * C.shape[1])) if near.size else 1
+        for start in range(0, near.size, height):
+            part = near[start:start + height]
+            M[part] = self._residuals(rows[part], columns[part], C[part])
         sines = np.sqrt(np.clip(np.linalg.eigvalsh(M), 0.0, 1.0))
         sines[sines < _ROUNDING] = 0.0
         return sines, np.clip(np.linalg.svd(C, compute_uv=False), 0.0, 1.0)
@@ -152,13 +160,33 @@ class _Spaces:
         (a, b) = self._starts
         return self._C[a[i]:a[i + 1], b[j]:b[j + 1]]
 
-    def _residual(self, i: int, j: int) -> np.ndarray:
-        """Gram matrix of the smaller basis less its projection on the larger."""
-        large, small, C = self.U[i], self.V[j], self._cosines(i, j)
-        if large.shape[1] < small.shape[1]:
-            large, small, C = small, large, C.T
+    def _residuals(self, rows: np.ndarray, columns: np.ndarray, C: np.ndarray) -> np.ndarray:
+        """Gram matrices (pairs, l, l) of the smaller bases less their projections on the larger; cosines C."""
+        P, Q, X = self._coordinates
+        large, small = np.stack([P[i] for i in rows]), np.stack([Q[j] for j in columns])
+        if large.shape[2] < small.shape[2]:
+            large, small = small, large
         R = small - large @ C
-        return np.asarray(self.product.gram(R, R))
+        if X is None:
+            return np.asarray(R.transpose(0, 2, 1) @ R)
+        flat = R.transpose(1, 0, 2).reshape(R.shape[1], -1)
+        return np.asarray(R.transpose(0, 2, 1) @ (X @ flat).reshape(R.shape[1], len(R), -1).transpose(1, 0, 2))
+
+    @cached_property
+    def _coordinates(self) -> tuple[list[np.ndarray], list[np.ndarray], Any]:
+        """The bases in an orthonormal basis B of all of them, and B^T X B; as they are where that is no smaller."""
+        spaces = self.U if self.same else [*self.U, *self.V]
+        S = np.hstack(spaces)
+        if S.shape[1] >= len(S):
+            return self.U, self.V, self.product.X
+        if self.product.X is None:
+            X, (R,) = None, sl.qr(S, mode="r", check_finite=False)
+        else:
+            B, R = sl.qr(S, mode="economic", check_finite=False)
+            X = self.product.gram(B, B)
+        edges = np.cumsum([one.shape[1] for one in spaces])[:-1]
+        found = np.split(R[:S.shape[1]], edges, axis=1)
+        return found[:len(self.U)], found if self.same else found[len(self.U):], X
 
 
 def _checked(name: str, U: Sequence[np.ndarray], product: InnerProduct) -> list[np.ndarray]:

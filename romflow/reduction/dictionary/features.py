@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from romflow.core.errors import InputError, NotSupported, ShapeError
+from romflow.core.errors import InputError, NotSupported, ShapeError, SolveFailed
 from romflow.core.fingerprint import fingerprint
 from romflow.core.names import nearest
 from romflow.fom.mechanics.between import inner_of
@@ -62,7 +62,7 @@ class Features:
     def __len__(self) -> int:
         return len(self.keys)
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Entries of a field."""
         return int(self._read(0, FIELD).shape[0])
@@ -82,7 +82,7 @@ class Features:
         StoreError
             A file is missing or damaged.
         """
-        return np.stack([self._one_mesh(self._read(i, FIELD)) for i in self._numbers(which)]).T
+        return np.stack([self._one_mesh(i, self._read(i, FIELD)) for i in self._numbers(which)]).T
 
     def columns(self, sample: int) -> np.ndarray:
         """(n, k): X-orthogonal modes of the sample's history, each as long as its singular value, the longest first.
@@ -91,7 +91,7 @@ class Features:
         `FEATURE_TOLERANCE` of its norm. A solution without times is its own single column; a history that is zero has
         one column of zeros.
         """
-        return self._one_mesh(self._read(sample, COLUMNS).T)
+        return self._one_mesh(sample, self._read(sample, COLUMNS).T)
 
     def matrix(self, which: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """(n, sum of their `sizes`): the columns of the samples `which`, all by default, side by side."""
@@ -113,11 +113,11 @@ class Features:
     def _read(self, sample: int, part: int) -> np.ndarray:
         return read_sealed_array(array_file(self.folder, self.keys[sample], part))
 
-    def _one_mesh(self, values: np.ndarray) -> np.ndarray:
-        X = self.product.X
-        if X is not None and X.shape[0] != len(values):
-            raise ShapeError(f"a field of {len(values)} entries was found and the mesh has {X.shape[0]}; the rule is "
-                             "one mesh for all samples: remove the folder of the dictionary and run the study again")
+    def _one_mesh(self, sample: int, values: np.ndarray) -> np.ndarray:
+        n = self.n if self.product.X is None else self.product.X.shape[0]
+        if len(values) != n:
+            raise ShapeError(f"sample {sample} has a field of {len(values)} entries and the mesh {n}; the rule is one "
+                             "mesh for all samples: solve them again with the same model")
         return values
 
 
@@ -205,13 +205,19 @@ def make_feature(fom: Any, store: SnapshotStore, mu: np.ndarray, field: str, fol
 def _history(fom: Any, store: SnapshotStore, mu: np.ndarray, field: str, who: str) -> tuple[SnapshotSource, np.ndarray]:
     """Snapshots of the field over time, weighted by the time steps, and the last of them (n,) as it is."""
     if not store.is_trajectory(mu):
+        if field != STATE:
+            raise InputError(f"{who} (mu = {mu.tolist()}) is a single state, and its {field.replace('_', ' ')} follows "
+                             "from a history alone; solve it with [time]")
         state = store.get(mu).state
         return ArraySource(state[:, None]), state
     trajectory = store.trajectory(mu)
     if field == STATE:
         return TrajectorySource([trajectory]) if len(trajectory) > 1 else ArraySource(trajectory.columns()), \
             trajectory.state(-1)
-    S = np.stack(list(_dual(fom.mechanics, trajectory, mu, field)), axis=1)
+    try:
+        S = np.stack(list(_dual(fom.mechanics, trajectory, mu, field)), axis=1)
+    except SolveFailed as error:
+        raise SolveFailed(f"{who} (mu = {mu.tolist()}): {error}", error.report) from error
     if not np.isfinite(S).all():
         raise InputError(f"{who} (mu = {mu.tolist()}) has a {field.replace('_', ' ')} that is not finite; check its "
                          "displacements, or leave it out")

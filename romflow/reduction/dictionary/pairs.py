@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ FEATURE_KERNEL, TILE_KERNEL = "dictionary-feature", "dictionary-tile"
 #: Folder of a store in which samples are compared.
 FOLDER = "reduction/dictionary"
 _VERSION = 1
+# Bytes of a block of fields.
+_MEMORY = 64 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +120,7 @@ def dissimilarities(tasks: Tasks | None, fom: Any, store: SnapshotStore, mu: np.
     folder : path, optional
         For the files; by default one within the store's.
     tile : int
-        Samples of a block.
+        Samples of a block; fewer where they would take more than 64 MiB.
     tolerance : float
         Of the histories' modes, relative in L2(0, T; X).
 
@@ -136,14 +138,14 @@ def dissimilarities(tasks: Tasks | None, fom: Any, store: SnapshotStore, mu: np.
     make_folder(place)
     plan = _Plan(mu.tolist(), [feature_key(store, row, field, tolerance) for row in mu], field, dissimilarity,
                  int(tile), float(tolerance), str(place))
-    run = _Runner(tasks, fom, store, plan)
     absent = [i for i, key in enumerate(plan.keys)
               if not all(holds_sealed_array(array_file(place, key, part)) for part in (FIELD, COLUMNS))]
-    run(FEATURE_KERNEL, _first_of_each(absent, plan.keys))
+    _run(tasks, fom, store, plan, FEATURE_KERNEL, _first_of_each(absent, plan.keys))
+    features = Features(place, plan.keys, product_of(fom, field))
+    plan = replace(plan, tile=_fitting(features, plan))
     todo = [t for t in range(len(plan.tiles())) if not holds_sealed_array(array_file(place, plan.tile_key(t)))]
-    run(TILE_KERNEL, todo)
-    return Pairs(_assembled(plan), Features(place, plan.keys, product_of(fom, field)), dissimilarity, field,
-                 {"features": len(absent), "tiles": len(todo)})
+    _run(tasks, fom, store, plan, TILE_KERNEL, todo)
+    return Pairs(_assembled(plan), features, dissimilarity, field, {"features": len(absent), "tiles": len(todo)})
 
 
 def feature_block(fom: Any, store_folder: str | Path, part: int, plan: str) -> dict[str, np.ndarray]:
@@ -170,24 +172,26 @@ def _read_block(features: Features, block: range, kind: str) -> Any:
     return features.fields(block) if kind == "field" else [features.subspace(i) for i in block]
 
 
-class _Runner:
-    """Kernels with a plan, by tasks or in this process."""
+def _fitting(features: Features, plan: _Plan) -> int:
+    """Samples of a block: as many as were asked for, unless they take more than `_MEMORY` bytes."""
+    whole = DISSIMILARITIES[plan.dissimilarity].kind == "subspace"
+    one = 8 * features.n * max(1, features.subspace(0).shape[1] if whole else 1)
+    return max(1, min(plan.tile, _MEMORY // one))
 
-    def __init__(self, tasks: Tasks | None, fom: Any, store: SnapshotStore, plan: _Plan) -> None:
-        self._tasks, self._fom, self._store = tasks, fom, store
-        about = asdict(plan)
-        self._file = Path(plan.folder) / f"plan-{fingerprint(about)[:32]}.json"
-        write_json(self._file, about)
 
-    def __call__(self, kernel: str, parts: Sequence[int]) -> None:
-        if not parts:
-            return
-        if self._tasks is not None:
-            self._tasks(kernel, {"plan": str(self._file)}, parts)
-            return
-        function = {FEATURE_KERNEL: feature_block, TILE_KERNEL: pair_tile}[kernel]
-        for part in parts:
-            function(self._fom, self._store.folder, part, str(self._file))
+def _run(tasks: Tasks | None, fom: Any, store: SnapshotStore, plan: _Plan, kernel: str, parts: Sequence[int]) -> None:
+    """A kernel on some parts, by tasks or in this process."""
+    if not parts:
+        return
+    about = asdict(plan)
+    file = Path(plan.folder) / f"plan-{fingerprint(about)[:32]}.json"
+    write_json(file, about)
+    if tasks is not None:
+        tasks(kernel, {"plan": str(file)}, parts)
+        return
+    function = {FEATURE_KERNEL: feature_block, TILE_KERNEL: pair_tile}[kernel]
+    for part in parts:
+        function(fom, store.folder, part, str(file))
 
 
 def _read_plan(file: str) -> _Plan:
