@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg as sl
 
@@ -11,9 +13,11 @@ from romflow.linalg.inner_product import InnerProduct
 __all__ = ["euclidean", "sine"]
 
 # Below this square the difference 1 - c^2 has lost digits, and the residual is formed itself.
-_NEAR = 1e-2
+_NEAR = 1e-3
 # Sines below this are the rounding of two fields that are multiples of each other.
 _ROUNDING = 8.0 * np.finfo(float).eps
+# With more pairs than this share of (a + b)^2 an orthonormal basis is cheaper than residuals of n entries.
+_MANY = 0.125
 # Bytes of residuals that are held at a time.
 _MEMORY = 32 << 20
 
@@ -23,7 +27,7 @@ def sine(U: np.ndarray, V: np.ndarray, product: InnerProduct | None = None) -> n
 
     s_ij = ||v_j - u_i (u_i, v_j)_X / ||u_i||_X^2||_X / ||v_j||_X = (1 - cos^2)^{1/2}, in [0, 1], symmetric, and blind
     to the scale and the sign of both fields (Daniel, Casenave, Akkari and Ryckelynck 2020). Where fields are nearly
-    parallel the residual itself is formed, in coordinates of an orthonormal basis of all these fields, so that
+    parallel the residual itself is formed (for many pairs in an orthonormal basis of all these fields), so that
     small angles keep their digits, which sqrt(1 - c^2) loses below 1e-8. A field that is zero spans nothing: its
     distance is 1 to every other field and 0 to a field that is zero too.
 
@@ -122,7 +126,7 @@ class _Pair:
         """||v_j - f u_i||_X of the pairs (i, j) with factors f."""
         if not rows.size:
             return np.zeros(0)
-        P, Q, M = self._coordinates()
+        P, Q, M = self._coordinates(rows.size)
         found, height = np.empty(rows.size), max(1, _MEMORY // (16 * len(P)))
         for start in range(0, rows.size, height):
             part = slice(start, start + height)
@@ -130,17 +134,19 @@ class _Pair:
             found[part] = np.einsum("ij,ij->j", R, R if M is None else M @ R)
         return np.sqrt(np.maximum(found, 0.0))
 
-    def _coordinates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Fields (m, a), (m, b) in an orthonormal basis B of all of them, and B^T X B; None for the identity."""
-        same = self.right is self.left
-        S = self.left.fields if same else np.hstack([self.left.fields, self.right.fields])
+    def _coordinates(self, pairs: int) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Fields (m, a), (m, b) in an orthonormal basis B of all of them, and B^T X B; as they are for few pairs."""
+        same, (P, Q) = self.right is self.left, (self.left.fields, self.right.fields)
+        if pairs <= _MANY * (P.shape[1] + (0 if same else Q.shape[1]))**2:
+            return P, Q, self.product.X
+        S = P if same else np.hstack([P, Q])
         if self.product.X is None:
             M, (R,) = None, sl.qr(S, mode="r", check_finite=False)
         else:
             B, R = sl.qr(S, mode="economic", check_finite=False)
             M = self.product.gram(B, B)
         R = R[:min(S.shape)]
-        a = self.left.fields.shape[1]
+        a = P.shape[1]
         return R[:, :a], R if same else R[:, a:], M
 
     def mirrored(self, D: np.ndarray) -> np.ndarray:

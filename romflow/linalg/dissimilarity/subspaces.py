@@ -15,7 +15,7 @@ from romflow.linalg.inner_product import InnerProduct
 __all__ = ["chordal", "grassmann", "largest_sine", "principal_sines"]
 
 # Below this square of the largest sine the difference I - C^T C has lost digits, and the residual is formed itself.
-_NEAR = 1e-2
+_NEAR = 1e-3
 _ROUNDING = 8.0 * np.finfo(float).eps
 _ORTHONORMAL = 1e-8
 # Bytes of bases that are held at a time.
