@@ -20,9 +20,12 @@ PETSC_OPTIONS ?= --with-fc=0 --with-debugging=0 --with-x=0 --with-hypre=0 --with
 run: .venv/.installed
 	$(BIN)/romflow run pipelines/thermal_block.toml --out runs/thermal-block
 
+# Whatever the shell says, modules are compiled once and not in each of the many processes that tests start; those that
+# are alone are looked for in the files that say so, as reading all of them takes longer than they do.
+test test-all: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone and not long' $(PYTEST_OPTIONS)
-	$(BIN)/python -m pytest -m alone tests $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m alone $$(grep -rl --include='test_*.py' mark.alone tests) $(PYTEST_OPTIONS)
 
 test-all: test
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m long tests $(PYTEST_OPTIONS)
