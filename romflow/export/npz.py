@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,8 @@ from romflow.export.program.build import build
 from romflow.export.program.numpy_evaluator import constants_in, evaluator_source
 from romflow.rom.model import ReducedModel
 
-_MESH = ("points", "cells", "dofs", "components", "cell_type")
+# Arrays of fields alone, in a local model of a dictionary behind its number.
+_FIELDS = re.compile(r"(\d+/)?(basis|mesh/.+)")
 _WRITTEN = (1980, 1, 1, 0, 0, 0)
 _RUNNER = """
 import importlib.util
@@ -75,7 +77,7 @@ class Npz:
         evaluator = path.with_name(f"{path.stem}_evaluate.py")
         program = build(rom)
         _, arrays, metadata = rom.to_arrays()
-        kept = {name: values for name, values in arrays.items() if self.fields or name not in ("basis", *_MESH)}
+        kept = {name: values for name, values in arrays.items() if self.fields or not _FIELDS.fullmatch(name)}
         texts, added = constants_in(program, kept)
         source = evaluator_source(program, path.name, rom.parameters.centre(), texts.__getitem__)
         kept |= added | {"space/low": rom.parameters.low, "space/high": rom.parameters.high}

@@ -18,7 +18,7 @@ ROUNDING = 100 * float(np.finfo(float).eps)
 
 
 def affine_results(builder: Builder, rom: AffineReducedModel) -> dict[str, Value]:
-    """Values "output" (o,), "output_error" (o,) and "error" ().
+    """Values "output" (o,), "output_error" (o,), "error" () and "norm" () of the state.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def affine_results(builder: Builder, rom: AffineReducedModel) -> dict[str, Value
     output = _output(builder, rom, theta_l, x).named("output")
     output_error = _output_error(builder, rom, theta_l, error, alpha)
     return {"output": output, "output_error": output_error + ROUNDING * output.abs(),
-            "error": error + ROUNDING * norm}
+            "error": error + ROUNDING * norm, "norm": norm}
 
 
 def smaller(builder: Builder, left: Value, right: Value) -> Value:

@@ -10,11 +10,13 @@ import numpy as np
 from romflow.core.errors import NotSupported
 from romflow.export.program.affine import affine_results
 from romflow.export.program.builder import Builder, Value
+from romflow.export.program.dictionary import dictionary_results
 from romflow.export.program.evolution import evolution_results
 from romflow.export.program.program import Facts, Program
 from romflow.export.program.regression import regression_results
 from romflow.export.program.shapes import check_program
 from romflow.rom.affine import AffineReducedModel
+from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.evolution import EvolutionReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.regression import RegressionReducedModel
@@ -44,15 +46,24 @@ def build(rom: ReducedModel) -> Program:
     >>> run(build(rom), [[0.5]])
     {'output': array([[4.5]]), 'output_error': array([[0.]]), 'error': array([0.25])}
     """
+    builder = Builder(rom.parameters.columns)
+    found = _results(builder, rom)
+    del found["norm"]
+    program = builder.finish(found, facts_of(rom))
+    check_program(program)
+    return program
+
+
+def _results(builder: Builder, rom: Any) -> dict[str, Value]:
+    """What the model answers, and "norm"."""
+    if isinstance(rom, RomDictionary):
+        return dictionary_results(builder, rom, _results)
     for kind, results in _KINDS:
         if isinstance(rom, kind):
-            builder = Builder(rom.parameters.columns)
-            program = builder.finish(results(builder, rom), facts_of(rom))
-            check_program(program)
-            return program
+            return results(builder, rom)
     raise NotSupported(f"a model of the kind {type(rom).__name__} cannot be written as a list of array operations "
-                       "(that is done for affine and regression models and for linear ones in time); use format = "
-                       "\"csv\", or romflow.load(\"model.h5\")")
+                       "(that is done for affine and regression models, for linear ones in time, and for dictionaries "
+                       "of them); use format = \"csv\", or romflow.load(\"model.h5\")")
 
 
 def facts_of(rom: Any) -> Facts:

@@ -23,7 +23,7 @@ _SAME, _INVERSES = 1e-13, 4
 
 
 def evolution_results(builder: Builder, rom: EvolutionReducedModel) -> dict[str, Value]:
-    """Values "series" (K + 1, o), "series_error" (K + 1, o), "error_series" (K + 1,), and their last rows.
+    """Values "series" (K + 1, o), "series_error" (K + 1, o), "error_series" (K + 1,), their last rows, and "norm" ().
 
     Raises
     ------
@@ -52,7 +52,7 @@ def evolution_results(builder: Builder, rom: EvolutionReducedModel) -> dict[str,
     series_error, error = never_nan(builder, series_error), never_nan(builder, error)
     last = len(rom.times) - 1
     return {"output": series.take(last), "output_error": series_error.take(last), "error": error.take(last),
-            "series": series, "series_error": series_error, "error_series": error}
+            "series": series, "series_error": series_error, "error_series": error, "norm": square.sqrt()}
 
 
 def _supported(rom: EvolutionReducedModel) -> None:

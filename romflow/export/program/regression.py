@@ -14,7 +14,7 @@ __all__ = ["regression_results"]
 
 
 def regression_results(builder: Builder, rom: RegressionReducedModel) -> dict[str, Value]:
-    """Values "output" (o,), "output_error" (o,) and "error" ().
+    """Values "output" (o,), "output_error" (o,), "error" () and "norm" () of the state.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def regression_results(builder: Builder, rom: RegressionReducedModel) -> dict[st
     r, t = rom.size, mean.shape[0]
     spread = std.cut(0, r).square().sum() + float(rom.truncation) ** 2
     return {"output": mean.cut(r, t), "output_error": std.cut(r, t) * rom.output_safety,
-            "error": spread.sqrt() * float(rom.safety)}
+            "error": spread.sqrt() * float(rom.safety), "norm": mean.cut(0, r).square().sum().sqrt()}
 
 
 def _gaussian(builder: Builder, process: GaussianProcess, z: Value) -> tuple[Value, Value]:
