@@ -50,8 +50,9 @@ def starved(sizes: np.ndarray, budget: int, wanted: int | None) -> str | None:
     if sizes[small] < LEAST_MEMBERS:
         return (f"cluster {small} has {sizes[small]} of the {sizes.sum()} samples, which is not a regime (at least "
                 f"{LEAST_MEMBERS} are)")
-    if wanted is not None and wanted * K > budget:
-        return f"{K} clusters with {wanted} full-order runs each need {wanted * K}, and the budget is {budget}"
+    runs = None if wanted is None else int(np.minimum(sizes, wanted).sum())
+    if runs is not None and runs > budget:
+        return f"{K} clusters with {wanted} full-order runs each need {runs}, and the budget is {budget}"
     if (wanted or LEAST_RUNS) < LEAST_RUNS or LEAST_RUNS * K > budget:
         each = wanted or budget / K
         return f"each cluster would get {each:.3g} full-order runs, and a local model needs at least {LEAST_RUNS}"

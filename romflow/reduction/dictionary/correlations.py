@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import lapack
 
 from romflow.core.errors import InputError, ShapeError
 from romflow.linalg.inner_product import InnerProduct
 
 __all__ = ["Correlations", "correlations"]
+
+# Square of the share of a sample's norm that its coordinates may lack.
+_DROPPED = 1e-12
 
 #: columns(numbers of samples) -> (n, sum of their sizes), the samples one after the other
 Columns = Callable[[Sequence[int]], np.ndarray]
@@ -74,6 +78,22 @@ class Correlations:
     def energy(self) -> np.ndarray:
         """||U_i||^2 (N,), summed over the columns of each sample."""
         return np.add.reduceat(self.gram.diagonal(), self.ends[:-1])
+
+    @cached_property
+    def coordinates(self) -> np.ndarray:
+        """Z (R, M) with Z^T Z = G, R the numerical rank of all samples scaled alike: what is dropped of a column is at
+        most 1e-6 of the norm of its sample.
+
+        Pivoted Cholesky factorisation (Higham 1990), M R^2 flops.
+        """
+        scale = np.repeat(np.sqrt(self.energy), self.sizes)
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0.0)
+        L, pivots, rank, _ = lapack.dpstrf(self.gram * inverse[:, None] * inverse, tol=_DROPPED, lower=1)
+        if not scale.any():
+            return np.zeros((0, scale.size))
+        Z = np.zeros((rank, scale.size))
+        Z[:, pivots - 1] = np.tril(L)[:, :rank].T
+        return np.asarray(Z * scale)
 
     def columns(self, samples: Sequence[int] | np.ndarray) -> np.ndarray:
         """Numbers of the columns of these samples, one sample after the other."""

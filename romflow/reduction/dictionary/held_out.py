@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.linalg import eigh
 
 from romflow.linalg.clustering.medoids import farthest_first
 from romflow.reduction.dictionary.correlations import Correlations
@@ -33,9 +34,9 @@ def held_out_errors(features: Correlations, D: np.ndarray, labels: np.ndarray, r
                     held_out: list[np.ndarray]) -> np.ndarray:
     """E[i, k, n - 1] = ||U_i - P U_i||_X / ||U_i||_X with P on n POD modes of the runs of cluster k, i not among them.
 
-    All of it from the Gram matrix: with G_SS = W diag(lambda) W^T for the columns S of the runs, the modes are
-    U_S W diag(lambda)^{-1/2} and ||P u||^2 the sum of squares of diag(lambda)^{-1/2} W^T G_S,u (method of snapshots,
-    Sirovich 1987); so the floor is about 1e-7. A basis that has fewer modes uses those it has; a sample that is zero
+    All of it in coordinates Z with Z^T Z = U^T X U, whose number is the rank of all samples and not n: the modes are
+    the leading left singular vectors of Z_S for the columns S of the runs (Sirovich 1987), by the smaller of its two
+    Gram matrices; so the floor is about 1e-6. A basis that has fewer modes uses those it has; a sample that is zero
     has error 0, a cluster without training members error 1.
 
     Parameters
@@ -67,16 +68,25 @@ def held_out_errors(features: Correlations, D: np.ndarray, labels: np.ndarray, r
 
 def _errors(features: Correlations, basis: np.ndarray, test: np.ndarray, modes: int) -> np.ndarray:
     """Relative errors (t, modes) of the samples `test` on the leading modes of the samples `basis`."""
-    S, T = features.columns(basis), features.columns(test)
-    values, W = np.linalg.eigh(features.gram[np.ix_(S, S)])
-    kept = np.flatnonzero(values > ROUNDING * max(values[-1], 0.0))[::-1][:modes]
-    inside = ((W[:, kept] / np.sqrt(values[kept])).T @ features.gram[np.ix_(S, T)]) ** 2
+    Z = features.coordinates
+    V, T = _modes(Z[:, features.columns(basis)], modes), features.columns(test)
     starts = np.concatenate([[0], np.cumsum(features.sizes[test])[:-1]])
     spanned = np.zeros((modes, test.size))
-    spanned[:kept.size] = np.add.reduceat(inside, starts, axis=1)
-    energy = features.energy[test]
+    spanned[:V.shape[1]] = np.add.reduceat((V.T @ Z[:, T]) ** 2, starts, axis=1)
+    energy = np.add.reduceat((Z[:, T] ** 2).sum(axis=0), starts)
     left = np.maximum(energy - np.cumsum(spanned, axis=0), 0.0)
     return np.sqrt(np.divide(left, energy, out=np.zeros_like(left), where=energy > 0.0)).T
+
+
+def _modes(S: np.ndarray, modes: int) -> np.ndarray:
+    """The leading left singular vectors (R, at most `modes`) of S (R, s)."""
+    if not S.any():
+        return np.zeros((len(S), 0))
+    flat = len(S) <= S.shape[1]
+    G = S @ S.T if flat else S.T @ S
+    values, W = eigh(G, subset_by_index=(max(0, len(G) - modes), len(G) - 1))
+    kept = np.flatnonzero(values > ROUNDING * values[-1])[::-1]
+    return W[:, kept] if flat else S @ (W[:, kept] / np.sqrt(values[kept]))
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def _accuracy(row: Row) -> str:
     a, needed = row.accuracy or 0.0, row.break_even_accuracy or 0.0
     told = f"The right model has an error of {_share(row.right_error)} and a wrong one {_share(row.wrong_error)}"
     if needed <= 0.0:
-        return f"{told}, which is no worse than one global model; the recommender is right in {_percent(a)} of the cases."
+        return f"{told}, which is no worse than one global model; the recommender is right in {_percent(a)} of all."
     return (f"{told}, so that the recommender must be right in more than {_percent(needed)} of the cases; it is in "
             f"{_percent(a)}.")
 
