@@ -205,10 +205,8 @@ class _Search:
     def _drawn(self, mixture: Mixture, size: int) -> Round:
         counts, mixture = counts_of(mixture, size)
         z, labels = mixture.draw(counts, np.random.default_rng([self.seed, len(self.rounds)]))
-        log_phi = standard(z.shape[1]).log_densities(z)
-        densities = np.exp(np.clip(mixture.log_densities(z) - log_phi, -700.0, 700.0))
         output, error = self._outputs(self.inputs.ppf(special.ndtr(z)))
-        return Round(mixture, z, labels, densities, output, error)
+        return Round(mixture, z, labels, mixture.ratios(z), output, error)
 
     def _outputs(self, mu: Array) -> tuple[Array, Array]:
         if hasattr(self.inputs, "outside"):
@@ -230,9 +228,8 @@ class _Search:
     def _pooled(self) -> tuple[Array, Array, Array, Array]:
         """All draws z, their density by the standard normal one, outputs, and integrands."""
         z = np.concatenate([r.z for r in self.rounds])
-        log_phi = standard(z.shape[1]).log_densities(z)
         sizes = np.array([len(r.z) for r in self.rounds]) / len(z)
-        q = np.sum([share * (r.mixture.weights @ np.exp(np.clip(r.mixture.log_densities(z) - log_phi, -700.0, 700.0)))
+        q = np.sum([share * (r.mixture.weights @ r.mixture.ratios(z))
                     for share, r in zip(sizes, self.rounds, strict=True)], axis=0)
         return (z, q, np.concatenate([r.output for r in self.rounds], axis=1),
                 np.concatenate([self._integrands(r) for r in self.rounds], axis=1))
@@ -248,9 +245,7 @@ class _Search:
                 mixture = mixture.joined(fitted(z, aim / q, self.components))
         if not aims:
             return before
-        log_phi = standard(z.shape[1]).log_densities(z)
-        densities = np.exp(np.clip(mixture.log_densities(z) - log_phi, -700.0, 700.0))
-        weights = best_weights(densities, _scaled(np.array(aims), q), self.defensive)
+        weights = best_weights(mixture.ratios(z), _scaled(np.array(aims), q), self.defensive)
         return mixture.with_weights(weights, 0.01)
 
     def _nearer(self, t: float, output: Array, q: Array) -> Array:
@@ -267,8 +262,7 @@ class _Search:
     def _relative_variance(self, mixture: Mixture) -> Array:
         """Of one draw of a mixture, expected from the rounds so far; infinite for events that were hardly seen."""
         z, q, _, inside = self._pooled()
-        log_phi = standard(z.shape[1]).log_densities(z)
-        own = mixture.weights @ np.exp(np.clip(mixture.log_densities(z) - log_phi, -700.0, 700.0))
+        own = mixture.weights @ mixture.ratios(z)
         expected = (_scaled(inside, q) / own).sum(axis=1)
         return np.where(_effective(inside / q) >= _ENOUGH, expected, np.inf)
 

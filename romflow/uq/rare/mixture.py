@@ -41,6 +41,10 @@ class Mixture:
         logarithms = np.log(np.einsum("jpp->jp", self.factors)).sum(axis=1)
         return found - logarithms[:, None] - z.shape[1] * _HALF_LOG_2PI
 
+    def ratios(self, z: Array) -> Array:
+        """Component densities (J, n) at z (n, p) over the standard normal one, within exp(+-700)."""
+        return np.exp(np.clip(self.log_densities(z) - standard(z.shape[1]).log_densities(z), -700.0, 700.0))
+
     def draw(self, counts: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         """`counts` (J,) draws of each component: z (n, p) and the components they are of (n,)."""
         labels = np.repeat(np.arange(len(counts)), counts)
