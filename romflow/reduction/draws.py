@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import ParameterError, SolveFailed, StoreError
+from romflow.core.files import refused
 from romflow.core.fingerprint import file_fingerprint, fingerprint
-from romflow.reduction.mechanics.adaptivity import adaptive_parameter
+from romflow.reduction.mechanics.adaptivity import AdaptiveSettings, adaptive_run
+from romflow.reduction.mechanics.full_step import STEP_KERNELS
+from romflow.reduction.mechanics.offline import OfflineData
 from romflow.rom.dictionary.answer import ENRICHED, REFUSED
 from romflow.rom.loading import load
+from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.artefact import read_artefact, write_artefact
 
 __all__ = ["DRAWS", "STEPS", "DrawAnswers", "answered", "answers_file", "draw_chunk", "enriched_draw",
-           "joined_answers", "kept_answers", "kept_rows", "read_rows"]
+           "joined_answers", "kept_answers", "kept_rows", "most_flow", "read_rows"]
 
 #: Names of the kernels.
 DRAWS, STEPS = "dictionary-draws", "dictionary-enriched"
@@ -118,8 +122,9 @@ def enriched_draw(fom: Any, store_folder: str | Path, part: int, folder: str, ke
                   tolerance: float, share: float) -> dict[str, np.ndarray]:
     """Draw number `part` by its local model with full-order steps where the indicator asks for them.
 
-    It is refused where the indicator of the last time still exceeds the tolerance, or a step fails. The answer is left
-    in a file; what the adaptive run worked with goes.
+    The steps begin where the reduced run flows most, ||p(t_j) - p(t_{j-1})|| being the largest, and the enriched model
+    then goes from the start again: the one step that teaches most. The draw is refused where the indicator of the last
+    time still exceeds the tolerance, or a step fails. The answer is left in a file; what the run worked with goes.
 
     Parameters
     ----------
@@ -138,21 +143,32 @@ def enriched_draw(fom: Any, store_folder: str | Path, part: int, folder: str, ke
     dict
         "full_order_steps"
     """
-    key, number = keys[part], int(chosen[part])
-    place, started = Path(folder) / f"adaptive-{key[:32]}", time.process_time()
-    settings = {"tolerance": tolerance, "max_share": share}
+    key, number, started = keys[part], int(chosen[part]), time.process_time()
+    place, row = Path(folder) / f"adaptive-{key[:32]}", np.array(mu[part], dtype=np.float64)
+    rom, data = _local(*_stamped(models[number])), _offline(*_stamped(offline[number]))
+
+    def here(kernel: str, shared: dict[str, Any], parts: Sequence[int]) -> list[dict[str, Any]]:
+        return [STEP_KERNELS[kernel](fom, store_folder, one, **shared) for one in parts]
+
     try:
-        found = adaptive_parameter(fom, store_folder, 0, str(place), [mu[part]], models[number], offline[number],
-                                   settings)
+        settings = AdaptiveSettings(tolerance, share, after=most_flow(rom, row))
+        found = adaptive_run(here, fom, rom, data, row, settings, place)
     except (SolveFailed, ParameterError) as failure:
         steps = int((getattr(failure, "report", None) or {}).get("full_order_steps", 0))
-        answers = _nothing(len(_outputs(models[number])), number)
+        answers = _nothing(len(rom.output_names), number)
     else:
-        steps = int(found["full_order_steps"])
-        answers = _enriched(found["series"][:, -1:], float(found["indicator"][-1]), tolerance, number)
+        steps, last = found.full_order_steps, found.answer
+        answers = _enriched(last.output, float(last.error_series[-1, 0]), tolerance, number)
     _keep(folder, key, answers, time.process_time() - started, {"full_order_steps": steps})
     shutil.rmtree(place, ignore_errors=True)
     return {"full_order_steps": np.array(steps)}
+
+
+def most_flow(rom: MechanicsReducedModel, mu: np.ndarray) -> float:
+    """The time before the step in which the measured field of the reduced run at mu (p,) changes most, in L2."""
+    steps = np.diff(rom.solve(mu[None], check=False).dual[rom.measure][:, :, 0], axis=0)
+    sizes = np.einsum("ki,ij,kj->k", steps, rom.gram, steps)
+    return float(rom.times[int(np.argmax(np.nan_to_num(sizes)))])
 
 
 def joined_answers(parts: Sequence[DrawAnswers]) -> DrawAnswers:
@@ -235,8 +251,24 @@ def _familiar(rom: Any, answer: Any, b: int) -> np.ndarray:
     return np.asarray(novelty) <= rom.recommender.limit
 
 
-def _outputs(path: str) -> tuple[str, ...]:
-    return load(path).output_names
+def _stamped(path: str) -> tuple[str, int]:
+    """A file with the time of its last change, for what is kept of it."""
+    try:
+        return path, Path(path).stat().st_mtime_ns
+    except OSError as error:
+        raise refused("read", Path(path), error) from error
+
+
+@lru_cache(maxsize=2)
+def _local(path: str, changed: int) -> MechanicsReducedModel:
+    """The local model in a file."""
+    return MechanicsReducedModel.from_arrays(*read_artefact(Path(path))[1:])
+
+
+@lru_cache(maxsize=2)
+def _offline(path: str, changed: int) -> OfflineData:
+    """The offline data of a local model."""
+    return OfflineData.load(path)
 
 
 @lru_cache(maxsize=2)

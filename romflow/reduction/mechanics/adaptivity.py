@@ -48,6 +48,9 @@ class AdaptiveSettings:
         show enters them. That solves no system; the indicator stays that of the run.
     every : int
         Steps between checkpoints; there is one after each enrichment as well.
+    after : float
+        In its first pass the run takes full-order steps to later times alone, so that few of them are spent where it
+        flows most; `restart` brings what they teach to the steps before.
 
     Raises
     ------
@@ -60,11 +63,14 @@ class AdaptiveSettings:
     restart: bool = True
     replay: bool = True
     every: int = 20
+    after: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.tolerance < 1.0 and 0.0 < self.max_share <= 1.0 and self.every >= 1):
+        if not (0.0 < self.tolerance < 1.0 and 0.0 < self.max_share <= 1.0 and self.every >= 1
+                and np.isfinite(self.after)):
             raise ConfigError(f"an adaptive run got tolerance = {self.tolerance}, max_share = {self.max_share}, every "
-                              f"= {self.every}; the rule is 0 < tolerance < 1, 0 < max_share <= 1 and every >= 1")
+                              f"= {self.every}, after = {self.after}; the rule is 0 < tolerance < 1, 0 < max_share <= "
+                              "1, every >= 1 and a finite time")
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +245,8 @@ class _Run:
         failed = not state.converged.all()
         dual, residual = rom.observe(state)
         indicator = np.inf if failed else float(rom.indicator(residual)[0])
-        wanted = not indicator <= self.settings.tolerance
+        saved = place.turn == 0 and t <= self.settings.after
+        wanted = failed or not (saved or indicator <= self.settings.tolerance)
         if failed and place.taken >= self.most:
             raise SolveFailed(f"the reduced step to t = {t:g} does not converge at mu = {self.mu.tolist()}, and the "
                               f"{self.most} full-order steps of this run are used up; raise max_share",
