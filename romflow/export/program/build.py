@@ -46,21 +46,23 @@ def build(rom: ReducedModel) -> Program:
     >>> run(build(rom), [[0.5]])
     {'output': array([[4.5]]), 'output_error': array([[0.]]), 'error': array([0.25])}
     """
+    results = _results_of(rom)
     builder = Builder(rom.parameters.columns)
-    found = _results(builder, rom)
+    found = results(builder, rom)
     del found["norm"]
     program = builder.finish(found, facts_of(rom))
     check_program(program)
     return program
 
 
-def _results(builder: Builder, rom: Any) -> dict[str, Value]:
-    """What the model answers, and "norm"."""
+def _results_of(rom: Any) -> Callable[[Builder, Any], dict[str, Value]]:
+    """What makes the results of such a model, "norm" among them."""
     if isinstance(rom, RomDictionary):
-        return dictionary_results(builder, rom, _results)
+        local = _results_of(rom.models[0])
+        return lambda builder, dictionary: dictionary_results(builder, dictionary, local)
     for kind, results in _KINDS:
         if isinstance(rom, kind):
-            return results(builder, rom)
+            return results
     raise NotSupported(f"a model of the kind {type(rom).__name__} cannot be written as a list of array operations "
                        "(that is done for affine and regression models, for linear ones in time, and for dictionaries "
                        "of them); use format = \"csv\", or romflow.load(\"model.h5\")")
