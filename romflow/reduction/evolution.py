@@ -11,6 +11,7 @@ from scipy.sparse.linalg import cg
 
 from romflow.core.errors import NotSupported
 from romflow.fom.affine_terms import AffineOperator
+from romflow.fom.protocol import output_names
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import OrthonormalRange
 from romflow.parameters.distributions import Uniform
@@ -104,7 +105,7 @@ class EvolutionProjection:
             rhs_theta=none if fom.rhs is None else fom.rhs.theta, rhs=self._F.T @ self.V,
             initial_theta=none if fom.initial is None else fom.initial.theta, initial=self._MU0.T @ self.V,
             initial_factor=self._initial_factor(),
-            output_names=() if outputs is None else tuple(outputs.names),
+            output_names=output_names(fom),
             output_theta=none if outputs is None else outputs.theta, output=self._functionals @ self.V,
             output_gram=self._output_gram, output_mass_gram=self._output_mass_gram,
             factor=self._columns.residual().T, stability=self.stability, symmetric=self._symmetric,

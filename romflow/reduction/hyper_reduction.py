@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import NotSupported
+from romflow.fom.protocol import output_names
 from romflow.linalg.compression.blocks import MEMORY
 from romflow.linalg.compression.source import SnapshotSource, StoreSource
 from romflow.linalg.inner_product import InnerProduct
@@ -200,7 +201,7 @@ def nonlinear_model(fom: Any, product: InnerProduct, V: np.ndarray, term: HyperR
     return NonlinearReducedModel(
         parameters=fom.parameters, basis=V, operator_theta=nothing if fom.operator is None else fom.operator.theta,
         operator=V.T @ AV, rhs_theta=nothing if fom.rhs is None else fom.rhs.theta, rhs=F.T @ V,
-        output_names=() if outputs is None else tuple(outputs.names),
+        output_names=output_names(fom),
         output_theta=nothing if outputs is None else outputs.theta, output=L @ V, output_gram=dual_gram(L, product),
         term=term, factor=np.empty((0, 0)), training=mu.copy(), training_coefficients=coefficients, stability=stability,
         monotone=bool(fom.monotone), norm_name=product.name, mesh=getattr(fom, "mesh", None))

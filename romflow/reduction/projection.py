@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from romflow.fom.protocol import output_names
 from romflow.linalg.inner_product import InnerProduct
 from romflow.parameters.expressions import Theta
 from romflow.reduction.residual_columns import OrthonormalColumns, ResidualColumns
@@ -74,12 +75,11 @@ class AffineProjection:
         """The reduced model on the present basis."""
         fom, residual = self.fom, self._columns.residual()
         outputs = fom.outputs
-        names = () if outputs is None else tuple(outputs.names)
         theta = Theta([], fom.parameters.columns) if outputs is None else outputs.theta
         return AffineReducedModel(
             parameters=fom.parameters, basis=self.V, operator_theta=fom.operator.theta, operator=self._operator,
-            rhs_theta=fom.rhs.theta, rhs=self._rhs, output_names=names, output_theta=theta, output=self._output,
-            output_gram=self._output_gram, compliance=self._compliance, factor=residual.T,
+            rhs_theta=fom.rhs.theta, rhs=self._rhs, output_names=output_names(fom), output_theta=theta,
+            output=self._output, output_gram=self._output_gram, compliance=self._compliance, factor=residual.T,
             residual=residual, stability=self.stability, projection=self.kind, symmetric=bool(fom.symmetric),
             norm_name=self.product.name, mesh=getattr(fom, "mesh", None),
             interpolation=getattr(fom, "interpolation", None))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import ConfigError, NotSupported
+from romflow.fom.protocol import output_names
 from romflow.linalg.inner_product import InnerProduct
 from romflow.linalg.orthonormal import extend_orthonormal
 from romflow.linalg.sketching.randomised_gram_schmidt import SketchedGramSchmidt
@@ -88,7 +89,7 @@ class SketchedProjection:
             "parameters": fom.parameters, "operator_theta": fom.operator.theta,
             "operator": np.ascontiguousarray(np.einsum("sr,stq->qrt", S, self._terms, optimize=True)),
             "rhs_theta": fom.rhs.theta, "rhs": sketcher.rhs.T @ S,
-            "output_names": () if outputs is None else tuple(outputs.names),
+            "output_names": output_names(fom),
             "output_theta": Theta([], fom.parameters.columns) if outputs is None else outputs.theta,
             "output": self._output, "output_gram": self._output_gram, "compliance": self._compliance,
             "factor": residual.T, "residual": residual, "stability": self.stability,
