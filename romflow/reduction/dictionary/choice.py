@@ -114,8 +114,7 @@ def online_seconds(costs: Costs, clusters: int, modes: int) -> float:
 
 def pays_after(row: Row, single: Row) -> float | None:
     """N* = (C_off,dictionary - C_off,global) / (c_global - c_dictionary); None where it is no faster online."""
-    given = (row.offline_seconds, row.online_seconds, single.offline_seconds, single.online_seconds)
-    if None in given or row.online_seconds >= single.online_seconds:  # type: ignore[operator]
+    if row.offline_seconds is None or single.offline_seconds is None:
         return None
-    more = row.offline_seconds - single.offline_seconds  # type: ignore[operator]
-    return max(0.0, more / (single.online_seconds - row.online_seconds))  # type: ignore[operator]
+    saved = (single.online_seconds or 0.0) - (row.online_seconds or 0.0)
+    return max(0.0, row.offline_seconds - single.offline_seconds) / saved if saved > 0.0 else None

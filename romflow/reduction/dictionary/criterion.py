@@ -129,7 +129,7 @@ def _checked(features: Correlations, D: np.ndarray, clusterings: Mapping[int, np
     N = features.samples
     if np.shape(D) != (N, N):
         raise ShapeError(f"the dissimilarities have shape {np.shape(D)} for {N} samples; give one (N, N) matrix")
-    for name, value, least in (("budget", budget, 1), ("folds", folds, 2), ("modes", modes or 1, 1)):
+    for name, value, least in (("budget", budget, 1), ("folds", folds, 2), ("modes", 1 if modes is None else modes, 1)):
         if value < least:
             raise InputError(f"the criterion got {name} = {value}; the rule is at least {least}")
     if N < 2:

@@ -24,10 +24,12 @@ def splits(samples: int, folds: int, seed: int) -> list[np.ndarray]:
 
 
 def runs_of(D: np.ndarray, members: np.ndarray, count: int) -> np.ndarray:
-    """The samples of a cluster that are run in full: its medoid, then always the farthest one; at most all members."""
+    """The samples of a cluster that are run in full: its medoid, then always the farthest one; or all members."""
+    if count >= members.size:
+        return members
     inside = D[np.ix_(members, members)]
     medoid = int(np.argmin(inside.sum(axis=0)))
-    return members[farthest_first(inside, np.arange(members.size), medoid, min(count, members.size))]
+    return members[farthest_first(inside, np.arange(members.size), medoid, count)]
 
 
 def held_out_errors(features: Correlations, D: np.ndarray, labels: np.ndarray, runs: int, modes: int,
