@@ -25,9 +25,9 @@ from romflow.reduction.dictionary.task_table import TASKS
 from romflow.store.sealed_array import read_sealed_array, write_sealed_array
 from romflow.store.snapshots import SnapshotStore
 from tests.toy_mechanics_store import stored
-from tests.toy_reduced_mechanics import history
+from tests.toy_reduced_mechanics import History, plate
 
-N, SAMPLES = 30, 11
+N, SAMPLES = 30, 8
 MU = np.linspace(0.0, 2.0, SAMPLES)[:, None]
 X = np.linspace(0.0, 1.0, N)
 
@@ -62,6 +62,14 @@ def moving(folder: Path, times: int = 5) -> SnapshotStore:
     return store
 
 
+def stretched() -> History:
+    """A small plate that is pulled and let go again, in displacements that nothing balances."""
+    problem, times = plate(cells=(2, 4)), np.linspace(0.0, 100.0, 5)
+    u = np.zeros(problem.n)
+    u[1::2] = 4e-3 * problem.space.nodes[:, 1]
+    return History(problem, times, u[:, None] * np.array([0.0, 0.5, 1.0, 0.7, 0.2]), np.empty(0), np.empty(0))
+
+
 class Tasks:
     """Kernels as other processes take them: through JSON, in a mixed order; killed when so many were done."""
 
@@ -89,7 +97,7 @@ def test_tiles_are_the_dissimilarities_of_all_fields(store: SnapshotStore, must_
     def check(D: np.ndarray) -> None:
         np.testing.assert_allclose(D, sine(U, U), rtol=1e-11, atol=1e-15)
 
-    found = pairs(store, tile=4)
+    found = pairs(store, tile=3)
     check(found.D)
     must_fail(check, 1.0000000001 * found.D, found.D.T[::-1])
     assert found.made == {"features": SAMPLES, "tiles": 6}
@@ -101,31 +109,31 @@ def test_tiles_are_the_dissimilarities_of_all_fields(store: SnapshotStore, must_
 
 
 def test_workers_tiles_and_interruptions_do_not_change_it(store: SnapshotStore, tmp_path: Path) -> None:
-    straight = pairs(store, tile=4, folder=tmp_path / "straight")
-    np.testing.assert_allclose(pairs(store, tile=3, folder=tmp_path / "straight").D, straight.D, atol=1e-15)
-    tasks = Tasks(Line(), store, left=7)
+    straight = pairs(store, tile=3, folder=tmp_path / "straight")
+    np.testing.assert_allclose(pairs(store, tile=5, folder=tmp_path / "straight").D, straight.D, atol=1e-15)
+    tasks = Tasks(Line(), store, left=5)
     with pytest.raises(KeyboardInterrupt):
-        pairs(store, tile=4, tasks=tasks)
-    tasks.left = SAMPLES - 7 + 2
+        pairs(store, tile=3, tasks=tasks)
+    tasks.left = SAMPLES - 5 + 2
     with pytest.raises(KeyboardInterrupt):
-        pairs(store, tile=4, tasks=tasks)
+        pairs(store, tile=3, tasks=tasks)
     tasks.left = 4
-    found = pairs(store, tile=4, tasks=tasks)
+    found = pairs(store, tile=3, tasks=tasks)
     assert np.array_equal(found.D, straight.D) and found.made == {"features": 0, "tiles": 4} and not tasks.left
-    assert pairs(store, tile=4).made == {"features": 0, "tiles": 0}
+    assert pairs(store, tile=3).made == {"features": 0, "tiles": 0}
 
 
 def test_more_samples_take_the_files_that_are_there(store: SnapshotStore) -> None:
-    pairs(store, mu=MU[:8], tile=4)
-    assert pairs(store, tile=4).made == {"features": 3, "tiles": 3}
-    assert np.array_equal(pairs(store, tile=4).D[:8, :8], pairs(store, mu=MU[:8], tile=4).D)
+    pairs(store, mu=MU[:6], tile=3)
+    assert pairs(store, tile=3).made == {"features": 2, "tiles": 3}
+    assert np.array_equal(pairs(store, tile=3).D[:6, :6], pairs(store, mu=MU[:6], tile=3).D)
     twice = pairs(store, mu=MU[[0, 0, 5]], tile=2)
     assert twice.D[0, 1] == 0.0 and twice.D[0, 2] == twice.D[1, 2]
 
 
 @pytest.mark.parametrize("how", ["cut", "bit", "gone", "folder"])
 def test_damaged_files_are_made_again(store: SnapshotStore, how: str) -> None:
-    straight = pairs(store, tile=4)
+    straight = pairs(store, tile=3)
     files = sorted((store.folder / FOLDER).glob("*/*.npy"))
     assert len(files) == 2 * SAMPLES + 6
     for file in (files[0], files[-1]):
@@ -137,14 +145,14 @@ def test_damaged_files_are_made_again(store: SnapshotStore, how: str) -> None:
     if how == "folder":
         for name in ("part", "12-ab.part"):
             files[0].with_name(f"{files[0].name}.{name}").write_bytes(b"half")
-    found = pairs(store, tile=4)
+    found = pairs(store, tile=3)
     assert np.array_equal(found.D, straight.D) and found.made == {"features": 1, "tiles": 1}
 
 
 def test_another_solution_of_a_parameter_is_compared_anew(store: SnapshotStore) -> None:
-    before = pairs(store, tile=4)
+    before = pairs(store, tile=3)
     store.put(MU[2], Snapshot(bump(0.0)))
-    after = pairs(store, tile=4)
+    after = pairs(store, tile=3)
     assert after.made["features"] == 1 and after.D[0, 2] == 0.0 and before.D[0, 2] > 0.1
 
 
@@ -170,7 +178,7 @@ def test_histories_are_modes_with_their_singular_values(tmp_path: Path) -> None:
 
 
 def test_dual_fields_are_those_of_the_law(tmp_path: Path) -> None:
-    known, mu = history(), np.array([[1.0, 1.0], [0.5, 1.0]])
+    known, mu = stretched(), np.array([[1.0, 1.0], [0.5, 1.0]])
     fom, store = stored(known, tmp_path, mu)
     w = known.problem.space.weights
     for field, rows in (("stress", 6), (PLASTIC, 1)):
@@ -181,16 +189,16 @@ def test_dual_fields_are_those_of_the_law(tmp_path: Path) -> None:
             *_, (_, stress, state) = replay(known.problem, row, known.times, known.u.T)
             np.testing.assert_allclose(values, (stress if rows == 6 else state[6]).ravel(), rtol=1e-12)
         assert found.features.product.norm(got)[0] == pytest.approx(np.sqrt(np.sum(np.tile(w, rows) * got[:, 0]**2)))
-        assert 0.0 < found.D[0, 1] < 1.0 and found.features.columns(0).shape[1] > 2
+        assert 0.0 < found.D[0, 1] < 1.0 and found.features.columns(0).shape[1] >= 2
 
 
 def test_what_a_law_cannot_follow_names_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known, mu = history(), np.array([[1.0, 1.0]])
+    known, mu = stretched(), np.array([[1.0, 1.0]])
     fom, store = stored(known, tmp_path, mu)
 
     def wrong(*args: Any, **options: Any) -> Any:
         for k in range(len(known.times)):
-            yield k, np.full((6, 192), np.nan), np.zeros((9, 192))
+            yield k, np.full((6, known.problem.space.G), np.nan), None
 
     monkeypatch.setattr(feature_files, "replay", wrong)
     with pytest.raises(InputError, match=r"sample 0 \(mu = \[1.0, 1.0\]\) has a stress that is not finite"):
