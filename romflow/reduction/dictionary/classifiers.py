@@ -130,11 +130,12 @@ def _spread(weights: np.ndarray, bias: np.ndarray, present: np.ndarray, clusters
 
 
 def _logistic(setting: Setting, Z: np.ndarray, labels: np.ndarray, clusters: int, seed: int) -> LinearClassifier:
-    options: Mapping[str, object] = {}
+    options: Mapping[str, object] = {"max_iter": 300}
     if setting.lasso:
-        options = {"solver": "saga", "l1_ratio": setting.lasso, "tol": 1e-3, "random_state": seed}
+        options = {"solver": "saga", "l1_ratio": setting.lasso, "tol": 1e-3, "max_iter": 100,
+                   "random_state": seed}
         options = {**options, "penalty": "elasticnet"} if _NAMED else options
-    model = LogisticRegression(C=setting.strength, class_weight="balanced", max_iter=300, **options).fit(Z, labels)
+    model = LogisticRegression(C=setting.strength, class_weight="balanced", **options).fit(Z, labels)
     return _spread(model.coef_.T, model.intercept_, model.classes_, clusters)
 
 

@@ -22,9 +22,9 @@ __all__ = ["Trained", "Verify", "train"]
 Verify = Callable[[np.ndarray], np.ndarray]
 
 _FOLDS = 5
-_MOST_ENTRIES = 100
+_MOST_ENTRIES = 64
 _MOST_SYNTHETIC = 2000
-_PER_SAMPLE, _PER_SAMPLE_VERIFIED = 10, 2
+_PER_SAMPLE, _PER_SAMPLE_VERIFIED = 8, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +95,9 @@ def train(field: InputField, values: ArrayLike, labels: ArrayLike, points: Array
         Coordinates of the entries, by which redundancy is modelled; those of `field` where left out.
     classifier : {"logistic", "nearest", "mlp", "stack"}
     share : float
-        Of the entries, at most, that are looked at (at least K, at most 100; all where the field is the parameters).
+        Of the entries, at most, that are looked at (at least K, at most 64; all where the field is the parameters).
     augment : bool
-        Add synthetic samples inside pure sets: ten for each sample, two where `verify` simulates them.
+        Add synthetic samples inside pure sets: eight for each sample, two where `verify` simulates them.
     abstain : float
         Least probability.
     seed : int
