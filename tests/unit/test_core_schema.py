@@ -226,7 +226,8 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             '"thermal_block"',
             "[model] kind: no model is called 'thermal_block'; known: thermal-block, diffusion, "
             "advection-diffusion, linear-elasticity, nonaffine, burgers, reaction-diffusion, radiation, random-domain, "
-            "random-field, mechanics, calculix, imported, affine-files, external. Did you mean 'thermal-block'?",
+            "random-field, mechanics, calculix, imported, submodel, affine-files, external. "
+            "Did you mean 'thermal-block'?",
         ),
         (
             '"thermal-block"',
