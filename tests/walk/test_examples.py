@@ -130,3 +130,12 @@ def test_export(tmp_path):
     pytest.importorskip("fmpy")
     found = run("14_export.py", tmp_path)
     assert len(found) == 5 and 0.0 < max(found.values()) <= 1e-12
+
+
+def test_dictionary(tmp_path):
+    found = run("15_dictionary.py", tmp_path)
+    assert found["accuracy"] >= 0.85
+    # The same number of modes in each of four models, from the same solves, against one model.
+    assert 1e-4 < found["error"] <= 0.3 * found["alone"]
+    assert found["effectivity"] >= 1.0
+    assert found["refused"] + found["second"] <= 0.1
