@@ -56,6 +56,7 @@ method = "latin-hypercube"
 size = {size}
 [reduction]
 method = "pod-regression"
+regressor = "rbf"
 tolerance = 1e-3
 [dictionary]
 {dictionary}
