@@ -130,8 +130,7 @@ def _checked(features: Correlations, D: np.ndarray, clusterings: Mapping[int, np
     if np.shape(D) != (N, N):
         raise ShapeError(f"the dissimilarities have shape {np.shape(D)} for {N} samples; give one (N, N) matrix")
     for name, value, least in (("budget", budget, 1), ("folds", folds, 2), ("modes", 1 if modes is None else modes, 1)):
-        if value < least:
-            raise InputError(f"the criterion got {name} = {value}; the rule is at least {least}")
+        _check_whole(name, value, least)
     if N < 2:
         raise InputError(f"the criterion got {N} sample; nothing can be held out: give at least 2")
     found = {1: np.zeros(N, dtype=np.int64)}
@@ -144,13 +143,18 @@ def _checked(features: Correlations, D: np.ndarray, clusterings: Mapping[int, np
     return found
 
 
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"the criterion got {name} = {value!r}; the rule is a whole number, at least {least}")
+
+
 def _check_wishes(snapshots: int | str, tolerance: float | None, queries: int | None) -> None:
-    if snapshots != "auto" and not (isinstance(snapshots, int) and snapshots >= 1):
-        raise InputError(f"the criterion got snapshots = {snapshots!r}; the rule is \"auto\" or at least 1")
+    if snapshots != "auto":
+        _check_whole("snapshots", snapshots, 1)
+    if queries is not None:
+        _check_whole("queries", queries, 0)
     if tolerance is not None and not 0.0 < tolerance < 1.0:
         raise InputError(f"the criterion got tolerance = {tolerance}; the rule is a relative error between 0 and 1")
-    if queries is not None and queries < 0:
-        raise InputError(f"the criterion got queries = {queries}; the rule is at least 0")
 
 
 def _accuracy(accuracy: Mapping[int, Accuracy] | Callable[[np.ndarray], Accuracy], K: int,

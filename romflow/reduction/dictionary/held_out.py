@@ -29,7 +29,7 @@ def runs_of(D: np.ndarray, members: np.ndarray, count: int) -> np.ndarray:
         return members
     inside = D[np.ix_(members, members)]
     medoid = int(np.argmin(inside.sum(axis=0)))
-    return members[farthest_first(inside, np.arange(members.size), medoid, count)]
+    return np.asarray(members[farthest_first(inside, np.arange(members.size), medoid, count)])
 
 
 def held_out_errors(features: Correlations, D: np.ndarray, labels: np.ndarray, runs: int, modes: int,
@@ -77,7 +77,7 @@ def _errors(features: Correlations, basis: np.ndarray, test: np.ndarray, modes: 
     spanned[:V.shape[1]] = np.add.reduceat((V.T @ Z[:, T]) ** 2, starts, axis=1)
     energy = np.add.reduceat((Z[:, T] ** 2).sum(axis=0), starts)
     left = np.maximum(energy - np.cumsum(spanned, axis=0), 0.0)
-    return np.sqrt(np.divide(left, energy, out=np.zeros_like(left), where=energy > 0.0)).T
+    return np.asarray(np.sqrt(np.divide(left, energy, out=np.zeros_like(left), where=energy > 0.0)).T)
 
 
 def _modes(S: np.ndarray, modes: int) -> np.ndarray:
@@ -88,7 +88,7 @@ def _modes(S: np.ndarray, modes: int) -> np.ndarray:
     G = S @ S.T if flat else S.T @ S
     values, W = eigh(G, subset_by_index=(max(0, len(G) - modes), len(G) - 1))
     kept = np.flatnonzero(values > ROUNDING * values[-1])[::-1]
-    return W[:, kept] if flat else S @ (W[:, kept] / np.sqrt(values[kept]))
+    return np.asarray(W[:, kept] if flat else S @ (W[:, kept] / np.sqrt(values[kept])))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Recommended:
             return np.asarray(self.known, dtype=np.float64)
         counts = np.zeros((K, K))
         if np.ndim(self.known) == 1:
-            np.add.at(counts, (self.labels, self.known), 1.0)
+            np.add.at(counts, (self.labels, np.asarray(self.known)), 1.0)
             return counts
         counts[:] = (1.0 - float(self.known)) / max(K - 1, 1)
         np.fill_diagonal(counts, float(self.known))
@@ -127,7 +127,7 @@ class Recommended:
 
     def right(self, E: np.ndarray) -> np.ndarray:
         """Errors (N, modes) in the right cluster, of E (N, K, modes)."""
-        return E[np.arange(self.labels.size), self.labels]
+        return np.asarray(E[np.arange(self.labels.size), self.labels])
 
     def wrong(self, E: np.ndarray) -> np.ndarray:
         """Errors (N, modes) in the mean over wrong clusters, as often as each is answered."""
@@ -136,7 +136,8 @@ class Recommended:
             return self.right(E)
         missed = self.counts * (1.0 - np.eye(K))
         missed += (missed.sum(axis=1) == 0.0)[:, None] * (1.0 - np.eye(K))
-        return np.einsum("ik,ikn->in", (missed / missed.sum(axis=1, keepdims=True))[self.labels], E)
+        share = missed / missed.sum(axis=1, keepdims=True)
+        return np.asarray(np.einsum("ik,ikn->in", share[self.labels], E))
 
     def expected(self, E: np.ndarray) -> np.ndarray:
         """Errors (N, modes) with what is answered: that of the answer itself where it is known for each sample.
@@ -145,7 +146,7 @@ class Recommended:
         accuracy, a e_right + (1 - a) e_wrong, is too pessimistic.
         """
         if np.ndim(self.known) == 1:
-            return E[np.arange(self.labels.size), self.known]
+            return np.asarray(E[np.arange(self.labels.size), np.asarray(self.known)])
         return self.accuracy * self.right(E) + (1.0 - self.accuracy) * self.wrong(E)
 
 

@@ -27,8 +27,12 @@ def reasons(found: Assessment) -> Iterator[str]:
 
 def _single(found: Assessment) -> str:
     tried = [row for row in found.rows if row.clusters > 1 and row.refused is None]
+    if len(found.rows) == 1:
+        return "One global model: no other number of clusters was tried."
     if not tried:
         return "Do not cluster: no clustering could be fed with full-order runs."
+    if not found.row(1).right_error:
+        return "Do not cluster: one global model spans all samples."
     best = max(tried, key=lambda row: row.expected_gain or 0.0)
     low, high = best.gain_interval or [0.0, 0.0]
     told = (f"the best dictionary, of {best.clusters} models, would have {_factor(best.expected_gain)} of the error of "
