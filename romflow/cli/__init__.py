@@ -148,8 +148,11 @@ def evaluate(model: ModelFile,
             raise InputError(f"--series {series} is the file of --output too; choose another name")
         check_moving(rom)
     mu = rom.parameters.validate(read_table(source, rom.parameters.columns))
-    write_answers(target, rom, mu)
+    refused = write_answers(target, rom, mu)
     print(f"Wrote {len(mu)} rows to {target}.")
+    if refused:
+        print(f"{refused} of them were refused, and their outputs are nan: they are far from what the dictionary was "
+              "trained on, or their error estimates are above its tolerance", file=sys.stderr)
     if series is not None:
         print(f"Wrote {write_series(series, rom, mu)} rows to {series}.")
 

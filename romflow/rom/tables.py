@@ -19,7 +19,7 @@ from romflow.rom.model import ReducedModel
 _ROWS = 50_000
 
 
-def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
+def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> int:
     """Write one row a parameter: parameters, outputs, their error estimates, state error and its kind.
 
     Of dictionaries also which local model answered, and how it was chosen: "recommended", "second", "enriched", or
@@ -31,7 +31,13 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
     rom : ReducedModel
     mu : (b, p)
         Validated parameters; 50,000 states at a time.
+
+    Returns
+    -------
+    int
+        How many rows have no answer, because a dictionary refused them.
     """
+    refused = 0
     columns = [*rom.parameters.columns, *rom.output_names, *(f"{name}_error" for name in rom.output_names),
                "state_error", "error_kind"]
     text = _table([*columns, "cluster", "status"] if isinstance(rom, RomDictionary) else columns)
@@ -44,9 +50,11 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> None:
         rows = np.column_stack([part, answer.output.T, spread.T, answer.error])
         if isinstance(answer, Chosen):
             _write_chosen(text, rows, answer)
+            refused += int(np.count_nonzero(answer.refused))
         else:
             np.savetxt(text, rows, fmt="%.17g", delimiter=",", newline=f",{answer.kind or ''}\n")
     write_atomic(path, text.getvalue().encode())
+    return refused
 
 
 def _write_chosen(text: io.StringIO, rows: np.ndarray, answer: Any) -> None:

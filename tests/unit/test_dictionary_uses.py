@@ -101,3 +101,18 @@ def test_the_worst_draws_of_mechanics_are_pictured_by_their_own_model(k):
     titles = [table.title for table in cubature_parts(data)[1]]
     assert titles[k].endswith(f"cluster {k}")
     assert history_parts(data, ()) == ("", [])
+
+
+def test_commands_read_a_dictionary(tmp_path):
+    from tests.walk.studies import romflow_here
+
+    rom = dictionary(limit=0.4)
+    rom.save(tmp_path / "model.h5")
+    (tmp_path / "mu.csv").write_text("mu\n1.5\n9.0\n3.0\n")
+    done = romflow_here("eval", tmp_path / "model.h5", "--input", tmp_path / "mu.csv", "--output", tmp_path / "out.csv")
+    assert done.returncode == 0
+    assert "2 of them were refused" in done.stderr
+    done = romflow_here("export", tmp_path / "model.h5", "--format", "csv", "--output", tmp_path / "all.csv", "--check",
+                        "--option", "samples=20")
+    assert done.returncode == 0, done.stderr
+    assert "largest relative difference at 20 random parameters" in done.stdout
