@@ -121,6 +121,18 @@ def test_failures_are_dropped_and_told():
         control_variate(TRUTH, Fidelity("rom", lambda mu: Evaluated(np.full((1, len(mu)), np.nan))), SPACE, ["q"], 20)
 
 
+def test_few_solves_of_which_one_is_refused_still_answer():
+    def refusing(mu):
+        values = full(mu)[None].copy()
+        values[:, np.arange(len(mu)) == 5] = np.nan
+        return Evaluated(values)
+
+    found = control_variate(TRUTH, Fidelity("refusing", refusing, 1e-3), SPACE, ["q"], 10, 1000)
+    assert found.budget["refusing"].failed == 2
+    for one in (found.mean["q"], found.std["q"]):
+        assert np.isfinite([one.value, one.low, one.high]).all()
+
+
 def test_an_event_on_which_models_never_differed_keeps_an_interval():
     found = control_variate(TRUTH, Fidelity("same", TRUTH.evaluate, 1e-3), SPACE, ["q"], 50, exceedance={"q": [6.0]})
     e = found.exceedance["q"][0][1]

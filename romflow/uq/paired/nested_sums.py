@@ -80,28 +80,36 @@ def nested_sums(models: Sequence[Fidelity], counts: Sequence[int], inputs: Any, 
                 folds: int, known: Array | None = None, pilot: Array | None = None) -> NestedSums:
     """Evaluate models[i] at the first counts[i] draws; the first model in one call, the others by chunks.
 
-    Draw s belongs to fold s mod `folds`, so that the folds are independent of each other. `known` (o, j) are outputs of
+    Draws take turns in `folds` folds, so that these are independent of each other; where so many of the first model's
+    draws lack an answer that a fold had fewer than two, there are fewer folds. `known` (o, j) are outputs of
     the first model at the first j draws, `pilot` (k, o, j) outputs of all models at other draws.
     """
     k, o = len(models), len(wish.outputs)
     truth, spent = _of_first(models[0], counts[0], inputs, wish, seed, known)
     good = np.isfinite(truth).all(axis=0)
-    if good.sum() < 2 * folds:
+    if good.sum() < _least(folds):
         raise all_failed(models[0].name, counts[0])
-    sums = NestedSums(np.repeat(truth[:, good].mean(axis=1)[None], k, axis=0), [], [],
-                      _empty(o, 2, k, folds), _empty(len(wish.thresholds), 1, k, folds), [0] * k, [0.0] * k)
+    sums = NestedSums(np.repeat(truth[:, good].mean(axis=1)[None], k, axis=0), [], [], [], [], [0] * k, [0.0] * k)
     sums.failed[0], sums.seconds[0] = int((~good).sum()), spent
     pieces = _pieces(counts)
     paired = np.concatenate([_values(sums, models, wish, inputs, seed, piece, truth[:, piece[1]:piece[2]])
                              for piece in pieces if piece[0] == 0], axis=2)
-    if np.isfinite(paired).all(axis=(0, 1)).sum() < 2 * folds:
+    paired = paired[:, :, np.isfinite(paired).all(axis=(0, 1))]
+    if paired.shape[2] < _least(folds):
         raise all_failed("a reduced model", counts[0])
+    folds = min(folds, paired.shape[2] // 2)
+    sums.powers, sums.indicators = _empty(o, 2, k, folds), _empty(len(wish.thresholds), 1, k, folds)
     _train(sums, wish, paired, np.empty((k, o, 0)) if pilot is None else pilot, folds)
     _add(sums, wish, paired, 0, 0)
     for piece in pieces:
         if piece[0]:
             _add(sums, wish, _values(sums, models, wish, inputs, seed, piece, None), piece[0], piece[1])
     return sums
+
+
+def _least(folds: int) -> int:
+    """Draws with answers of all models that are needed: two for each fold, or for each of three."""
+    return 2 * min(folds, 3)
 
 
 def _values(sums: NestedSums, models: Sequence[Fidelity], wish: Asked, inputs: Any, seed: int,
