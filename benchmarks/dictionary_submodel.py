@@ -36,7 +36,6 @@ OUTPUTS = [{"name": "stress", "type": "field", "field": "mises", "on": "x**2 + y
            {"name": "plastic_strain", "type": "field", "field": "accumulated_plastic_strain",
             "on": "x**2 + y**2 < 2", "measure": "mean"}]
 REPEATS = 4
-END, STEPS = 50.0, 8
 
 
 def solved(request: dict, mu: np.ndarray, folder: Path) -> tuple[SnapshotStore, np.ndarray, float]:
@@ -59,10 +58,11 @@ def sobol(space: ParameterSpace, size: int, seed: int) -> np.ndarray:
 def zone_study(folder: Path, generator: str) -> Study:
     """The study of the zone whose boundary conditions the runs in the folder teach."""
     parameter = {"distribution": "normal", "mean": 0.0, "std": 1.0, "size": MODES}
+    times = Study.from_file(folder / "plate.toml").config.time
     model = {"kind": "submodel", "study": "plate.toml", "runs": "whole", "zone": ZONE, "generator": generator,
              "outputs": OUTPUTS}
     return Study.from_dict({"study": {"name": "zone"}, "model": model, "parameters": {"z": parameter},
-                            "time": {"end": END, "steps": STEPS},
+                            "time": {"end": times.end, "steps": times.steps},
                             "sampling": {"method": "random", "size": 8}}, folder)
 
 
@@ -90,10 +90,10 @@ def zone_moments(folder: Path, generator: str, runs: int, draws: int) -> tuple[n
 
 def measured(folder: Path, quick: bool) -> dict[str, Figure]:
     """All figures."""
-    runs, repeat, zone_runs, draws = (16, 8, 6, 512) if quick else (64, 128, 12, 4096)
+    runs, repeat, zone_runs, draws = (32, 16, 6, 512) if quick else (64, 128, 12, 4096)
     text = PLATE.read_text(encoding="utf-8").replace("size = 64", f"size = {runs}")
     if quick:
-        text = text.replace("cells = [12, 16]", "cells = [6, 8]")
+        text = text.replace("cells = [12, 16]", "cells = [6, 8]").replace("steps = 8", "steps = 4")
     (folder / "plate.toml").write_text(text, encoding="utf-8")
     study = Study.from_file(folder / "plate.toml")
     _, _, seconds = solved(study.request, study.sampler().design(), folder / "whole" / "store")

@@ -113,7 +113,7 @@ def test_a_zone_moves_as_in_the_runs_that_taught_it(folder: Path, zone: Submodel
 
 def test_one_draw_drives_cut_temperature_and_loads(zone: Submodel) -> None:
     problem = zone.mechanics
-    assert set(zone.modes.captured) == {"trace", "heat", "pull"} and min(zone.modes.captured.values()) > 1 - 1e-9
+    assert set(zone.modes.captured) == {"trace", "temperature", "pull"} and min(zone.modes.captured.values()) > 1 - 1e-9
     names = problem.loading.columns
     rows = np.concatenate([problem.rows(z, 1.0) for z in zone.modes.samples])
     heats = problem.temperature.values(problem.space.nodes.T, rows)

@@ -218,8 +218,8 @@ class _Parts:
     def _temperature(self, loading: Loading, modes: SpaceTimeModes) -> SpatialField:
         """The whole body's own field where the parameters do not change it, else its modes."""
         if self.heat:
-            shapes = modes.shapes["heat"]
-            return SpatialField([FieldTerm(f"heat_{i}", np.ascontiguousarray(shape))
+            shapes = modes.shapes["temperature"]
+            return SpatialField([FieldTerm(f"temperature_{i}", np.ascontiguousarray(shape))
                                  for i, shape in enumerate(shapes.T)], loading.columns)
         zone, old = self._zone, self._whole.problem.temperature
         return SpatialField([term if term.numbers is None else replace(term, numbers=zone.values @ term.numbers)

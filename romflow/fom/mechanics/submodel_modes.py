@@ -26,7 +26,7 @@ class Histories:
     ----------
     times : (K + 1,)
     fields : dict of str to (N, K + 1, n)
-        "trace": displacements on the cut; "heat": nodal temperatures, where they vary from run to run.
+        "trace": displacements on the cut; "temperature": nodal temperatures, where they vary from run to run.
     numbers : dict of str to (N,)
         Parameters that something inside the zone reads.
 
@@ -69,7 +69,7 @@ class SpaceTimeModes:
     Attributes
     ----------
     names : tuple of D str
-        "trace_0" ..., "heat_0" ..., then the parameters.
+        "trace_0" ..., "temperature_0" ..., then the parameters.
     mean : (K + 1, D)
     modes : (K + 1, D, m)
     samples : (N, m)

@@ -119,7 +119,7 @@ def histories_at(whole: WholeBody, zone: Zone, heat: bool, read: tuple[str, ...]
     """
     problem, times = whole.problem, np.asarray(whole.model.times)
     on_cut = zone.values[zone.cut]
-    fields: dict[str, list[np.ndarray]] = {"trace": []} | ({"heat": []} if heat else {})
+    fields: dict[str, list[np.ndarray]] = {"trace": []} | ({"temperature": []} if heat else {})
     for row in whole.mu:
         one = whole.store.trajectory(row)
         if one.n != problem.n or len(one) != len(times) or not np.allclose(one.times, times):
@@ -129,7 +129,7 @@ def histories_at(whole: WholeBody, zone: Zone, heat: bool, read: tuple[str, ...]
         fields["trace"].append((on_cut @ moved).reshape(-1, len(times)).T)
         if heat:
             rows = np.concatenate([problem.rows(row, float(t)) for t in times])
-            fields["heat"].append((zone.values @ problem.temperature.values(problem.space.nodes.T, rows)).T)
+            fields["temperature"].append((zone.values @ problem.temperature.values(problem.space.nodes.T, rows)).T)
     columns = list(whole.model.parameters.columns)
     numbers = {name: whole.mu[:, columns.index(name)].copy() for name in read}
     return Histories(times, {name: np.stack(values) for name, values in fields.items()}, numbers)
