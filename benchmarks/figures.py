@@ -35,12 +35,14 @@ class Figure:
         return self.value >= self.target if self.at_least else self.value <= self.target
 
 
-def arguments(description: str, parts: Iterable[str] = ()) -> argparse.Namespace:
-    """--quick, --json and --picture; --only where there are parts to choose from."""
+def arguments(description: str, parts: Iterable[str] = (), folder: bool = False) -> argparse.Namespace:
+    """--quick, --json and --picture; --only where there are parts to choose from; --folder for what can go on."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the same figures on small sizes, in under 50 s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the curves of the benchmark here")
+    if folder:
+        parser.add_argument("--folder", type=Path, help="keep all here, and go on with what is there")
     if names := list(parts):
         parser.add_argument("--only", choices=names, nargs="+", metavar="PART", help=f"of {', '.join(names)}")
     return parser.parse_args()
