@@ -24,6 +24,8 @@ from romflow.reduction.dictionary.pairs import FOLDER, Pairs, dissimilarities
 from romflow.reduction.dictionary.task_table import TASKS
 from romflow.store.sealed_array import read_sealed_array, write_sealed_array
 from romflow.store.snapshots import SnapshotStore
+from romflow.study import Study
+from romflow.tasks.serial import SerialExecutor
 from tests.toy_mechanics_store import stored
 from tests.toy_reduced_mechanics import History, plate
 
@@ -257,3 +259,20 @@ def test_sealed_arrays_say_what_is_wrong(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(StoreError, match="damaged"):
         read_sealed_array(file)
+
+
+def test_an_executor_knows_the_kernels(tmp_path: Path) -> None:
+    study = Study.from_dict({"study": {"name": "blocks"}, "model": {"kind": "thermal-block", "cells": 6},
+                             "parameters": {"conductivity": {"low": 0.1, "high": 10.0, "size": 9}},
+                             "sampling": {"method": "random", "size": 3}})
+    fom, mu = study.model, np.array([np.linspace(0.1, 1.0, 9), np.ones(9), np.linspace(10.0, 0.1, 9)])
+    store, executor = SnapshotStore(tmp_path, fom.spec, fom.parameters.columns), SerialExecutor()
+    for row in mu:
+        store.put(row, fom.solve(row))
+
+    def tasks(kernel: str, shared: dict[str, Any], parts: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        return executor.parts(kernel, study.request, tmp_path, shared, parts)
+
+    found, U = dissimilarities(tasks, fom, store, mu, tile=2), store.matrix(mu)
+    np.testing.assert_allclose(found.D, sine(U, U, InnerProduct(fom.inner_product)), rtol=1e-10, atol=1e-15)
+    assert found.made == {"features": 3, "tiles": 3}

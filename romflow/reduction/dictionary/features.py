@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from romflow.core.errors import InputError, NotSupported, ShapeError, SolveFailed
+from romflow.core.files import refused
 from romflow.core.fingerprint import fingerprint
 from romflow.core.names import nearest
 from romflow.fom.mechanics.between import inner_of
@@ -164,8 +165,9 @@ def feature_key(store: SnapshotStore, mu: np.ndarray, field: str, tolerance: flo
     try:
         with open(place, "rb", buffering=0) as stream:
             digest = seal_digest(stream)
-    except FileNotFoundError:
-        digest = fingerprint(store.get(mu).info)
+    except OSError as error:
+        store.get(mu)  # says what is wrong with it, if it is not the system
+        raise refused("read", place, error) from error
     return "f-" + fingerprint({"solution": digest, "field": field, "tolerance": tolerance, "version": _VERSION,
                                "model": store.fingerprint})[:32]
 
