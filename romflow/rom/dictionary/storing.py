@@ -61,8 +61,11 @@ def restored(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> d
 
 
 def _equal(values: Any, others: Any) -> bool:
+    """The same bits: numbers that are equal may still be 0 and -0."""
     a, b = np.asarray(values), np.asarray(others)
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return bool(np.array_equal(*(np.ascontiguousarray(one).reshape(-1).view(np.uint8) for one in (a, b))))
 
 
 def _group(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
