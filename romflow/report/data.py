@@ -220,6 +220,8 @@ class ReportData:
         Versions, host, seeds; may be nested.
     uq : dict
         The content of ``uq.json``.
+    dictionary : dict
+        The content of ``dictionary.json``.
 
     Examples
     --------
@@ -249,6 +251,7 @@ class ReportData:
     failures: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
     uq: dict[str, Any] = dataclasses.field(default_factory=dict)
+    dictionary: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays and metadata of everything but the reduced model; each part is a JSON text, which keeps its order."""
@@ -336,7 +339,7 @@ def _unfinished(folder: Path) -> ReportData:
 
 
 _OUTPUTS = ("outputs_true", "outputs_reduced", "output_estimate")
-_METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance", "uq")
+_METADATA = ("summary", "study_text", "plan", "history", "stages", "failures", "provenance", "uq", "dictionary")
 _ARRAYS = ("singular_values", "snapshot_mu", "solve_seconds")
 _TABLES: dict[str, type] = {
     "validation": ErrorTable,

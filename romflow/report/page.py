@@ -13,7 +13,17 @@ from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
 from romflow.core.files import write_atomic
-from romflow.report import accuracy, convergence, evolution, fields, mechanics, tables, times, uncertainty_section
+from romflow.report import (
+    accuracy,
+    convergence,
+    dictionary_section,
+    evolution,
+    fields,
+    mechanics,
+    tables,
+    times,
+    uncertainty_section,
+)
 from romflow.report.data import ReportData
 from romflow.report.headline import Facts, facts_of, section, sentence, tiles
 from romflow.report.mechanics_tables import field_error_table
@@ -109,6 +119,7 @@ def _sections(data: ReportData, facts: Facts) -> Iterable[Section]:
         "What was run",
         tables=_present(tables.parameter_table(data), tables.choices_table(data), tables.facts_table(plan, data.plan)),
     )
+    yield _dictionary(data)
     yield _basis(data, facts)
     yield _online(data)
     yield _accuracy(data, facts)
@@ -128,6 +139,12 @@ def _sections(data: ReportData, facts: Facts) -> Iterable[Section]:
 
 def _present(*parts: T | None) -> list[T]:
     return [part for part in parts if part is not None]
+
+
+def _dictionary(data: ReportData) -> Section:
+    part = dictionary_section
+    return Section("dictionary", "Which local model answers", part.lead(data), part.warning(data),
+                   _present(*part.pictures(data)), _present(*part.tables(data)))
 
 
 def _basis(data: ReportData, facts: Facts) -> Section:
