@@ -92,7 +92,7 @@ def error_by_clusters(assessment: Mapping[str, Any]) -> Picture | None:
         if values:
             axes.semilogy(*zip(*values, strict=True), line, marker=mark, color=colour, label=label)
     chosen = assessment.get("clusters")
-    if chosen in K:
+    if chosen is not None and chosen in K:
         axes.axvline(chosen, color=INK, linewidth=1.0, linestyle="-.", label=f"recommended: {chosen}")
     axes.set(xlabel="number of clusters", ylabel="relative projection error, held out")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -166,8 +166,9 @@ def entry_places(points: Array, numbers: Sequence[int], size: int) -> Picture | 
     figure = canvas(5.2, 4.0)
     axes = figure.add_subplot()
     axes.grid(visible=False)
-    axes.scatter(*points[np.ix_(shown, wide)].T, s=3.0, color=LIGHT, rasterized=True, label="nodes of the mesh")
-    axes.scatter(*points[np.ix_(chosen, wide)].T, s=22.0, color=VERMILLION, marker="D", label="looked at")
+    (x, y), (u, v) = points[np.ix_(shown, wide)].T, points[np.ix_(chosen, wide)].T
+    axes.scatter(x, y, s=3.0, color=LIGHT, rasterized=True, label="nodes of the mesh")
+    axes.scatter(u, v, s=22.0, color=VERMILLION, marker="D", label="looked at")
     axes.set(xlabel="xyz"[wide[0]], ylabel="xyz"[wide[1]])
     axes.set_aspect("equal", adjustable="datalim")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)

@@ -35,7 +35,7 @@ def warning(data: ReportData) -> str:
     words = []
     if built and wanted is not None and built != wanted:
         words.append(f"The study asks for {plural(built, 'cluster')}; the criterion recommends {number(wanted)}.")
-    own = next((row for row in found.get("rows") or [] if row["clusters"] == built), {})
+    own: Mapping[str, Any] = next((row for row in found.get("rows") or [] if row["clusters"] == built), {})
     accuracy, needed = own.get("accuracy"), own.get("break_even_accuracy")
     if built > 1 and accuracy is not None and needed is not None and accuracy < needed:
         words.append(f"The recommender is right in {number(100 * accuracy)} % of the cases and must be in "
