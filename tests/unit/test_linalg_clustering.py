@@ -78,6 +78,13 @@ def test_identical_samples_make_one_cluster_and_no_more() -> None:
         k_medoids(twice, 4)
 
 
+def test_samples_that_rounding_makes_alike_still_fill_all_clusters() -> None:
+    star = 1.0 - np.eye(5)
+    star[4] = star[:, 4] = 0.0
+    found = k_medoids(star, 3)
+    assert found.cost == 0.0 and found.sizes.tolist() == [3, 1, 1] and np.unique(found.medoids).size == 3
+
+
 def test_angles_find_planes_whatever_the_amplitudes() -> None:
     U, truth = fields(noise=0.0)
     found = k_subspaces(U, 3, 2, starts=20)

@@ -178,7 +178,9 @@ def _checked_clusters(D: np.ndarray, clusters: int) -> int:
 
 def _starts(D: np.ndarray, K: int, starts: int, seed: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    build = np.asarray(kmedoids.pam_build(D, K).medoids)
+    # BUILD stops as soon as nothing is left to gain.
+    build = np.asarray(kmedoids.pam_build(D, K).medoids, dtype=int)
+    build = np.append(build, np.setdiff1d(np.arange(len(D)), build)[:K - build.size])
     return [build, *(rng.choice(len(D), size=K, replace=False) for _ in range(starts))]
 
 
