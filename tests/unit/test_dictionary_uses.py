@@ -6,16 +6,22 @@ import csv
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from romflow.export.checking import check
 from romflow.export.csv import Csv
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
+from romflow.outcome.mechanics_pictures import mechanics_pictures
 from romflow.outcome.summary import doubts, online_summary, validation_summary
 from romflow.outcome.validation import validate
+from romflow.report.data import ReportData
+from romflow.report.mechanics import cubature_parts, history_parts
 from romflow.rom.tables import write_answers
 from romflow.serving.model import serve_reduced
 from tests.toy_dictionary import dictionary, problem
+from tests.toy_mechanics_store import stored
+from tests.toy_reduced_mechanics import history
+from tests.unit.test_rom_dictionary_moving import PRESCRIBED, bodies, cycle
+from tests.walk.studies import romflow_here
 
 MU = np.array([[9.0], [1.2], [3.0], [5.0], [2.0], [8.0]])
 
@@ -90,22 +96,35 @@ def test_online_times_and_serving():
     assert np.isnan(refusing.values(MU[1:2])[0]).all()
 
 
-@pytest.mark.parametrize("k", [0, 1])
-def test_the_worst_draws_of_mechanics_are_pictured_by_their_own_model(k):
-    from romflow.report.data import ReportData
-    from romflow.report.mechanics import cubature_parts, history_parts
-    from tests.unit.test_rom_dictionary_moving import bodies
-
-    rom = bodies()
-    data = ReportData(summary={}, rom=rom)
-    titles = [table.title for table in cubature_parts(data)[1]]
-    assert titles[k].endswith(f"cluster {k}")
+def test_the_page_has_points_and_modes_of_each_local_model():
+    data = ReportData(summary={}, rom=bodies())
+    assert [table.title for table in cubature_parts(data)[1]] == ["Cubature and modes, cluster 0",
+                                                                  "Cubature and modes, cluster 1"]
     assert history_parts(data, ()) == ("", [])
 
 
-def test_commands_read_a_dictionary(tmp_path):
-    from tests.walk.studies import romflow_here
+def test_fields_of_mechanics_are_compared_and_pictured_by_each_draws_own_model(tmp_path, must_fail):
+    rom, mu = cycle(), np.array([[1.0, 1.0], [1.7, 1.0]])
+    # The store says of both that they are the run at spot = 1, so that the second is off.
+    fom, store = stored(history(PRESCRIBED), tmp_path, mu)
+    found = validate(rom, fom, store, mu)
+    alone = [validate(model, fom, store, row[None]) for model, row in zip(rom.models, mu, strict=True)]
 
+    def agree(errors):
+        np.testing.assert_allclose(found.true_error, errors, rtol=1e-6)
+
+    agree([one.true_error[0] for one in alone])
+    must_fail(agree, [one.true_error[0] for one in alone[::-1]])
+    assert found.true_error[0] < 0.05 * found.norm[0] < found.true_error[1]
+    assert validation_summary(found, rom)["clusters"] == [1, 1]
+    shown, own = mechanics_pictures(rom, fom, store, found), mechanics_pictures(rom.models[1], fom, store, alone[1])
+    assert found.fields.worst == 1
+    assert np.array_equal(shown.points.place, own.points.place)
+    np.testing.assert_allclose(shown.body.mises_reduced, own.body.mises_reduced, rtol=1e-6)
+    assert mechanics_pictures(rom, fom, store, None).run.outputs_reduced.shape == (4, len(rom.times))
+
+
+def test_commands_read_a_dictionary(tmp_path):
     rom = dictionary(limit=0.4)
     rom.save(tmp_path / "model.h5")
     (tmp_path / "mu.csv").write_text("mu\n1.5\n9.0\n3.0\n")

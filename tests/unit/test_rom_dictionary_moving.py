@@ -21,13 +21,22 @@ from tests.unit.test_rom_evolution import heat
 MU = np.array([[0.2, 1.4], [2.5, 0.2], [1.0, 1.0]])
 
 
+PRESCRIBED = "0.02 * a * pull"
+
+
+@cache
+def cycle():
+    """Two mechanics models of different accuracy, the second where the spot is beyond 1.5; the right edge is moved."""
+    known = history(PRESCRIBED)
+    points = np.array([[spot, pull] for spot in (0.2, 1.0, 2.0, 3.0) for pull in (0.2, 1.4)])
+    return RomDictionary((reduced(known), reduced(known, 1e-3, 1e-3)), recommender(points, threshold=1.5),
+                         InputField.parameters(2))
+
+
 @cache
 def bodies():
-    """Two mechanics models of different accuracy, the second where the spot is beyond 1.5; the right edge is moved."""
-    known = history("0.02 * a * pull")
-    models = reduced(known).until(30.0), reduced(known, 1e-3, 1e-3).until(30.0)
-    points = np.array([[spot, pull] for spot in (0.2, 1.0, 2.0, 3.0) for pull in (0.2, 1.4)])
-    return RomDictionary(models, recommender(points, threshold=1.5), InputField.parameters(2))
+    """The same for the first steps of the cycle."""
+    return cycle().until(30.0)
 
 
 @cache
