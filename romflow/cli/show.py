@@ -89,6 +89,7 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
                           f"{offline['snapshots_failed']} failed"),
             *_solver_rows(offline.get("solver", [])), *_interpolation_rows(offline.get("interpolation", {})),
             *_hyper_rows(offline.get("hyper_reduction")), *_window_rows(offline.get("windows")),
+            *_dictionary_rows(summary.get("dictionary")),
             ("reduced model", f"size {offline['basis_size']}, training error {_number(offline['training_error'])} "
                               f"(tolerance {_number(offline['tolerance'])})")]
     if validation["max_relative_error"] is not None:
@@ -103,6 +104,16 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
     rows += _uncertainty_rows(summary.get("uq"))
     rows += [("model", str(folder / "model.h5")), ("report", str(folder / "report.html"))]
     _print_rows(rows)
+
+
+def _dictionary_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """How many local models there are, of what, and how often the right one is recommended."""
+    if not found:
+        return []
+    runs, sizes = ([str(model[key]) for model in found["models"]] for key in ("snapshots", "size"))
+    return [("dictionary", f"{found['clusters']} local models of {', '.join(runs)} full-order runs and "
+                           f"{', '.join(sizes)} vectors; {100 * found['accuracy']:.3g} % of the samples are "
+                           "recommended rightly when held out")]
 
 
 def _uncertainty_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:

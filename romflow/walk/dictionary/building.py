@@ -19,7 +19,7 @@ from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.model import ReducedModel
 from romflow.tasks.adaptive import Tasks
 from romflow.tasks.executor import Executor
-from romflow.walk.dictionary.choosing import Choice, Sample, choose, counts, latest_field, priced
+from romflow.walk.dictionary.choosing import Choice, Sample, choose, latest_field, priced
 from romflow.walk.dictionary.questions import input_kind, simplified_request
 from romflow.walk.progress import Progress
 from romflow.walk.truth import Truth
@@ -90,7 +90,9 @@ class Building:
         sample = self._sample(cheap, design)
         started = time.perf_counter()
         with self.progress.timed("clustering"):
-            choice = choose(sample, self.wish, self.progress.note)
+            config = self.study.config
+            modes = config.reduction.max_size if "max_size" in config.reduction.model_fields_set else None
+            choice = choose(sample, self.wish, self.progress.note, modes, None if config.uq is None else config.uq.size)
         training = time.perf_counter() - started
         runs = self._runs(sample, choice)
         costs = self._costs(cheap, sample, runs, training)
@@ -211,7 +213,7 @@ class Building:
                            "map_labels": clustering.labels[shown]},
             "recommender": choice.trained.plain() | {
                 "input": sample.field.kind, "accuracy": choice.trained.accuracy,
-                "confusion": counts(choice.trained, clustering.labels)},
+                "confusion": _confusion(choice.trained.predicted, clustering.labels)},
             "models": models}))
 
 
@@ -233,3 +235,11 @@ def _median(truth: Truth, mu: np.ndarray) -> float:
     known = np.asarray(truth.store.seconds(mu))
     known = known[np.isfinite(known)]
     return float(np.median(known)) if known.size else 0.0
+
+
+def _confusion(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Counts (K, K): rows the right cluster, columns what was recommended to held-out samples."""
+    K = int(labels.max()) + 1
+    found = np.zeros((K, K), dtype=int)
+    np.add.at(found, (labels, predicted), 1)
+    return found

@@ -76,7 +76,8 @@ class Choice:
         return max(1, own)
 
 
-def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None]) -> Choice:
+def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None], modes: int | None = None,
+           queries: int | None = None) -> Choice:
     """Clusters for each number that is tried, their recommenders, and the number that the criterion recommends.
 
     Parameters
@@ -86,6 +87,10 @@ def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None]) 
         With a number of clusters this is taken, whatever the criterion says of it.
     told : callable
         Takes what a user should read.
+    modes : int, optional
+        Most of a local model.
+    queries : int, optional
+        Evaluations that are planned; they decide nothing, but are told beside those from which a dictionary pays.
     """
     clusterings = {K: _clustering(sample, wish, K) for K in _tried(sample.D, wish)}
     trained: dict[int, Trained] = {}
@@ -107,8 +112,8 @@ def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None]) 
 
     def ask(costs: Costs | None) -> Assessment:
         return assess(whole, sample.D, {K: one.labels for K, one in clusterings.items()},
-                      accuracy=lambda labels: counts(recommender(numbers[tuple(labels)]), labels), budget=runs,
-                      snapshots=snapshots, tolerance=wish.fallback.tolerance or None, costs=costs, seed=wish.seed,
+                      accuracy=lambda labels: recommender(numbers[tuple(labels)]).predicted, budget=runs,
+                      snapshots=snapshots, modes=modes, costs=costs, queries=queries, seed=wish.seed,
                       euclidean=euclidean)
 
     assessment = ask(None)
@@ -117,14 +122,6 @@ def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None]) 
     if refused is not None:
         told(f"[dictionary] clusters = {K} is kept as it was asked for, although {refused}")
     return Choice(clusterings[K], recommender(K), assessment, ask)
-
-
-def counts(trained: Trained, labels: np.ndarray) -> np.ndarray:
-    """Confusion (K, K): rows the right cluster, columns what was recommended to held-out samples."""
-    K = int(labels.max()) + 1
-    found = np.zeros((K, K))
-    np.add.at(found, (labels, trained.predicted), 1.0)
-    return found
 
 
 def whole_columns(features: Features) -> Correlations:
