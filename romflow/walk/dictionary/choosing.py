@@ -13,7 +13,7 @@ from romflow.linalg.clustering.medoids import distinct, k_medoids
 from romflow.linalg.clustering.result import Clustering
 from romflow.linalg.clustering.subspaces import k_subspaces_of_gram
 from romflow.reduction.dictionary.assessment import Assessment, Costs
-from romflow.reduction.dictionary.correlations import Correlations, correlations
+from romflow.reduction.dictionary.correlations import correlations
 from romflow.reduction.dictionary.criterion import assess
 from romflow.reduction.dictionary.features import Features
 from romflow.reduction.dictionary.training import Trained, train
@@ -106,7 +106,8 @@ def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None], 
     euclidean = {} if wish.dissimilarity == "euclidean" else {
         K: k_medoids(sample.euclid, K, seed=wish.seed).labels for K in clusterings
         if 1 < K <= distinct(sample.euclid)}
-    whole = whole_columns(sample.features)
+    features = sample.features
+    whole = correlations(features.matrix, features.sizes, features.product)
     runs = len(sample.mu) if wish.simplified is None else wish.full_order_runs(len(sample.mu))
     snapshots: Any = len(sample.mu) if wish.simplified is None and wish.snapshots == "auto" else wish.snapshots
 
@@ -122,16 +123,6 @@ def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None], 
     if refused is not None:
         told(f"[dictionary] clusters = {K} is kept as it was asked for, although {refused}")
     return Choice(clusterings[K], recommender(K), assessment, ask)
-
-
-def whole_columns(features: Features) -> Correlations:
-    """Products of the histories of all samples, two blocks of them in memory at a time."""
-    sizes = [max(1, features.columns(i).shape[1]) for i in range(len(features))]
-
-    def columns(which: Any) -> np.ndarray:
-        return np.hstack([_or_zero(features.columns(int(i))) for i in which])
-
-    return correlations(columns, sizes, features.product)
 
 
 def latest_field(fom: Any, kind: str, mu: np.ndarray) -> InputField:
@@ -171,7 +162,3 @@ def _clustering(sample: Sample, wish: DictionaryConfig, K: int) -> Clustering:
         G = correlations(lambda which: sample.features.fields(which), one, sample.features.product).gram
         return k_subspaces_of_gram(G, K, _SUBSPACE, seed=wish.seed)
     return k_medoids(sample.D, K, seed=wish.seed)
-
-
-def _or_zero(columns: np.ndarray) -> np.ndarray:
-    return columns if columns.shape[1] else np.zeros((len(columns), 1))
