@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -100,7 +100,7 @@ class Blocks:
     dual: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sizes: Sequence[int], dual: dict[str, Sequence[int]]) -> Blocks:
+    def of(cls, sizes: Sequence[int], dual: Mapping[str, Sequence[int]]) -> Blocks:
         """Blocks of these lengths one behind the other."""
         return cls(_starts(sizes), {name: _starts(lengths) for name, lengths in dual.items()})
 

@@ -44,7 +44,7 @@ def check_models(models: Sequence[ReducedModel]) -> None:
 
 
 def _times(model: Any) -> list[float]:
-    return np.asarray(getattr(model, "times", ())).tolist()
+    return list(np.asarray(getattr(model, "times", ())).tolist())
 
 
 def _norm(model: Any) -> str:

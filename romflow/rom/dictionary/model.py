@@ -155,12 +155,13 @@ class RomDictionary(BasisModel):
             return self._solved(mu, np.zeros(0, dtype=int), times)
         advice = self.recommend(mu, check=False)
         answer = self._solved(mu, advice.label, times)
-        doubtful = (advice.abstained | self._unfit(answer)) & (advice.second >= 0)
+        novel = advice.novelty > self.recommender.limit
+        doubtful = (advice.abstained | self._unfit(answer)) & (advice.second >= 0) & ~novel
         if doubtful.any():
             answer = self._second(mu, np.flatnonzero(doubtful), advice.second, answer, times)
         answer = replace(answer, probability=advice.probability[np.arange(len(mu)), answer.chosen],
                          novelty=advice.novelty)
-        return refused(answer, self._unfit(answer) | (advice.novelty > self.recommender.limit))
+        return refused(answer, self._unfit(answer) | novel)
 
     def local_answer(self, answer: Any, k: int, which: Any = slice(None)) -> Any:
         """The answer of local model k for some draws, as that model itself would have given it."""
@@ -226,7 +227,7 @@ class RomDictionary(BasisModel):
     def cell_fields(self, answer: Any, index: int = -1, draw: int = 0) -> dict[str, np.ndarray]:
         """Means over cells of one draw's fields, as `MechanicsReducedModel.cell_fields` gives them."""
         model, local = self.answering(answer, draw)
-        return model.cell_fields(local, index)
+        return dict(model.cell_fields(local, index))
 
     def answering(self, answer: Any, draw: int) -> tuple[Any, Any]:
         """The local model that answered one draw, and its answer for that draw alone."""

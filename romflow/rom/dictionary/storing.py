@@ -65,7 +65,8 @@ def _equal(values: Any, others: Any) -> bool:
     a, b = np.asarray(values), np.asarray(others)
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
-    return bool(np.array_equal(*(np.ascontiguousarray(one).reshape(-1).view(np.uint8) for one in (a, b))))
+    left, right = (np.ascontiguousarray(one).reshape(-1).view(np.uint8) for one in (a, b))
+    return bool(np.array_equal(left, right))
 
 
 def _group(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
