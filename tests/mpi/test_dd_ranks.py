@@ -14,7 +14,8 @@ from romflow.core.mpi_environment import without_mpi
 
 pytest.importorskip("mpi4py")
 
-RANKS = (1, 2, 4)
+# Two ranks walk in the default tests with the studies on ranks, and here with the long ones.
+RANKS = (1, pytest.param(2, marks=pytest.mark.long), 4)
 TIME_LIMIT = 120
 
 PROGRAM = """
@@ -144,12 +145,15 @@ if comm.rank == 0:
 """
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[dict[str, np.ndarray], list[dict]]]:
-    """Ranks -> arrays of rank 0, and what each rank says."""
-    found = {}
-    for ranks in RANKS:
-        folder = tmp_path_factory.mktemp(f"ranks-{ranks}")
+class Runs(dict[int, tuple[dict[str, np.ndarray], list[dict]]]):
+    """Ranks -> arrays of rank 0, and what each rank says; run when it is first asked for."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self.factory = factory
+
+    def __missing__(self, ranks: int) -> tuple[dict[str, np.ndarray], list[dict]]:
+        folder = self.factory.mktemp(f"ranks-{ranks}")
         (folder / "program.py").write_text(PROGRAM)
         words = [Path(sys.executable).parent / "mpiexec", "-n", ranks, sys.executable, "-m", "mpi4py",
                  folder / "program.py", folder]
@@ -160,8 +164,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[dict[str, 
         assert answer.returncode == 0, answer.stderr[-3000:]
         said = [json.loads((folder / f"said-{rank}.json").read_text()) for rank in range(ranks)]
         with np.load(folder / "arrays.npz", allow_pickle=False) as file:
-            found[ranks] = dict(file), said
-    return found
+            self[ranks] = dict(file), said
+        return self[ranks]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory)
 
 
 @pytest.mark.parametrize("ranks", RANKS)

@@ -20,7 +20,8 @@ from romflow.store.snapshots import SnapshotStore
 
 pytest.importorskip("mpi4py")
 
-RANKS = (1, 2, 4)
+# Two ranks walk in the default tests with the studies on ranks, and here with the long ones.
+RANKS = (1, pytest.param(2, marks=pytest.mark.long), 4)
 SPACE = ParameterSpace([Parameter("k", Uniform(0.1, 10.0), size=4)])
 MODELS = {
     "block": ("thermal-block", {"blocks": [2, 2], "cells": 20}, {"parts": 5, "subdomains": 10}),
@@ -112,12 +113,15 @@ def prepared(folder, ranks):
     (folder / "riesz.json").write_text(json.dumps(riesz))
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Ranks -> folder of a run, its lines, and what each rank says at the end."""
-    found = {}
-    for ranks in RANKS:
-        folder = tmp_path_factory.mktemp(f"ranks-{ranks}")
+class Runs(dict):
+    """Ranks -> folder of a run, its lines, and what each rank says at the end; run when it is first asked for."""
+
+    def __init__(self, factory):
+        super().__init__()
+        self.factory = factory
+
+    def __missing__(self, ranks):
+        folder = self.factory.mktemp(f"ranks-{ranks}")
         prepared(folder, ranks)
         (folder / "program.py").write_text(PROGRAM)
         words = [Path(sys.executable).parent / "mpiexec", "-n", ranks, sys.executable, "-m", "mpi4py",
@@ -129,8 +133,13 @@ def runs(tmp_path_factory):
         assert answer.returncode == 0, answer.stderr[-3000:]
         lines = [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
         said = [json.loads((folder / f"outcome-{rank}.json").read_text()) for rank in range(ranks)]
-        found[ranks] = folder, lines, said
-    return found
+        self[ranks] = folder, lines, said
+        return self[ranks]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return Runs(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
