@@ -63,9 +63,7 @@ def settings_of(kind: str) -> tuple[Setting, ...]:
     """What cross-validation chooses from, the smoothest first."""
     if kind == "logistic":
         return (*(Setting(kind, c) for c in (0.003, 0.03, 0.3, 3.0)), Setting(kind, 1.0, 0.5))
-    if kind == "nearest":
-        return tuple(Setting(kind, neighbours=k) for k in (9, 5, 3, 1))
-    return (Setting(kind, 1.0),)
+    return (Setting(kind),)
 
 
 def fit(setting: Setting, Z: np.ndarray, labels: np.ndarray, clusters: int,

@@ -67,7 +67,7 @@ class Selection:
     model: DistanceModel | None
 
 
-def select(values: ArrayLike, labels: ArrayLike, count: int, points: ArrayLike | None = None, *, pairs: int = 400_000,
+def select(values: ArrayLike, labels: ArrayLike, count: int, points: ArrayLike | None = None, *, pairs: int = 100_000,
            seed: int = 0) -> Selection:
     """Entries chosen one after the other: argmax of I(x_i; label) - mean over the chosen j of I(x_i; x_j).
 
@@ -162,7 +162,7 @@ def information(share: np.ndarray, freedom: int, samples: int) -> np.ndarray:
     return -0.5 * np.log1p(-np.clip((share - chance) / (1.0 - chance), 0.0, _LARGEST))
 
 
-def distance_model(standard: np.ndarray, points: np.ndarray, pairs: int = 400_000, seed: int = 0) -> DistanceModel:
+def distance_model(standard: np.ndarray, points: np.ndarray, pairs: int = 100_000, seed: int = 0) -> DistanceModel:
     """Redundancy by distance, from a sample of pairs that has as many near ones as far ones.
 
     Parameters

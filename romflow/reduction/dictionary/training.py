@@ -97,7 +97,9 @@ def train(field: InputField, values: ArrayLike, labels: ArrayLike, points: Array
     share : float
         Of the entries, at most, that are looked at (at least K, at most 64; all where the field is the parameters).
     augment : bool
-        Add synthetic samples inside pure sets: eight for each sample, two where `verify` simulates them.
+        Add synthetic samples inside pure sets: eight for each sample, two where `verify` simulates them. A logistic
+        regression is given none: it is linear, so that what it says rightly of samples it says rightly of their convex
+        combinations, and these only draw its attention away from the borders.
     abstain : float
         Least probability.
     seed : int
@@ -122,8 +124,8 @@ def train(field: InputField, values: ArrayLike, labels: ArrayLike, points: Array
     if K == 1:
         return _lone(field, x, share, abstain)
     places = field.nodes if points is None else np.asarray(points, dtype=np.float64)
-    most = _PER_SAMPLE if verify is None else _PER_SAMPLE_VERIFIED
-    recipe = _Recipe(K, _entries(field, share, K), places, min(_MOST_SYNTHETIC, most * len(x)) if augment else 0, seed)
+    each = 0 if not augment or classifier == "logistic" else _PER_SAMPLE if verify is None else _PER_SAMPLE_VERIFIED
+    recipe = _Recipe(K, _entries(field, share, K), places, min(_MOST_SYNTHETIC, each * len(x)), seed)
     setting, scores, fold = _chosen(classifier, x, y, recipe)
     sharpness = _sharpness(scores, y)
     selection, mean, scale, Z = _features(x, y, recipe)
