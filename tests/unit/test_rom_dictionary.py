@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from romflow.core.errors import InputError, NotSupported, ParameterError, ShapeError, StoreError
+from romflow.core.errors import InputError, NotSupported, ParameterError, ShapeError, SolveFailed, StoreError
 from romflow.rom.dictionary.answer import RECOMMENDED, REFUSED, SECOND, columns_of
 from romflow.rom.dictionary.inputs import InputField
 from romflow.rom.dictionary.model import RomDictionary, shared_out
@@ -206,3 +206,16 @@ def test_dictionaries_of_unlike_models_are_refused():
     for changes, said in cases:
         with pytest.raises(InputError, match=said):
             replace(rom, **changes)
+
+
+def test_draws_far_outside_the_training_are_not_solved():
+    # This model cannot be solved at all; nobody asks it.
+    sick = replace(local(1), operator=0.0 * local(1).operator)
+    rom = replace(dictionary(limit=0.4), models=(local(0), sick))
+    answer = rom.solve(np.array([[8.0], [1.2], [5.0]]))
+    assert answer.refused.tolist() == [True, False, True]
+    assert np.isinf(answer.estimate[0]) and np.isfinite(answer.estimate[1])
+    assert answer.chosen.tolist() == [1, 0, 1]
+    assert rom.solve(np.array([[8.0]])).refused.all()
+    with pytest.raises(SolveFailed, match="singular"):
+        rom.solve(np.array([[9.0]]))

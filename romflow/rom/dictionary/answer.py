@@ -41,7 +41,8 @@ class Chosen:
     novelty : (b,)
         Distance to the training, relative to its own spread.
     estimate : (b,)
-        Relative error estimate of the chosen model, also where the draw was refused; NaN where the model has none.
+        Relative error estimate of the chosen model, also where the draw was refused by it; NaN where the model has
+        none, infinite where it was not solved.
     """
 
     chosen: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
@@ -158,22 +159,22 @@ def _replaced(name: str, values: Any, others: Any, which: np.ndarray) -> Any:
     return found
 
 
-def merged(parts: Sequence[tuple[int, np.ndarray, Any]], blocks: Blocks, b: int, kind: str | None) -> Any:
-    """One answer for b draws from those of local models, zero outside the block of each draw's own model.
+def merged(parts: Sequence[tuple[int, np.ndarray, Any]], blocks: Blocks, mu: np.ndarray, kind: str | None) -> Any:
+    """One answer for draws mu (b, p) from those of local models, zero outside the block of each draw's own model.
 
     Parameters
     ----------
     parts : sequence of (k, columns (j,) int, answer for j draws)
-        At least one; each draw is in one of them.
+        At least one, with no draw or more; a draw is in one of them, or has no solution.
     blocks : Blocks
-    b : int
+    mu : (b, p)
     kind : str or None
         Of the errors of all.
     """
-    first = parts[0][2]
+    first, b = parts[0][2], len(mu)
     extended = next(made for base, made in _EXTENDED if isinstance(first, base))
     own = {f.name: _merged(f.name, parts, blocks, b) for f in fields(first) if f.name != "kind"}
-    chosen, converged = np.zeros(b, dtype=int), np.ones(b, dtype=bool)
+    chosen, converged = np.zeros(b, dtype=int), np.zeros(b, dtype=bool)
     for k, columns, answer in parts:
         chosen[columns] = k
         known = getattr(answer, "converged", None)
@@ -181,7 +182,8 @@ def merged(parts: Sequence[tuple[int, np.ndarray, Any]], blocks: Blocks, b: int,
         converged[columns] = solved if known is None else solved & known
     found = extended(**own | {"kind": kind, "converged": converged, "chosen": chosen,
                               "status": np.full(b, RECOMMENDED), "probability": np.ones(b), "novelty": np.zeros(b)})
-    return replace(found, estimate=np.where(converged, found.relative_error, np.inf))
+    known = {"mu": mu} if isinstance(first, MechanicsAnswer) else {}
+    return replace(found, **known, estimate=np.where(converged, found.relative_error, np.inf))
 
 
 def _merged(name: str, parts: Sequence[tuple[int, np.ndarray, Any]], blocks: Blocks, b: int) -> Any:
@@ -196,7 +198,7 @@ def _merged(name: str, parts: Sequence[tuple[int, np.ndarray, Any]], blocks: Blo
     if name in _BLOCKED:
         return _scattered(values, parts, b, blocks.block, blocks.size)
     if name == "mu":
-        return _scattered([entry.T for entry in values], parts, b).T
+        return values[0]
     return _scattered(values, parts, b)
 
 

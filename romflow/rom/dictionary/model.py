@@ -39,11 +39,13 @@ KIND = "dictionary"
 class RomDictionary(BasisModel):
     """u(mu) ~= V_k x_k(mu) with the local model k that a classifier recommends for the input field of mu.
 
-    The chain for a draw: the recommended model; where the recommender abstains, that model fails or its relative error
-    estimate is above the tolerance, the model of the second cluster too, of which the one with the smaller estimate is
-    kept; then, still above the tolerance, without a solution, or far outside the training: refusal, with NaN as output
-    and an infinite error. Coefficients are vectors of K blocks, zero but in the block of the model that answered, so
-    that lifting is linear. After Daniel, Casenave, Akkari and Ryckelynck 2020, section 4.
+    The chain for a draw: one whose input field is far outside the training is refused at once, with NaN as output and
+    an infinite error. Else the recommended model answers. Where the recommender abstains, that model fails or its
+    relative error estimate is above the tolerance, the model of the second cluster is solved too, and the one with the
+    smaller estimate is kept. What is then still above the tolerance, or without a solution, is refused as well.
+
+    Coefficients are vectors of K blocks, zero but in the block of the model that answered, so that lifting is linear.
+    After the ROM-nets of Daniel, Casenave, Akkari and Ryckelynck 2020.
 
     Attributes
     ----------
@@ -154,8 +156,9 @@ class RomDictionary(BasisModel):
         if not len(mu):
             return self._solved(mu, np.zeros(0, dtype=int), times)
         advice = self.recommend(mu, check=False)
-        answer = self._solved(mu, advice.label, times)
         novel = advice.novelty > self.recommender.limit
+        answer = self._solved(mu, np.where(novel, -1, advice.label), times)
+        answer = replace(answer, chosen=advice.label)
         doubtful = (advice.abstained | self._unfit(answer)) & (advice.second >= 0) & ~novel
         if doubtful.any():
             answer = self._second(mu, np.flatnonzero(doubtful), advice.second, answer, times)
@@ -294,20 +297,20 @@ class RomDictionary(BasisModel):
                                "have them")
 
     def _groups(self, labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Each local model that some draws belong to, with the numbers of these; model 0 where there are no draws."""
+        """Each local model that some draws belong to, with the numbers of these; model 0 where there are none."""
         for k in range(len(self.models)):
             columns = np.flatnonzero(labels == k)
-            if columns.size or (k == 0 and not len(labels)):
+            if columns.size or (k == 0 and not (labels >= 0).any()):
                 yield k, columns
 
     def _solved(self, mu: np.ndarray, labels: np.ndarray, times: np.ndarray | None) -> Any:
-        """The answers of these local models, each of which solves its draws in one batch."""
+        """The answers of these local models, each of which solves its draws in one batch; those of -1 are left out."""
         if times is not None:
             self._check_mechanics("other times than those of its study were asked")
         own: dict[str, Any] = {} if times is None else {"times": times}
         parts = [(k, columns, self.models[k].solve(mu[columns], check=False, **own))
                  for k, columns in self._groups(labels)]
-        return merged(parts, self.blocks, len(mu), self.error_kind)
+        return merged(parts, self.blocks, mu, self.error_kind)
 
     def _second(self, mu: np.ndarray, doubtful: np.ndarray, second: np.ndarray, answer: Any,
                 times: np.ndarray | None) -> Any:
