@@ -132,7 +132,7 @@ def confusion_map(recommender: Mapping[str, Any]) -> Picture | None:
         return None
     K = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
-    figure = canvas(4.4, 3.6)
+    figure = canvas(5.2, 3.8)
     axes = figure.add_subplot()
     axes.grid(visible=False)
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
