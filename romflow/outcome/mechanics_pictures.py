@@ -37,8 +37,8 @@ def mechanics_pictures(rom: ReducedModel, fom: Any, store: SnapshotStore, valida
                        trained_until: float | None = None) -> MechanicsPictures:
     """The body and the run at the validation parameter with the largest error; no parts for other models.
 
-    Without a validation they are those of the reduced model alone, at the centre of the parameter space. Cost: one
-    reduced run then, else fields of one time.
+    Without a validation they are those of the reduced model alone, at the centre of the parameter space, and none where
+    it has no solution there. Cost: one reduced run then, else fields of one time.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ def mechanics_pictures(rom: ReducedModel, fom: Any, store: SnapshotStore, valida
                       **_errors(found))
     idle = len(model.points) - len(model.weights)
     points = ReducedPoints(space.points[:, model.points].T, np.pad(model.weights, (0, idle)))
+    if not answer.converged.all():
+        return MechanicsPictures(points=points)
     return MechanicsPictures(_body(model, space, mu, answer, truth), points, run)
 
 

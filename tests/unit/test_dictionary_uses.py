@@ -122,6 +122,9 @@ def test_fields_of_mechanics_are_compared_and_pictured_by_each_draws_own_model(t
     assert np.array_equal(shown.points.place, own.points.place)
     np.testing.assert_allclose(shown.body.mises_reduced, own.body.mises_reduced, rtol=1e-6)
     assert mechanics_pictures(rom, fom, store, None).run.outputs_reduced.shape == (4, len(rom.times))
+    refusing = replace(rom, recommender=replace(rom.recommender, limit=1e-9))
+    blank = mechanics_pictures(refusing, fom, store, None)
+    assert blank.body is None and blank.run is None and blank.points is not None
 
 
 def test_commands_read_a_dictionary(tmp_path):
