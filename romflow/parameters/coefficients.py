@@ -91,9 +91,10 @@ class NormalCoefficients(Coefficients):
 class CopulaCoefficients(Coefficients):
     """Each coefficient distributed as its sample, all of them dependent by a Gaussian copula.
 
-    c_k = F_k^{-1}(Phi((L z)_k)), F_k the distribution function of the sample of c_k, linear between its values
-    (:class:`romflow.parameters.empirical.Table`: c_k stays within the range of its sample), L L^T the correlation of
-    the samples' normal scores Phi^{-1}((rank - 1/2) / N). Dependence that this correlation does not see is lost.
+    c_k = m_k + s_k F_k^{-1}(Phi((L z)_k)), F_k the distribution function of the sample of c_k, linear between its
+    values (:class:`romflow.parameters.empirical.Table`), m_k and s_k such that mean and variance are those of the
+    sample: F_k ends at its extremes and so has less. L L^T is the correlation of the samples' normal scores
+    Phi^{-1}((rank - 1/2) / N). Dependence that this correlation does not see is lost.
 
     Parameters
     ----------
@@ -109,10 +110,10 @@ class CopulaCoefficients(Coefficients):
 
     Examples
     --------
-    >>> one = CopulaCoefficients([[0.0], [1.0], [4.0]])
-    >>> one([[0.0], [8.0]])
-    array([[1.],
-           [4.]])
+    >>> one = CopulaCoefficients([[-1.0], [0.0], [1.0]])
+    >>> one([[0.0], [8.0]]).round(6)
+    array([[0.      ],
+           [1.732051]])
     """
 
     kind: ClassVar[str] = "copula"
@@ -125,12 +126,17 @@ class CopulaCoefficients(Coefficients):
         if (x.max(axis=0) == x.min(axis=0)).any():
             raise InputError("all samples of a coefficient are equal; leave it out")
         self.size = self.count = x.shape[1]
-        self._tables = [Table(np.sort(column).tolist()) for column in x.T]
         self._copula = Gaussian(_score_correlation(x) if correlation is None else correlation)
+        x = np.sort(x, axis=0)
+        self._tables = [Table(column.tolist()) for column in x.T]
+        spread = np.sqrt([table.variance for table in self._tables])
+        self._scale = x.std(axis=0, ddof=1) / spread
+        self._mean = x.mean(axis=0) - self._scale * np.array([table.expectation for table in self._tables])
 
     def _of(self, z: Array) -> Array:
         u = self._copula.transform(special.ndtr(z))
-        return np.stack([table.quantile(u[:, k]) for k, table in enumerate(self._tables)], axis=1)
+        found = np.stack([table.quantile(u[:, k]) for k, table in enumerate(self._tables)], axis=1)
+        return np.asarray(self._mean + self._scale * found)
 
     def spec(self) -> dict[str, Any]:
         samples = np.array([table.values for table in self._tables]).T
