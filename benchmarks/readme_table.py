@@ -142,6 +142,31 @@ WORDS = {
                       "difference",
     "c_difference": "the same for C",
     "c_microseconds": "one evaluation in C with its bound, 20 vectors: microseconds",
+    "clustering_ratio_vs_kmeans": "400 travelling bumps, amplitudes over two decades, 5 modes a cluster: projection "
+                                  "error by angles over that of k-means, 5 and 8 clusters, the worse",
+    "constant_amplitude_ratio": "the same with one amplitude for all, where angles gain nothing",
+    "criterion_problems": "problems of 4 on which the a-priori criterion ranks 1, 2, 4 and 8 clusters as finished "
+                          "dictionaries do",
+    "single_regime": "a problem of one regime: 1 where the criterion says that one model is enough",
+    "classifier_accuracy": "recommender on overlapping regimes, 60 training and 500 test fields: accuracy",
+    "feature_share": "the same: share of the nodes that it looks at",
+    "augmentation_gain": "the same: points of accuracy by synthetic fields, mean of 10 seeds",
+    "augmentation_worst": "the same: least gain of one seed (points)",
+    "synthetic_labels_right": "the same: share of synthetic labels that simulation confirms",
+    "selection_speedup": "selection of nodes beside brute-force mRMR, 10,000 nodes",
+    "selection_loss": "the same: share of accuracy that is lost by it",
+    "submodel_mean_error": "zone of interest with random boundary values: mean of the stress beside that of whole "
+                           "bodies",
+    "submodel_std_error": "the same: standard deviation",
+    "blade_speedup": "1,008 draws of a blade with 106,299 unknowns through a dictionary of local models, a draw",
+    "blade_error": "the same: error of plastic strain and von Mises stress, mean of the unseen full-order draws, the "
+                   "worse",
+    "error_vs_global": "the same: error over that of one model of the same size, the worse",
+    "quantity_mean_error": "the same: mean of the mean plastic strain, relative error",
+    "quantity_std_error": "the same: standard deviation, relative error",
+    "blade_answered": "the same: share of the draws that are answered and not refused",
+    "blade_draws": "the same: draws",
+    "blade_unseen": "the same: unseen full-order draws that it is compared with",
 }
 
 ORDER = {name: place for place, name in enumerate(WORDS)}
