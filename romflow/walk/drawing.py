@@ -59,7 +59,7 @@ def study_draws(study: Study, rom: ReducedModel, truth: Truth, executor: Executo
     if offline and study.config.dictionary is not None:
         steps = study.config.dictionary.fallback.full_order_steps
     return ReducedDraws(_tasks(truth, executor if remote else None), folder / MODEL, folder / "uq" / "draws",
-                        chunk=CHUNK if costly else _LARGE_CHUNK, offline=offline, full_order_steps=steps)
+                        chunk=CHUNK if costly else _LARGE_CHUNK, offline=offline, full_order_steps=steps, rom=rom)
 
 
 def offline_files(rom: ReducedModel, folder: Path) -> list[Path]:

@@ -100,6 +100,8 @@ class ReducedDraws:
         Offline data of each local model of a dictionary of mechanics, for its full-order steps.
     full_order_steps : int
         Most of them for one draw that stays above the dictionary's tolerance; 0 refuses it.
+    rom : ReducedModel, optional
+        That in the file, where it is at hand.
 
     Attributes
     ----------
@@ -116,7 +118,8 @@ class ReducedDraws:
     """
 
     def __init__(self, tasks: Tasks, model: str | Path, folder: str | Path, *, chunk: int = CHUNK,
-                 offline: Sequence[str | Path] = (), full_order_steps: int = 0) -> None:
+                 offline: Sequence[str | Path] = (), full_order_steps: int = 0,
+                 rom: ReducedModel | None = None) -> None:
         for name, value, least in (("chunk", chunk, 1), ("full_order_steps", full_order_steps, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"draws by tasks were given {name} = {value!r}; the rule is a whole number from "
@@ -124,7 +127,7 @@ class ReducedDraws:
         self._tasks, self._chunk = tasks, chunk
         self._model, self._folder = Path(model).absolute(), Path(folder).absolute()
         self._identity = file_fingerprint(self._model)
-        self.rom: ReducedModel = load(self._model)
+        self.rom: ReducedModel = load(self._model) if rom is None else rom
         self._local = tuple(getattr(self.rom, "models", ()))
         self._tolerance = float(getattr(self.rom, "tolerance", 0.0))
         self._steps, self._offline = full_order_steps, [str(Path(one).absolute()) for one in offline]
