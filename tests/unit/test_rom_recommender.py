@@ -172,3 +172,14 @@ def test_wrong_input_fields_are_refused():
         InputField.temperature(whole.field, loading, np.zeros(3), 0.0)
     with pytest.raises(InputError):
         InputField.temperature(whole.field, loading, nodes, np.nan)
+
+
+def test_one_feature_far_off_among_many_is_new_and_tails_are_not():
+    rng = np.random.default_rng(1)
+    lone = Recommender.constant(rng.standard_normal((80, 12)))
+    off = np.zeros((1, 12))
+    off[0, 7] = 8.0
+    assert lone.recommend(off).novelty[0] > 1 > lone.recommend(off / 4).novelty[0]
+    assert (lone.recommend(rng.standard_normal((3000, 12))).novelty > 1).mean() < 0.005
+    near = Recommender.constant(rng.standard_normal((200, 1)))
+    assert (near.recommend(rng.standard_normal((3000, 1))).novelty > 1).mean() < 0.005

@@ -118,13 +118,15 @@ def _advice(builder: Builder, recommender: Recommender) -> _Advice:
     probability = _softmax(builder, _scores(builder, recommender.classifier, z) * float(recommender.sharpness))
     points = builder.constant(recommender.training, "training")
     nearest = (points - z).square().sum(axis=1).min(axis=0).sqrt() / float(recommender.reach)
+    novelty = builder.maximum(nearest, (z.abs() / recommender.ends).max(axis=0) - 1.0)
+    novelty = builder.maximum(nearest, (z.abs() / recommender.ends).max(axis=0) - 1.0)
     first = _largest(builder, probability, recommender.clusters)
     second = []
     if recommender.clusters > 1:
         left = [probability.take(k) - 2.0 * flag for k, flag in enumerate(first)]
         second = _largest(builder, builder.concatenate([one.reshape(1) for one in left]), recommender.clusters)
     return _Advice(first, second, _flag(builder, float(recommender.abstain) - probability.max(axis=0)),
-                   _flag(builder, nearest - float(recommender.limit)))
+                   _flag(builder, novelty - float(recommender.limit)))
 
 
 def _largest(builder: Builder, values: Value, count: int) -> list[Value]:

@@ -74,8 +74,8 @@ def select(values: ArrayLike, labels: ArrayLike, count: int, points: ArrayLike |
     I(x_i; label) = -log(1 - eta_i^2) / 2 with the correlation ratio eta^2 of the analysis of variance. I(x_i; x_j) =
     -log(1 - rho^2) / 2 as for normal variables; with `points` it is a function of the distance between the nodes,
     fitted to a sample of pairs, so that a choice costs F numbers in place of N F (or of F estimates of information).
-    Entries that vary by less than a hundredth of the one that varies most count as irrelevant: in tails of a field the
-    labels can be read off numbers that no measurement and no other mesh would have.
+    Entries that vary by less than a hundredth of the one that varies most are left out: in tails of a field the labels
+    can be read off numbers that no measurement and no other mesh would have.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def select(values: ArrayLike, labels: ArrayLike, count: int, points: ArrayLike |
         Of the field.
     labels : (N,) int
     count : int
-        f, at most F.
+        f, at most F; fewer are chosen where fewer vary.
     points : (F, d), optional
         Where the entries are; without them redundancy is taken from the samples.
     pairs : int
@@ -115,11 +115,13 @@ def select(values: ArrayLike, labels: ArrayLike, count: int, points: ArrayLike |
     if not 1 <= count <= x.shape[1]:
         raise InputError(f"a selection of {count} entries of {x.shape[1]} was asked for; the rule is from 1 to all")
     standard = standardised(x)
-    relevance = np.where(_varied(x), relevance_of(x, y), 0.0)
+    relevance = relevance_of(x, y)
     if count == x.shape[1]:
         return Selection(np.arange(count), relevance, relevance, None)
     model = None if points is None else distance_model(standard, _places(points, x.shape[1]), pairs, seed)
-    numbers, score = greedy(relevance, _correlated(standard) if model is None else model, count)
+    varied = _varied(x)
+    numbers, score = greedy(np.where(varied, relevance, -np.inf), _correlated(standard) if model is None else model,
+                            min(count, int(varied.sum())))
     return Selection(numbers, relevance, score, model)
 
 
@@ -217,7 +219,7 @@ def check_samples(values: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.
 
 def _varied(values: np.ndarray) -> np.ndarray:
     spread = values.std(axis=0)
-    return spread > _SMALLEST_SPREAD * spread.max()
+    return spread >= _SMALLEST_SPREAD * spread.max()
 
 
 def _correlated(standard: np.ndarray) -> Redundancy:

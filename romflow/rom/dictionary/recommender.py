@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ class Recommendation:
         The largest probability is below `abstain`, or novelty above `limit`.
     novelty : (b,)
         Distance to the nearest training sample by twice that which 95 per cent of the training samples keep to their
-        own nearest one: above 1 far outside of what the classifier has seen.
+        own nearest one (see `reach_of`), or how far a feature is outside of its range in training, by that range,
+        if this is more: above 1 far outside of what the classifier has seen.
     """
 
     label: np.ndarray
@@ -81,8 +83,8 @@ class Recommender:
     --------
     >>> lone = Recommender.constant(np.array([[0.0], [1.0], [2.0]]))
     >>> found = lone.recommend(np.array([[0.5], [50.0]]))
-    >>> found.label.tolist(), found.second.tolist(), found.abstained.tolist(), found.novelty.round(9).tolist()
-    ([0, 0], [-1, -1], [False, True], [0.25, 24.0])
+    >>> found.label.tolist(), found.second.tolist(), found.abstained.tolist(), found.novelty.round(2).tolist()
+    ([0, 0], [-1, -1], [False, True], [0.25, 48.0])
     """
 
     clusters: int
@@ -152,11 +154,19 @@ class Recommender:
         return self.recommend(x[:, self.numbers])
 
     def novelty(self, Z: np.ndarray) -> np.ndarray:
-        """Distance (b,) of scaled features Z (b, f) to the nearest training sample, by `reach`. Cost: 3 b N f flops."""
+        """How far scaled features Z (b, f) are from the training, (b,); see `Recommendation`. Cost: 3 b N f flops.
+
+        Among many features one that lies far off changes the distance little: hence the second measure.
+        """
         found = np.empty(len(Z))
         for rows in blocks(len(Z), len(self.training)):
             found[rows] = np.sqrt(distances(Z[rows], self.training).min(axis=1))
-        return found / self.reach
+        return np.maximum(found / self.reach, (np.abs(Z) / self.ends).max(axis=1) - 1.0)
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """The largest scaled features (f,) of the training, without their signs."""
+        return np.maximum(np.abs(self.training).max(axis=0), _TINY)
 
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and JSON metadata: all that the recommender is."""
@@ -194,15 +204,22 @@ def scaling(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def reach_of(training: np.ndarray) -> float:
-    """Twice the distance to the nearest other sample that 95 per cent of the training samples (N, f) keep.
+    """Twice the distance to the nearest other sample that 95 per cent of the training (N, f) keep, sqrt(f) at least.
 
-    Of one sample, or where all are the same, it is tiny: then only what equals the training is not new.
+    sqrt(f) is one standard deviation in each of the scaled features: where samples lie close together a draw from the
+    tails of the same distribution is not yet far away. Of one sample, or where all are the same, the reach is tiny:
+    then only what equals the training is not new.
+
+    Examples
+    --------
+    >>> round(reach_of(np.array([[0.0], [3.0], [6.0]])), 6), reach_of(np.array([[-1.0], [-1.0], [1.0], [1.0]]))
+    (6.0, 1.0)
     """
-    if len(training) < 2:
+    if not np.ptp(training, axis=0).any():
         return _TINY
     table = distances(training, training)
     np.fill_diagonal(table, np.inf)
-    return max(_TINY, 2.0 * float(np.quantile(np.sqrt(table.min(axis=1)), 0.95)))
+    return max(float(np.sqrt(training.shape[1])), 2.0 * float(np.quantile(np.sqrt(table.min(axis=1)), 0.95)))
 
 
 _TINY = 1e-9
