@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -10,6 +12,8 @@ from romflow.fom.affine import AffineModel, AffineOperator, AffineOutputs, Affin
 from romflow.parameters.distributions import Uniform
 from romflow.parameters.expressions import Theta
 from romflow.parameters.space import Parameter, ParameterSpace
+from romflow.reduction.stability import stability_bound
+from romflow.rom.stability import StabilityBound
 
 
 def reaction_diffusion(cells: int = 200) -> AffineModel:
@@ -40,8 +44,19 @@ def advection(n: int = 60, stability: dict | None = None) -> AffineModel:
     outputs = AffineOutputs(["flux", "mixed"], Theta(["1", "e"], space.columns),
                             np.stack([np.stack([np.eye(n)[0], np.full(n, h)]), np.stack([np.zeros(n), np.eye(n)[3]])]))
     rhs = AffineVector(Theta(["1", "sin(w)"], space.columns), F)
-    return AffineModel(space, AffineOperator(theta, [K, B, M]), rhs, K, outputs,
-                       spec={"kind": "advection", "n": n}, norm="H1_0", stability=stability)
+    fom = AffineModel(space, AffineOperator(theta, [K, B, M]), rhs, K, outputs,
+                      spec={"kind": "advection", "n": n}, norm="H1_0", stability=stability)
+    if stability == {"kind": "inf-sup"}:
+        fom.stability, fom.pointwise = {"kind": "pointwise"}, partial(_inf_sup, n)
+    return fom
+
+
+@cache
+def _inf_sup(n: int) -> StabilityBound | None:
+    """The inf-sup bound of `advection`: many eigenproblems, and the same ones for each model of that size."""
+    fom = advection(n)
+    fom.stability = {"kind": "inf-sup"}
+    return stability_bound(fom)
 
 
 class MemoryStore:
