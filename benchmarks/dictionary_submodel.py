@@ -90,7 +90,7 @@ def zone_moments(folder: Path, generator: str, runs: int, draws: int) -> tuple[n
 
 def measured(folder: Path, quick: bool) -> dict[str, Figure]:
     """All figures."""
-    runs, repeat, zone_runs, draws = (32, 16, 6, 512) if quick else (64, 128, 12, 4096)
+    runs, repeat, zone_runs, draws = (32, 16, 6, 512) if quick else (64, 128, 12, 1024)
     text = PLATE.read_text(encoding="utf-8").replace("size = 64", f"size = {runs}")
     if quick:
         text = text.replace("cells = [12, 16]", "cells = [6, 8]").replace("steps = 8", "steps = 4")

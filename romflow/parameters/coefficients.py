@@ -18,8 +18,8 @@ from romflow.parameters.empirical import Table
 __all__ = ["Coefficients", "CopulaCoefficients", "NetworkCoefficients", "NormalCoefficients", "coefficients_from_spec"]
 
 Array = NDArray[np.float64]
-# A standard normal number is farther from 0 once in 10^15 draws.
-_FAR = 8.0
+# Share of the draws that may be refused as too far from all that is known.
+_RARE = 1e-12
 
 
 class Coefficients(ABC):
@@ -43,18 +43,25 @@ class Coefficients(ABC):
         ShapeError
             z does not have p columns.
         ParameterError
-            A number is not finite, or farther from 0 than 8 standard deviations.
+            A number is not finite, or a row lies farther from 0 than all draws but one in 10^12 do.
         """
         points = np.asarray(z, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != self.size:
             raise ShapeError(f"the normal numbers have shape {points.shape}; the rule is (b, {self.size})")
-        wrong = np.argwhere(~(np.abs(points) <= _FAR))
+        distances = np.sqrt(np.einsum("bp,bp->b", points, points))
+        wrong = np.flatnonzero(~(distances <= self.farthest))
         if wrong.size:
-            row, column = (int(i) for i in wrong[0])
-            raise ParameterError(f"entry [{row}, {column}] of the standard normal numbers is "
-                                 f"{shown(float(points[row, column]))}; the rule is a finite number of {_FAR:g} at most"
-                                 " either way (standard deviations): nothing is known so far out")
+            row = int(wrong[0])
+            raise ParameterError(f"row {row} of the {self.size} standard normal numbers is "
+                                 f"{shown(float(distances[row]))} standard deviations from 0; the rule is "
+                                 f"{self.farthest:.3g} at most, beyond which lies one draw in 10^12: nothing is known "
+                                 "so far out")
         return self._of(points)
+
+    @property
+    def farthest(self) -> float:
+        """Largest accepted distance of z from 0: ||z||^2 has the chi-square distribution of p degrees of freedom."""
+        return float(np.sqrt(special.chdtri(self.size, _RARE)))
 
     @abstractmethod
     def _of(self, z: Array) -> Array:
@@ -111,7 +118,7 @@ class CopulaCoefficients(Coefficients):
     Examples
     --------
     >>> one = CopulaCoefficients([[-1.0], [0.0], [1.0]])
-    >>> one([[0.0], [8.0]]).round(6)
+    >>> one([[0.0], [6.0]]).round(6)
     array([[0.      ],
            [1.732051]])
     """
