@@ -27,7 +27,8 @@ from tests.toy_dictionary import TRAINING, dictionary, problem
 from tests.unit.test_rom_dictionary_moving import blocks, bodies
 
 MU = np.random.default_rng(0).uniform(1.0, 10.0, (60, 1))
-CASES = [{}, {"limit": 0.4}, {"slope": 0.0}, {"tolerance": 1e-4, "threshold": 7.0}, {"tolerance": 1e-15}]
+CASES = [{}, {"limit": 0.4}, {"slope": 0.0}, {"tolerance": 1e-4, "threshold": 7.0}, {"tolerance": 1e-15},
+         {"limit": 0.08, "reach": 50.0}]
 
 
 def compare(rom, mu, program=None):
