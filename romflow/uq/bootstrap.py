@@ -16,14 +16,14 @@ from romflow.uq.asked import thresholds_of
 from romflow.uq.estimate import Estimate
 from romflow.uq.intervals import check_confidence, clopper_pearson
 
-__all__ = ["LARGEST", "Bootstrap", "acceleration", "bca_interval", "bootstrap", "moments_again", "resampled_counts",
-           "std_influence"]
+__all__ = ["LARGEST", "LEAST_DRAWS", "Bootstrap", "acceleration", "bca_interval", "bootstrap", "moments_again",
+           "resampled_counts", "std_influence"]
 
 Array = NDArray[np.float64]
 
-#: Most draws of which intervals are made in this way.
+#: Most draws of which intervals are made in this way, and fewest.
 LARGEST = 100_000
-_LEAST_DRAWS, _LEAST_RESAMPLES = 10, 50
+LEAST_DRAWS, _LEAST_RESAMPLES = 10, 50
 _TOLD = 5  # draws beyond a threshold, and within it, that tell a probability
 # Resamples that are made at a time.
 _TOGETHER = 64
@@ -211,8 +211,8 @@ def _checked(names: Sequence[str], output: ArrayLike, resamples: int, quantiles:
         if not 0.0 < level < 1.0:
             raise InputError(f"bootstrap: the quantile {shown(level)}; the rule is a number between 0 and 1")
     values = values[:, np.isfinite(values).all(axis=0)]
-    if not _LEAST_DRAWS <= values.shape[1] <= LARGEST:
-        raise InputError(f"bootstrap: {values.shape[1]} draws have an answer; the rule is {_LEAST_DRAWS} to {LARGEST}, "
+    if not LEAST_DRAWS <= values.shape[1] <= LARGEST:
+        raise InputError(f"bootstrap: {values.shape[1]} draws have an answer; the rule is {LEAST_DRAWS} to {LARGEST}, "
                          "of more the intervals of large samples are as good")
     return values
 

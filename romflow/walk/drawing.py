@@ -14,7 +14,7 @@ from romflow.reduction.mechanics.runner import Tasks
 from romflow.rom.dictionary.model import RomDictionary, is_mechanics
 from romflow.rom.model import ReducedModel
 from romflow.tasks.executor import Executor
-from romflow.uq.bootstrap import bootstrap
+from romflow.uq.bootstrap import LEAST_DRAWS, bootstrap
 from romflow.uq.evaluation import Evaluated
 from romflow.uq.paired.bias import LEAST_PAIRS, reduced_bias
 from romflow.uq.wishes import Wishes
@@ -74,9 +74,11 @@ def offline_files(rom: ReducedModel, folder: Path) -> list[Path]:
     return files if calibrated and all(file.exists() for file in files) else []
 
 
-def bootstrapped(names: Sequence[str], output: np.ndarray, resamples: int, wishes: Wishes) -> dict[str, Any]:
-    """Bootstrap intervals of the outputs (o, N) that a study asks for, in JSON form."""
+def bootstrapped(names: Sequence[str], output: np.ndarray, resamples: int, wishes: Wishes) -> dict[str, Any] | None:
+    """Bootstrap intervals of the outputs (o, N) that a study asks for, in JSON form; None of too few draws."""
     chosen = wishes.chosen(names)
+    if np.count_nonzero(np.isfinite(output[chosen]).all(axis=0)) < LEAST_DRAWS:
+        return None
     kept = [names[row] for row in chosen]
     found = bootstrap(kept, output[chosen], resamples, quantiles=wishes.quantiles, exceedance=wishes.exceedance,
                       confidence=wishes.confidence, seed=wishes.seed)

@@ -123,6 +123,8 @@ class Uncertainty:
         told["seconds"] += told.get("draws", {}).get("processor_seconds", 0.0)
         if self.config.bootstrap:
             told["bootstrap"] = bootstrapped(self._names, self._outputs(wish), self.config.bootstrap, wish)
+            if told["bootstrap"] is None:
+                self.progress.note("WARNING: too few draws have an answer for [uq] bootstrap; there is none")
         return told
 
     def _table(self, wish: Wishes) -> dict[str, Any]:
@@ -189,8 +191,12 @@ class Uncertainty:
         mu = draws(self.inputs, wish.seed, MAIN, 0, min(found.budget["full-order"].evaluations, _COMPARED))
         full, reduced = self._full_order(mu), self._reduced(mu)
         compared = compare_outputs(names, full.output, reduced.output, paired=True)
-        told = found.plain() | {"bias": control_bias(names, full, reduced, self._independent(wish, len(mu)),
-                                                     self.config.bootstrap, self.config.confidence, wish.seed)}
+        bias = control_bias(names, full, reduced, self._independent(wish, len(mu)), self.config.bootstrap,
+                            self.config.confidence, wish.seed)
+        if bias is None:
+            self.progress.note("WARNING: too few of the control draws have both answers for the bias of the reduced "
+                               "model; raise [uq.control] solves")
+        told = found.plain() | {"bias": bias}
         if wish.method == "multifidelity":
             told["notes"].append("seconds of an evaluation were measured, so that a run in another folder may split "
                                  "the budget otherwise")
