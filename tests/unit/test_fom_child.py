@@ -43,6 +43,10 @@ ExternalProgram(space, ["{python}", "-I", "-S", "-c", slow]).solve(np.zeros(1))
 '''
 
 
+# Far below the seconds that the programs sleep, and far above what a busy machine needs to end them.
+SOON = 12.0
+
+
 @pytest.fixture
 def program(tmp_path):
     """program(body, **options): the model of a Python script with this body."""
@@ -57,7 +61,7 @@ time.sleep(60)
 """
     start = time.monotonic()
     report = failed(program(body, timeout=0.7), "time limit of 0.7 s")
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < SOON
     assert report["exit_code"] == -signal.SIGTERM and gone(int(report["stderr"]))
 
 
@@ -70,7 +74,7 @@ def test_program_that_ignores_the_polite_signal_is_killed(program, monkeypatch):
 
 def test_program_that_prints_for_ever_meets_the_time_limit(program):
     report = failed(program("while True: show(b'x' * 65536)", timeout=0.5), "time limit")
-    assert report["wall_seconds"] < 3.0
+    assert report["wall_seconds"] < SOON
 
 
 def test_grandchildren_are_ended_with_a_good_program(program):
@@ -81,7 +85,7 @@ save(npy([1.0]))
 """
     start = time.monotonic()
     snapshot = program(body).solve(MU)
-    assert np.array_equal(snapshot.state, [1.0]) and time.monotonic() - start < 3.0
+    assert np.array_equal(snapshot.state, [1.0]) and time.monotonic() - start < SOON
     assert gone(int(snapshot.info["stderr"]))
 
 
@@ -94,7 +98,7 @@ save(npy([1.0]))
     start = time.monotonic()
     snapshot = program(body).solve(MU)
     os.kill(int(snapshot.info["stderr"]), signal.SIGKILL)
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < SOON
 
 
 def test_program_that_closes_its_pipes_early_is_waited_for(program):
