@@ -9,7 +9,7 @@ import numpy as np
 
 from romflow.report.data import ReportData
 from romflow.report.words import MISSING, estimate_noun, number, plural, seconds
-from romflow.rom.dictionary.model import is_mechanics
+from romflow.rom.dictionary.model import RomDictionary, is_mechanics
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Facts:
     """The figures that several parts of the page share; None where a figure was not measured.
 
     `comparable` says whether the tolerance is one of the error that the validation measures: that of a cubature is one
-    of displacements, and plastic strain has another error.
+    of displacements, and plastic strain has another error. `local` has the sizes of the local models of a dictionary.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Facts:
     underestimated: int
     estimated: int
     comparable: bool = True
+    local: tuple[int, ...] = ()
 
 
 def section(data: ReportData, name: str) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def facts_of(data: ReportData) -> Facts:
         underestimated=int(np.sum(effectivity < 1.0)),
         estimated=len(effectivity),
         comparable=not is_mechanics(data.rom),
+        local=tuple(model.size for model in data.rom.models) if isinstance(data.rom, RomDictionary) else (),
     )
 
 
@@ -105,7 +107,10 @@ def sentence(data: ReportData, facts: Facts) -> str:
         failed = section(data, "offline").get("snapshots_failed") or len(data.failures)
         return "No reduced model was built." + (f" {plural(failed, 'full-order solve')} failed." if failed else "")
     full = f" of a model with {plural(facts.unknowns, 'unknown')}" if facts.unknowns is not None else ""
-    text = f"A reduced model with {plural(facts.size, 'basis function')} takes the place{full}."
+    model = f"A reduced model with {plural(facts.size, 'basis function')}"
+    if facts.local:
+        model = f"A dictionary of {plural(len(facts.local), 'local model')} with {_sizes(facts)}"
+    text = f"{model} takes the place{full}."
     if facts.max_error is not None:
         text += (
             f" On {plural(facts.validated, 'independent parameter')} its largest relative error"
@@ -113,7 +118,17 @@ def sentence(data: ReportData, facts: Facts) -> str:
         )
     else:
         text += " It was not validated on independent parameters."
+    refused = section(data, "validation").get("refused")
+    if refused:
+        text += f" It refused {plural(refused, 'further one')}."
     return text + _adaptive(data)
+
+
+def _sizes(facts: Facts) -> str:
+    """The sizes of the local models of a dictionary."""
+    low, high = min(facts.local), max(facts.local)
+    words = plural(high, "basis function") + (" each" if len(facts.local) > 1 else "")
+    return words if low == high else f"{low} to {words}"
 
 
 def _adaptive(data: ReportData) -> str:
@@ -136,6 +151,9 @@ def tiles(data: ReportData, facts: Facts) -> list[Tile]:
 def _basis(facts: Facts) -> Tile | None:
     if facts.size is None:
         return None
+    if facts.local:
+        whole = f" for {plural(facts.unknowns, 'unknown')}" if facts.unknowns is not None else ""
+        return Tile("Size of the dictionary", plural(len(facts.local), "model"), f"of {_sizes(facts)}{whole}")
     note = (
         f"basis functions for {plural(facts.unknowns, 'unknown')}" if facts.unknowns is not None else "basis functions"
     )

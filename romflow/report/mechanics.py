@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from romflow.materials.protocol import PLASTIC
 from romflow.report import mechanics_fields as bodies
@@ -18,6 +19,7 @@ from romflow.rom.mechanics.model import MechanicsReducedModel
 __all__ = ["adaptive_parts", "cubature_parts", "fields_parts", "history_parts"]
 
 Parts = tuple[list[Picture], list[Table]]
+Part = TypeVar("Part", Picture, Table)
 
 
 def cubature_parts(data: ReportData) -> Parts:
@@ -43,8 +45,9 @@ def history_parts(data: ReportData, columns: Sequence[str]) -> tuple[str, list[P
         lead = curves.history_lead(run, columns)
         shown = [curves.errors_over_time(run), curves.indicator_over_time(run, measured),
                  curves.outputs_in_time(run, rom.output_names if rom is not None else ())]
-    shown += [curves.calibration_picture(model.calibration, model.measure) for model in _models(data)
-              if model.calibration is not None]
+    models = _models(data)
+    shown += [_numbered(curves.calibration_picture(model.calibration, model.measure), k, len(models))
+              for k, model in enumerate(models) if model.calibration is not None]
     return lead, [picture for picture in shown if picture is not None]
 
 
@@ -70,6 +73,6 @@ def _models(data: ReportData) -> list[MechanicsReducedModel]:
     return [model for model in found if isinstance(model, MechanicsReducedModel)]
 
 
-def _numbered(table: Table, k: int, count: int) -> Table:
-    """The table with the number of its cluster in its title where there are several."""
-    return table if count == 1 else replace(table, title=f"{table.title}, cluster {k}")
+def _numbered(part: Part, k: int, count: int) -> Part:
+    """The table or picture with the number of its cluster in its title where there are several."""
+    return part if count == 1 else replace(part, title=f"{part.title}, cluster {k}")

@@ -14,6 +14,7 @@ from romflow.outcome.mechanics_pictures import mechanics_pictures
 from romflow.outcome.summary import doubts, online_summary, validation_summary
 from romflow.outcome.validation import validate
 from romflow.report.data import ReportData
+from romflow.report.headline import facts_of, sentence, tiles
 from romflow.report.mechanics import cubature_parts, history_parts
 from romflow.rom.tables import write_answers
 from romflow.serving.model import serve_reduced
@@ -101,6 +102,12 @@ def test_the_page_has_points_and_modes_of_each_local_model():
     assert [table.title for table in cubature_parts(data)[1]] == ["Cubature and modes, cluster 0",
                                                                   "Cubature and modes, cluster 1"]
     assert history_parts(data, ()) == ("", [])
+    facts = facts_of(data)
+    assert sentence(data, facts).startswith(f"A dictionary of 2 local models with {min(facts.local)} to ")
+    assert tiles(data, facts)[0].value == "2 models"
+    toy = ReportData(summary={"validation": {"refused": 3}}, rom=dictionary())
+    assert "2 local models with 2 basis functions each takes" in sentence(toy, facts_of(toy))
+    assert sentence(toy, facts_of(toy)).endswith("It refused 3 further ones.")
 
 
 def test_fields_of_mechanics_are_compared_and_pictured_by_each_draws_own_model(tmp_path, must_fail):
