@@ -12,7 +12,7 @@ from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
 from romflow.reduction.dictionary.augmentation import augment, in_hull, pure_sets
 from romflow.reduction.dictionary.classifiers import CLASSIFIERS, fit, folds_of, settings_of
-from romflow.reduction.dictionary.selection import distance_model, relevance_of, select, standardised
+from romflow.reduction.dictionary.selection import distance_model, relevance_of, select
 from romflow.reduction.dictionary.training import train
 from romflow.rom.dictionary.inputs import InputField
 from romflow.rom.dictionary.recommender import Recommender
@@ -48,7 +48,7 @@ def test_redundancy_falls_with_distance_and_is_that_of_the_field(must_fail):
     length = 0.2
     root = np.linalg.cholesky(np.exp(-((LINE[:, None] - LINE) ** 2) / 2 / length**2) + 1e-9 * np.eye(SIDE))
     fields = np.einsum("ij,njk,lk->nil", root, rng.standard_normal((400, SIDE, SIDE)), root).reshape(400, -1)
-    model = distance_model(standardised(fields), POINTS)
+    model = distance_model(fields, POINTS)
     assert (np.diff(model.information) <= 0.0).all()
 
     def check(scale):

@@ -18,7 +18,7 @@ Redundancy = Callable[[int], np.ndarray]
 
 # Correlations nearer to 1 count as this one, so that information stays finite.
 _LARGEST = 1.0 - 1e-6
-_BINS = 24
+_BINS, _SAMPLED = 24, 3000
 _SMALLEST_SPREAD = 1e-2
 
 
@@ -114,13 +114,12 @@ def select(values: ArrayLike, labels: ArrayLike, count: int, points: ArrayLike |
     x, y = check_samples(values, labels)
     if not 1 <= count <= x.shape[1]:
         raise InputError(f"a selection of {count} entries of {x.shape[1]} was asked for; the rule is from 1 to all")
-    standard = standardised(x)
     relevance = relevance_of(x, y)
     if count == x.shape[1]:
         return Selection(np.arange(count), relevance, relevance, None)
-    model = None if points is None else distance_model(standard, _places(points, x.shape[1]), pairs, seed)
+    model = None if points is None else distance_model(x, _places(points, x.shape[1]), pairs, seed)
     varied = _varied(x)
-    numbers, score = greedy(np.where(varied, relevance, -np.inf), _correlated(standard) if model is None else model,
+    numbers, score = greedy(np.where(varied, relevance, -np.inf), _correlated(x) if model is None else model,
                             min(count, int(varied.sum())))
     return Selection(numbers, relevance, score, model)
 
@@ -164,20 +163,21 @@ def information(share: np.ndarray, freedom: int, samples: int) -> np.ndarray:
     return -0.5 * np.log1p(-np.clip((share - chance) / (1.0 - chance), 0.0, _LARGEST))
 
 
-def distance_model(standard: np.ndarray, points: np.ndarray, pairs: int = 100_000, seed: int = 0) -> DistanceModel:
-    """Redundancy by distance, from a sample of pairs that has as many near ones as far ones.
+def distance_model(values: np.ndarray, points: np.ndarray, pairs: int = 100_000, seed: int = 0) -> DistanceModel:
+    """Redundancy by distance, from a sample of pairs of at most some thousand entries.
 
     Parameters
     ----------
-    standard : (N, F)
-        Columns of mean 0 and length 1 (or 0).
+    values : (N, F)
     points : (F, d)
     pairs : int
     seed : int
     """
-    F = len(points)
-    anchors = np.random.default_rng(seed).choice(F, size=min(F, max(16, pairs // F)), replace=False)
-    far = np.sqrt(cdist(points[anchors], points, "sqeuclidean"))
+    rng = np.random.default_rng(seed)
+    some = np.sort(rng.choice(len(points), size=min(len(points), _SAMPLED), replace=False))
+    places, standard = points[some], standardised(values[:, some])
+    anchors = rng.choice(len(some), size=min(len(some), max(16, pairs // len(some))), replace=False)
+    far = np.sqrt(cdist(places[anchors], places, "sqeuclidean"))
     found = information((standard[:, anchors].T @ standard) ** 2, 1, len(standard))
     apart = far > 0.0
     if not apart.any():
@@ -187,10 +187,10 @@ def distance_model(standard: np.ndarray, points: np.ndarray, pairs: int = 100_00
     edges = np.geomspace(far.min(), far.max(), _BINS + 1)
     number = np.clip(np.searchsorted(edges, far) - 1, 0, _BINS - 1)
     members = np.bincount(number, minlength=_BINS)
-    some = members > 0
-    distance = np.bincount(number, far, _BINS)[some] / members[some]
-    mean = np.bincount(number, found, _BINS)[some] / members[some]
-    falling = IsotonicRegression(increasing=False).fit_transform(distance, mean, sample_weight=members[some])
+    full = members > 0
+    distance = np.bincount(number, far, _BINS)[full] / members[full]
+    mean = np.bincount(number, found, _BINS)[full] / members[full]
+    falling = IsotonicRegression(increasing=False).fit_transform(distance, mean, sample_weight=members[full])
     return DistanceModel(distance, np.asarray(falling), points)
 
 
@@ -222,8 +222,9 @@ def _varied(values: np.ndarray) -> np.ndarray:
     return spread >= _SMALLEST_SPREAD * spread.max()
 
 
-def _correlated(standard: np.ndarray) -> Redundancy:
+def _correlated(values: np.ndarray) -> Redundancy:
     """Redundancy from the samples: N F products for each choice."""
+    standard = standardised(values)
     return lambda j: information((standard[:, j] @ standard) ** 2, 1, len(standard))
 
 
