@@ -73,7 +73,7 @@ def straight(tmp_path_factory):
     study = write_block(folder, cells=40, tolerance=1e-3, max_size=15)
     started = time.monotonic()
     process = start("run", study, "--out", folder / "run")
-    wait_for((folder / "run" / "summary.json").exists)
+    wait_for((folder / "run" / "summary.json").exists, process)
     seconds = time.monotonic() - started
     kill_tree(process)
     return study, (folder / "run" / "model.h5").read_bytes(), seconds
@@ -102,9 +102,11 @@ def slow_study(tmp_path, cluster="local"):
     return path
 
 
-def wait_for(condition, seconds=40.0):
+def wait_for(condition, process, seconds=90.0):
+    """Until a condition holds that a running process brings about."""
     limit = time.monotonic() + seconds
     while not condition():
+        assert process.poll() is None or condition(), process.communicate()
         assert time.monotonic() < limit, "it did not happen in time"
         time.sleep(0.02)
 
@@ -112,7 +114,7 @@ def wait_for(condition, seconds=40.0):
 def test_killed_worker_costs_at_most_the_solve_that_it_was_at(tmp_path):
     study, log = slow_study(tmp_path), tmp_path / "log"
     process = start("run", study, "--out", tmp_path / "run", page=False)
-    wait_for(lambda: len(list(log.iterdir())) >= 8)
+    wait_for(lambda: len(list(log.iterdir())) >= 8, process)
     children = psutil.Process(process.pid).children(recursive=True)
     workers = [child for child in children if not child.children()]
     os.kill(workers[-1].pid, signal.SIGKILL)
@@ -128,7 +130,7 @@ def test_killed_worker_costs_at_most_the_solve_that_it_was_at(tmp_path):
 def test_interrupted_run_ends_soon_says_so_and_goes_on(tmp_path):
     study, log = slow_study(tmp_path), tmp_path / "log"
     process = start("run", study, "--out", tmp_path / "run")
-    wait_for(lambda: len(list(log.iterdir())) >= 6)
+    wait_for(lambda: len(list(log.iterdir())) >= 6, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=15)
     assert process.returncode == 130
@@ -145,7 +147,7 @@ def test_second_run_in_a_busy_folder_is_refused(tmp_path):
     study = slow_study(tmp_path, "serial")
     process = start("run", study, "--out", tmp_path / "run")
     try:
-        wait_for(lambda: list((tmp_path / "log").iterdir()))
+        wait_for(lambda: list((tmp_path / "log").iterdir()), process)
         assert "running" in dict(read_status(tmp_path / "run")["rows"])["state"]
         second = romflow_here("run", study, "--out", tmp_path / "run")
         assert second.returncode == 2
