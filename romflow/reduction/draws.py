@@ -271,7 +271,7 @@ def _offline(path: str, changed: int) -> OfflineData:
     return OfflineData.load(path)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _model(path: str, identity: str) -> Any:
     """The reduced model in a file, which must still be the one that was meant."""
     if file_fingerprint(path) != identity:

@@ -199,7 +199,8 @@ class ReducedDraws:
             shared = {"folder": str(self._folder), "keys": keys, "mu": mu.tolist(), "chosen": chosen.tolist(),
                       "models": self._local_files(), "offline": self._offline, "tolerance": min(self._tolerance, 0.99),
                       "share": share}
-            self._tasks(draws.STEPS, shared, missing)
+            # Those of one local model one after the other, for a worker keeps what it has read of it.
+            self._tasks(draws.STEPS, shared, sorted(missing, key=lambda part: chosen[part]))
         kept = [self._kept(key) for key in keys]
         after = draws.joined_answers([one for one, _ in kept])
         steps = sum(int(about["full_order_steps"]) for _, about in kept)

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from romflow.core.errors import InputError, ParameterError, ShapeError, StoreError
+from romflow.core.errors import ConfigError, InputError, ParameterError, ShapeError, StoreError
 from romflow.reduction import draws
 from romflow.reduction.draws import DrawAnswers, answered, joined_answers, most_flow
+from romflow.reduction.mechanics.adaptivity import AdaptiveSettings
 from romflow.rom.dictionary.answer import ENRICHED, RECOMMENDED, REFUSED
 from romflow.uq.evaluation import of_reduced
 from romflow.walk.reduced_draws import ReducedDraws
@@ -228,6 +229,11 @@ def test_full_order_steps_go_on_after_a_worker_died(plate, straight):
     assert seen == [f"{draws.STEPS} 0"]
     assert again.answers.output.tobytes() == straight.answers.output.tobytes()
     assert not list((plate[2] / "killed").glob("adaptive-*")), "what adaptive runs worked with is gone"
+
+
+def test_times_of_full_order_steps_are_finite():
+    with pytest.raises(ConfigError, match="finite time"):
+        AdaptiveSettings(after=float("nan"))
 
 
 def test_the_step_is_taken_where_the_run_flows_most(plate):
