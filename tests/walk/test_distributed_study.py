@@ -60,7 +60,13 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return folder, _run(folder, 2, '[[export]]\nformat = "vtu"\n[[export]]\nformat = "npz"\n')
 
 
-def test_ranks_change_nothing_but_who_works(two: tuple[Path, Any], tmp_path: Path) -> None:
+@pytest.fixture
+def without_page(two: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further runs write none: that of the first one is looked at."""
+    monkeypatch.setattr("romflow.walk.run.write_report", lambda path, data: None)
+
+
+def test_ranks_change_nothing_but_who_works(two: tuple[Path, Any], tmp_path: Path, without_page: None) -> None:
     whole, split = _run(tmp_path, None), two[1]
     mu = whole.rom.parameters.sample(20, np.random.default_rng(1))
     one, other = whole.rom.solve(mu), split.rom.solve(mu)
@@ -90,13 +96,13 @@ def test_the_model_is_read_without_the_store(two: tuple[Path, Any], tmp_path: Pa
     assert sorted(path.name for path in (folder / "run" / "store" / "reduction").iterdir()) == ["operators"]
 
 
-def test_it_evaluates_reports_and_resumes(two: tuple[Path, Any], tmp_path: Path) -> None:
+def test_it_evaluates_reports_and_resumes(two: tuple[Path, Any], tmp_path: Path, without_page: None) -> None:
     folder, result = two
     rom = result.rom
     mu = rom.parameters.sample(2, np.random.default_rng(2))
     np.savetxt(tmp_path / "mu.csv", mu, delimiter=",", header=",".join(rom.parameters.columns), comments="")
-    answered = studies.romflow("eval", folder / "run" / "model.h5", "--input", tmp_path / "mu.csv", "--output",
-                               tmp_path / "out.csv")
+    answered = studies.romflow_here("eval", folder / "run" / "model.h5", "--input", tmp_path / "mu.csv", "--output",
+                                    tmp_path / "out.csv")
     assert answered.returncode == 0, answered.stderr
     table = np.genfromtxt(tmp_path / "out.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
     np.testing.assert_allclose(table["average"], rom.solve(mu).output[0], rtol=1e-12)

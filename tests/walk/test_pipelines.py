@@ -73,6 +73,7 @@ def test_the_radiating_block_is_seen_by_few_points(tmp_path: Path) -> None:
     assert 1e-7 < result.summary["validation"]["max_relative_error"] <= 0.01
 
 
+@pytest.mark.long
 def test_the_layered_beam_runs_in_parts(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")
     content = tomllib.loads((PIPELINES / "layered_beam.toml").read_text(encoding="utf-8"))
