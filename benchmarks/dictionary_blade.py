@@ -23,9 +23,10 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from figures import Figure, arguments, pin_threads, show
 
@@ -35,6 +36,7 @@ import numpy as np  # noqa: E402
 from mechanics_problems import PIPELINES, PLASTIC, say  # noqa: E402
 
 import romflow  # noqa: E402
+from romflow.fom.build import model_identity  # noqa: E402
 from romflow.fom.mechanics.replay import replay  # noqa: E402
 from romflow.materials.protocol import rows_of  # noqa: E402
 from romflow.materials.tensors import mises  # noqa: E402
@@ -45,19 +47,21 @@ from romflow.walk.reduced_draws import ReducedDraws  # noqa: E402
 
 DRAWS, TIMED, WARM = 1008, 4, 2
 GLOBAL = "global.h5"
-#: What --quick changes: the cheap solves are those of the same mesh in half as many steps.
+#: What --quick changes: a small mesh with one hole, whose cheap solves take half as many steps, smaller models that are
+#: never refused for their error, no workers, and no page, whose pictures take longer than the rest.
 QUICK: dict[str, dict[str, Any]] = {
-    "model": {"mesh": {"shape": "blade", "size": 20, "span": 40.0, "holes": 3}, "element": "tet4"},
-    "time": {"steps": 4}, "sampling": {"size": 30},
-    "dictionary": {"simplified": {"time": {"steps": 2}}, "budget": 12, "clusters": 3},
-    "reduction": {"subdomains": 1}, "validation": {"size": 4}}
+    "model": {"mesh": {"shape": "blade", "size": 40, "span": 40.0, "holes": 1}, "element": "tet4"},
+    "time": {"steps": 4}, "sampling": {"size": 24},
+    "dictionary": {"simplified": {"time": {"steps": 2}}, "budget": 15, "clusters": 3, "snapshots": 5,
+                   "fallback": {"tolerance": 0.0}},
+    "reduction": {"subdomains": 1, "max_size": 6}, "validation": {"size": 6}, "cluster": {"kind": "serial"}}
 
 
 def study_of(quick: bool) -> Study:
     """The study of the pipeline, in a coarse form where wished; the draws are made here."""
     content = tomllib.loads((PIPELINES / "blade_uq.toml").read_text(encoding="utf-8"))
     for table, keys in (QUICK if quick else {}).items():
-        content[table] = {**content[table], **keys}
+        content[table] = keys if table == "cluster" else {**content[table], **keys}
     if quick:
         del content["uq"]
     return Study.from_dict(content, PIPELINES)
@@ -104,6 +108,7 @@ def full_order_seconds(study: Study, executor: Executor, folder: Path) -> float:
     """Wall seconds a draw of full-order solves by all workers, which have built the model before."""
     mu = study.parameters.sample(WARM + TIMED, np.random.default_rng(123))
     columns = study.parameters.columns
+    SnapshotStore(folder, model_identity(study.request, study.model), columns)
     executor.solve(study.request, folder, columns, mu[:WARM])
     begun = time.perf_counter()
     records = executor.solve(study.request, folder, columns, mu[WARM:])
@@ -113,12 +118,12 @@ def full_order_seconds(study: Study, executor: Executor, folder: Path) -> float:
     return elapsed / TIMED
 
 
-def drawn(study: Study, executor: Executor, model: Path, folder: Path) -> tuple[float, Any]:
+def drawn(study: Study, executor: Executor, model: Path, store: Path) -> tuple[float, Any]:
     """Wall seconds a draw of 1008 draws by all workers, and their table."""
     mu = study.parameters.sample(DRAWS, np.random.default_rng(5))
     wish = study.config.dictionary.fallback
-    evaluate = ReducedDraws(lambda kernel, shared, parts: executor.parts(kernel, study.request, folder, shared, parts),
-                            model, folder / "draws", offline=sorted(model.parent.glob("offline_*.h5")),
+    evaluate = ReducedDraws(lambda kernel, shared, parts: executor.parts(kernel, study.request, store, shared, parts),
+                            model, store.parent / "draws", offline=sorted(model.parent.glob("offline_*.h5")),
                             full_order_steps=wish.full_order_steps)
     begun = time.perf_counter()
     table = evaluate.table(mu)
@@ -139,10 +144,11 @@ def measure(quick: bool, folder: Path) -> dict[str, Figure]:
     """All figures."""
     study = study_of(quick)
     begun = time.perf_counter()
-    study.run(folder)
+    with patch("romflow.walk.run.write_report") if quick else nullcontext():
+        study.run(folder)
     say(f"{study.model.n} unknowns: the study took {time.perf_counter() - begun:.0f} s (what was stored is taken)")
     rom = romflow.load(folder / "model.h5")
-    store = SnapshotStore(folder / "store", study.model.spec, study.parameters.columns)
+    store = SnapshotStore(folder / "store", model_identity(study.request, study.model), study.parameters.columns)
     one, runs = global_model(study, store, folder)
     truth = Truths(study.model, store, study.validation_parameters())
     answer, single = rom.solve(truth.mu, check=False), one.solve(truth.mu, check=False)
@@ -155,8 +161,9 @@ def measure(quick: bool, folder: Path) -> dict[str, Figure]:
     say(f"{len(rom.models)} local models of {[local.size for local in rom.models]} modes and "
         f"{[len(local.points) for local in rom.models]} points, one of {one.size} and {len(one.points)}; {runs} runs")
     with tempfile.TemporaryDirectory() as fresh, workers(study) as executor:
-        full = full_order_seconds(study, executor, Path(fresh) / "store")
-        seconds, table = drawn(study, executor, folder / "model.h5", Path(fresh))
+        truths = Path(fresh) / "store"
+        full = full_order_seconds(study, executor, truths)
+        seconds, table = drawn(study, executor, folder / "model.h5", truths)
     say(f"{full:.3f} s a full-order draw, {1e3 * seconds:.2f} ms through the dictionary: {json.dumps(table.facts())}")
     reduced, exact = np.asarray(answer.output)[0, answered], truth.output[0, answered]
     mean, std = (abs(f(reduced) / f(exact) - 1.0) for f in (np.mean, np.std))
