@@ -171,6 +171,8 @@ def test_one_cluster_and_rare_ones():
     one = train(FIELD, values, np.zeros(30, dtype=int))
     assert isinstance(one.recommender, Recommender) and one.accuracy == 1.0
     assert one.recommender.recommend(one.field.values(mu * 50)).abstained.all()
+    assert values[:, one.recommender.numbers].std(axis=0).min() > 1e-3
+    assert (one.recommender.recommend(one.field.values(drawn(200, seed=3)[0])).novelty <= 1).mean() > 0.97
     labels = np.where(np.arange(30) == 4, 3, labels)
     rare = train(FIELD, values, labels, classifier="nearest")
     assert rare.per_class[3] == 0.0 and rare.recommender.clusters == 4

@@ -118,9 +118,9 @@ def select(values: ArrayLike, labels: ArrayLike, count: int, points: ArrayLike |
     if count == x.shape[1]:
         return Selection(np.arange(count), relevance, relevance, None)
     model = None if points is None else distance_model(x, _places(points, x.shape[1]), pairs, seed)
-    varied = _varied(x)
-    numbers, score = greedy(np.where(varied, relevance, -np.inf), _correlated(x) if model is None else model,
-                            min(count, int(varied.sum())))
+    moving = varied(x)
+    numbers, score = greedy(np.where(moving, relevance, -np.inf), _correlated(x) if model is None else model,
+                            min(count, int(moving.sum())))
     return Selection(numbers, relevance, score, model)
 
 
@@ -217,7 +217,8 @@ def check_samples(values: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.
     return x, y.astype(np.int64)
 
 
-def _varied(values: np.ndarray) -> np.ndarray:
+def varied(values: np.ndarray) -> np.ndarray:
+    """Whether each entry (F,) varies by at least a hundredth of what the most varying one does."""
     spread = values.std(axis=0)
     return spread >= _SMALLEST_SPREAD * spread.max()
 

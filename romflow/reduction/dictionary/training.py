@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from romflow.core.errors import ConfigError, InputError, ShapeError
 from romflow.reduction.dictionary.augmentation import Synthetic, augment
 from romflow.reduction.dictionary.classifiers import CLASSIFIERS, Setting, fit, folds_of, settings_of
-from romflow.reduction.dictionary.selection import Selection, check_samples, select
+from romflow.reduction.dictionary.selection import Selection, check_samples, select, varied
 from romflow.rom.dictionary.inputs import InputField
 from romflow.rom.dictionary.recommender import Recommender, reach_of, scaling
 
@@ -213,8 +213,11 @@ def _entries(field: InputField, share: float, clusters: int) -> int:
 
 
 def _lone(field: InputField, x: np.ndarray, share: float, abstain: float) -> Trained:
-    """One cluster: entries spread over the field by number, for novelty alone."""
-    numbers = np.unique(np.linspace(0, field.size - 1, _entries(field, share, 8)).round().astype(np.int64))
+    """One cluster: entries that vary, spread over the field by number, for novelty alone."""
+    numbers = np.arange(field.size)
+    if field.kind != "parameters":
+        moving = np.flatnonzero(varied(x))
+        numbers = moving[np.unique(np.linspace(0, len(moving) - 1, _entries(field, share, 8)).astype(np.int64))]
     lone = Recommender.constant(x[:, numbers])
     own = Recommender(1, field.size, numbers, lone.mean, lone.scale, lone.classifier, lone.training, lone.reach, 1.0,
                       float(abstain))
