@@ -57,7 +57,7 @@ class Walk:
 
     def __init__(self, study: Study, folder: Path, watcher: Watcher | None = None) -> None:
         self.study, self.folder, self.watcher = study, folder, watcher or Silent()
-        self._record: dict[str, Any] | None = None
+        self._record: dict[str, Any] | None = None  # of a dictionary
         self._progress = Progress(study.name, folder, self.watcher, study.config.failures.max_failed_share)
 
     def run(self) -> Result:
@@ -313,7 +313,7 @@ class Walk:
             body=shown.body, points=shown.points, run=shown.run, adaptive=self._adaptive_pictures(),
             stages=self._progress.stages, solve_seconds=store.seconds(mu) if len(mu) else None,
             failures=store.failures(), provenance=summary["environment"],
-            snapshot_mu=mu if len(mu) else None, uq=uq or {})
+            snapshot_mu=mu if len(mu) else None, uq=uq or {}, dictionary=self._record or {})
         data.save(self.folder)
         write_report(self.folder / REPORT, data)
 
