@@ -133,8 +133,8 @@ def test_a_configuration_cannot_be_changed(tmp_path):
             "[sampling]",
             "[samplign]",
             "no section is called 'samplign'; known: study, model, time, parameters, "
-            "sampling, reduction, validation, adaptivity, uq, failures, solver, cluster, export. "
-            "Did you mean 'sampling'?",
+            "sampling, reduction, validation, dictionary, adaptivity, uq, failures, solver, cluster, "
+            "export. Did you mean 'sampling'?",
         ),
         (
             "low = 0.1",

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
 
 from romflow.core.errors import ConfigError, SolveFailed
 from romflow.core.files import plain, write_json
@@ -33,6 +35,7 @@ __all__ = ["RECORD", "Building", "Built", "dictionary_summary", "offline_file"]
 RECORD, SIMPLIFIED = "dictionary.json", "simplified"
 _MAP = 120  # rows of the dissimilarities that the record shows
 _TIMED = 256
+_TRAINING_ERRORS = ("leave_one_out_error", "projection_error")
 
 
 def offline_file(cluster: int) -> str:
@@ -194,16 +197,16 @@ class Building:
                      recommending)
 
     def _facts(self, models: list[Any], choice: Choice) -> dict[str, Any]:
-        errors = [error for error in map(_training_error, models) if error is not None]
-        return {"method": "dictionary", "clusters": len(models), "accuracy": choice.trained.accuracy,
-                "projection_error": max(errors, default=None)}
+        facts = {"method": "dictionary", "clusters": len(models), "accuracy": choice.trained.accuracy}
+        for name in _TRAINING_ERRORS:
+            known = [rom.metadata[name] for rom in models if rom.metadata.get(name) is not None]
+            facts |= {name: max(known)} if known else {}
+        return facts
 
     def _record(self, sample: Sample, choice: Choice, assessment: Assessment,
                 models: list[dict[str, Any]]) -> dict[str, Any]:
         clustering = choice.clustering
-        order = np.lexsort((sample.D[clustering.medoids[clustering.labels], np.arange(len(sample.mu))],
-                            clustering.labels))
-        shown = order[np.linspace(0, len(order) - 1, min(_MAP, len(order))).astype(int)]
+        shown = _seriated(sample.D, clustering.labels)
         return dict(plain({
             "assessment": assessment.plain(),
             "clustering": {"labels": clustering.labels, "medoids": clustering.medoids, "sizes": clustering.sizes,
@@ -227,8 +230,22 @@ def dictionary_summary(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _training_error(rom: Any) -> float | None:
-    found = rom.metadata.get("leave_one_out_error", rom.metadata.get("projection_error"))
-    return None if found is None else float(found)
+    known = [rom.metadata[name] for name in _TRAINING_ERRORS if rom.metadata.get(name) is not None]
+    return float(known[0]) if known else None
+
+
+def _seriated(D: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """At most `_MAP` samples, cluster by cluster, within each beside those that are most alike."""
+    order = np.argsort(labels, kind="stable")
+    shown = order[np.linspace(0, len(order) - 1, min(_MAP, len(order))).astype(int)]
+    parts = []
+    for cluster in np.unique(labels[shown]):
+        members = shown[labels[shown] == cluster]
+        if len(members) > 2:
+            tree = linkage(squareform(D[np.ix_(members, members)], checks=False), "average", optimal_ordering=True)
+            members = members[leaves_list(tree)]
+        parts.append(members)
+    return np.concatenate(parts)
 
 
 def _median(truth: Truth, mu: np.ndarray) -> float:
