@@ -32,7 +32,7 @@ def test_defaults_choose_the_number_of_clusters():
     ({"cluster": 2}, "Did you mean 'clusters'"),
     ({"recommender": {"inputs": "parameters"}}, "[dictionary.recommender] has no key 'inputs'"),
     ({"recommender": {"share": 0.0}}, "[dictionary.recommender] share = 0 is too small"),
-    ({"fallback": {"tolerance": -1.0}}, "[dictionary.fallback] tolerance = -1.0 is too small"),
+    ({"fallback": {"tolerance": -1.0}}, "[dictionary.fallback] tolerance = -1 is too small"),
     ({"simplified": {"model": {"kind": "burgers"}}, "budget": 4}, "of the same kind"),
     ({"simplified": {"time": {"steps": 0}}, "budget": 4},
      "study.toml: [dictionary.simplified.time] steps = 0 is too small; write 1 or more"),
