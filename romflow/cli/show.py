@@ -111,6 +111,9 @@ def _dictionary_rows(found: dict[str, Any] | None) -> list[tuple[str, str]]:
     if not found:
         return []
     runs, sizes = ([str(model[key]) for model in found["models"]] for key in ("snapshots", "size"))
+    if found["clusters"] == 1:
+        reason = ", for more would not pay" if found["recommended_clusters"] == 1 else ""
+        return [("dictionary", f"one model of {runs[0]} full-order runs{reason}")]
     return [("dictionary", f"{found['clusters']} local models of {', '.join(runs)} full-order runs and "
                            f"{', '.join(sizes)} vectors; {100 * found['accuracy']:.3g} % of the samples are "
                            "recommended rightly when held out")]

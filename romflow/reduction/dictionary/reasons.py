@@ -9,6 +9,9 @@ from romflow.reduction.dictionary.assessment import Assessment, Row
 
 __all__ = ["reasons"]
 
+# Ratio of errors below which an angle would gain if that were not chance.
+_SCATTER = 0.9
+
 
 def reasons(found: Assessment) -> Iterator[str]:
     """What is recommended and why, one sentence after the other."""
@@ -41,8 +44,8 @@ def _single(found: Assessment) -> str:
         return (f"Do not cluster: one global model meets the tolerance too, and a dictionary would not pay for itself "
                 f"within the planned queries; {told}.")
     if low <= 1.0:
-        return (f"Do not cluster: {told}, and over the folds its gain lies between {low:.2f} and {high:.2f}, which "
-                "proves none.")
+        return (f"Do not cluster: {told}, and over the folds its gain lies between {_number(low)} and {_number(high)}, "
+                "which proves none.")
     return f"Do not cluster: {told}, which is not worth more than one model."
 
 
@@ -50,8 +53,8 @@ def _several(row: Row) -> str:
     low, high = row.gain_interval or [0.0, 0.0]
     return (f"Build {row.clusters} local models: with a recommender that is right in {_percent(row.accuracy)} of the "
             f"cases the error is {_share(row.expected_error)}, against {_share(row.global_error)} of one global model "
-            f"of the same size; the gain of {_number(row.expected_gain)} lies between {low:.2f} and {high:.2f} "
-            "over the folds.")
+            f"of the same size; the gain of {_number(row.expected_gain)} lies between {_number(low)} and "
+            f"{_number(high)} over the folds.")
 
 
 def _tolerance(found: Assessment, row: Row) -> Iterator[str]:
@@ -93,8 +96,8 @@ def _size(found: Assessment, row: Row) -> str:
     if found.clusters == 1:
         return f"The model is made of {_many(found.snapshots, 'full-order run')} and has {_many(found.modes, 'mode')}."
     fewer = "" if found.snapshots >= row.snapshots else f"; the {row.snapshots} that the budget gives are no better"
-    return (f"Each model is made of at most {_many(found.snapshots, 'full-order run')}{fewer}, and has "
-            f"{_many(found.modes, 'mode')}.")
+    return (f"Each model has {_many(found.modes, 'mode')} and is made of at most "
+            f"{_many(found.snapshots, 'full-order run')}{fewer}.")
 
 
 def _angle(angle: dict[str, Any], clusters: int) -> Iterator[str]:
@@ -104,7 +107,9 @@ def _angle(angle: dict[str, Any], clusters: int) -> Iterator[str]:
     K = str(clusters) if str(clusters) in angle else min(angle, key=lambda key: angle[key]["ratio"])
     row = angle[K]
     told = f"right-cluster error {_share(row['angle_error'])} against {_share(row['euclidean_error'])} for {K} clusters"
-    if not row["gains"]:
+    if not row["gains"] and row["ratio"] < _SCATTER:
+        yield f"What the angle gains over the Euclidean distance is within the scatter over the folds: {told}."
+    elif not row["gains"]:
         yield f"The angle gains nothing over the Euclidean distance here: {told}."
     elif clusters > 1:
         yield f"Clusters by angle beat those by the Euclidean distance: {told}."
@@ -127,4 +132,6 @@ def _number(value: float | None) -> str:
 
 
 def _factor(gain: float | None) -> str:
-    return "none" if not gain else f"{100 / gain:.0f} %"
+    if not gain:
+        return "none"
+    return f"{100 / gain:.0f} %" if gain > 0.1 else f"{1.0 / gain:.3g} times"

@@ -24,7 +24,8 @@ __all__ = ["Choice", "Sample", "choose", "latest_field", "priced"]
 # Dimensions of the subspaces of k-subspaces.
 _SUBSPACE = 5
 _FEW = 16
-# Accuracy by which nearest neighbours must be ahead: a logistic regression is smoother, and every format takes it.
+# Accuracy by which nearest neighbours must be ahead, beside twice the scatter of a share: a logistic regression is
+# smoother, and every format takes it.
 _CLEARLY = 0.02
 
 
@@ -156,7 +157,9 @@ def _recommender(sample: Sample, wish: DictionaryConfig, labels: np.ndarray) -> 
     names = ("logistic", "nearest") if about.classifier == "auto" and labels.max() > 0 else (about.classifier,)
     found = [train(sample.field, sample.inputs, labels, classifier="logistic" if name == "auto" else name,
                    share=about.share, augment=about.augment, abstain=about.abstain, seed=wish.seed) for name in names]
-    return found[-1] if found[-1].accuracy > found[0].accuracy + _CLEARLY else found[0]
+    first, last = found[0].accuracy, found[-1].accuracy
+    scatter = np.sqrt(max(first * (1.0 - first), 0.0) / len(labels))
+    return found[-1] if last > first + max(_CLEARLY, 2.0 * scatter) else found[0]
 
 
 def _tried(D: np.ndarray, wish: DictionaryConfig) -> list[int]:

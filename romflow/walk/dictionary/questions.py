@@ -8,6 +8,7 @@ from romflow.core.dictionary_section import simplified_time
 from romflow.core.errors import ConfigError, NotSupported
 from romflow.fom.build import build_model
 from romflow.fom.protocol import output_names
+from romflow.reduction.dictionary.features import STATE, check_field
 
 if TYPE_CHECKING:
     from romflow.core.dictionary_section import DictionaryConfig
@@ -87,9 +88,10 @@ def _check_fields(study: Study, wish: DictionaryConfig) -> None:
     simplified = build_model(simplified_request(study))
     for fom in (study.model, simplified):
         problem = getattr(fom, "mechanics", None)
-        if wish.field != "state" and problem is None:
+        if wish.field != STATE and problem is None:
             raise NotSupported(f"[dictionary] field = \"{wish.field}\" is one of mechanics, and the model is of kind "
                                f"\"{study.config.model.kind}\"; write field = \"state\"")
+        check_field(fom, wish.field)
         if wish.recommender.input == "temperature" and problem is None:
             raise NotSupported("[dictionary.recommender] input = \"temperature\" needs a model of mechanics; write "
                                "input = \"parameters\"")
