@@ -124,6 +124,8 @@ class CopulaCoefficients(Coefficients):
     """
 
     kind: ClassVar[str] = "copula"
+    #: How samples become coefficients: stored solves and reduced models of another rule are of another model.
+    rule: ClassVar[str] = "moments of the samples"
 
     def __init__(self, samples: ArrayLike, correlation: ArrayLike | None = None) -> None:
         x = np.asarray(samples, dtype=np.float64)
@@ -147,7 +149,8 @@ class CopulaCoefficients(Coefficients):
 
     def spec(self) -> dict[str, Any]:
         samples = np.array([table.values for table in self._tables]).T
-        return {"kind": self.kind, "samples": samples.tolist(), "correlation": self._copula.correlation.tolist()}
+        return {"kind": self.kind, "rule": self.rule, "samples": samples.tolist(),
+                "correlation": self._copula.correlation.tolist()}
 
 
 class NetworkCoefficients(Coefficients):
@@ -210,7 +213,7 @@ def coefficients_from_spec(spec: Mapping[str, Any]) -> Coefficients:
     Raises
     ------
     InputError
-        No such kind.
+        No such kind, or one of another rule.
 
     Examples
     --------
@@ -221,6 +224,9 @@ def coefficients_from_spec(spec: Mapping[str, Any]) -> Coefficients:
     if kind == "normal":
         return NormalCoefficients(int(spec["size"]))
     if kind == "copula":
+        if spec.get("rule") != CopulaCoefficients.rule:
+            raise InputError(f"the coefficients of a copula were made by the rule {shown(spec.get('rule'))}, and this "
+                             f"romflow has the rule {CopulaCoefficients.rule!r}: run the study of the submodel again")
         return CopulaCoefficients(spec["samples"], spec["correlation"])
     if kind == "network":
         return NetworkCoefficients([(W, b) for W, b in spec["layers"]])

@@ -54,6 +54,13 @@ def test_coefficients_come_back_from_json_and_refuse_far_points(made) -> None:
             made([[0.0, bad]])
 
 
+def test_a_copula_of_another_rule_is_of_another_model() -> None:
+    told = CopulaCoefficients(RNG.standard_normal((9, 2))).spec()
+    for rule in (None, "extremes of the samples"):
+        with pytest.raises(InputError, match="run the study of the submodel again"):
+            coefficients_from_spec(told | {"rule": rule})
+
+
 def test_wrong_coefficients_are_refused() -> None:
     for samples, rule in (([[1.0], [1.0]], "are equal"), ([[1.0]], "N > p"), ([[0.0], [np.nan]], "finite")):
         with pytest.raises(InputError, match=rule):
