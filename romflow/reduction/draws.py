@@ -152,7 +152,7 @@ def enriched_draw(fom: Any, store_folder: str | Path, part: int, folder: str, ke
 
     try:
         settings = AdaptiveSettings(tolerance, share, after=most_flow(rom, row))
-        found = adaptive_run(here, fom, rom, data, row, settings, place)
+        found = adaptive_run(here, fom, rom, data, row, settings, place, kept=False)
     except (SolveFailed, ParameterError) as failure:
         steps = int((getattr(failure, "report", None) or {}).get("full_order_steps", 0))
         answers = _nothing(len(rom.output_names), number)

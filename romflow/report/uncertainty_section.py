@@ -42,8 +42,9 @@ def warning(data: ReportData) -> str:
     if answers.get("failed"):
         words.append(f"{number(100 * answers['failed_share'])} % of the evaluations have no answer and are left out.")
     if (answers.get("draws") or {}).get("refused"):
-        words.append("Draws that the dictionary of reduced models refuses are among those without an answer: what is "
-                     "told holds for the others, and nothing is known of these.")
+        who = "the dictionary of reduced models refuses" if data.dictionary else "the reduced model cannot solve"
+        words.append(f"Draws that {who} are among those without an answer: what is told holds for the others, and "
+                     "nothing is known of these.")
     return " ".join(words)
 
 
@@ -63,7 +64,7 @@ def pictures(data: ReportData) -> Iterator[Picture | None]:
 def tables(data: ReportData) -> Iterator[Table | None]:
     """All numbers with their errors."""
     answers = _part(data, "answers")
-    yield uncertainty_draws.chain_table(answers)
+    yield uncertainty_draws.chain_table(answers) if data.dictionary else None
     for name, found in _shown(answers):
         yield answer_table(name, found, answers["confidence"])
         yield uncertainty_draws.bootstrap_table(answers, name)

@@ -19,6 +19,7 @@ from romflow.reduction.draws import DrawAnswers
 from romflow.reduction.mechanics.runner import Tasks
 from romflow.rom.loading import load
 from romflow.rom.model import ReducedModel
+from romflow.store.artefact import read_artefact
 from romflow.store.snapshot_files import make_folder
 from romflow.uq.evaluation import Evaluated
 
@@ -181,6 +182,7 @@ class ReducedDraws:
             name = draws.kept_rows(self._folder, rows)
             shared = {"model": str(self._model), "identity": self._identity, "folder": str(self._folder), "rows": name,
                       "chunk": size}
+            watcher(max(0, len(rows) - size * len(missing)), len(rows))
             for first in range(0, len(missing), _WAVE):
                 self._tasks(draws.DRAWS, shared, missing[first:first + _WAVE])
                 watcher(min(len(rows), len(rows) - size * (len(missing) - first - _WAVE)), len(rows))
@@ -207,10 +209,12 @@ class ReducedDraws:
         return _replaced(found, hopeful, after), steps
 
     def _local_files(self) -> list[str]:
-        """Files of the local models."""
+        """Files of the local models; those of other models, and damaged ones, are replaced."""
         files = [self._folder / f"local-{number}-{self._identity[:16]}.h5" for number in range(len(self._local))]
+        for old in set(self._folder.glob("local-*.h5")).difference(files):
+            old.unlink(missing_ok=True)
         for file, rom in zip(files, self._local, strict=True):
-            if not file.exists():
+            if not _whole(file):
                 rom.save(file)
         return [str(file) for file in files]
 
@@ -231,6 +235,15 @@ class ReducedDraws:
             raise InputError(f"{int((~np.isfinite(rows)).any(axis=1).sum())} of {len(rows)} draws are not finite; give "
                              "finite parameters")
         return rows
+
+
+def _whole(file: Path) -> bool:
+    """Whether a file of a model is there and as it was written."""
+    try:
+        read_artefact(file, [])
+    except StoreError:
+        return False
+    return True
 
 
 def _unwatched(done: int, total: int) -> None:

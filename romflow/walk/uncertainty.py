@@ -98,6 +98,8 @@ class Uncertainty:
                            "wish": self.config.model_dump(mode="json", exclude={"batch", "distribute"})})
         kept = _read(file)
         if kept.get("key") == key:
+            if name == "answers" and not (self._run_folder / DRAWS).exists():
+                self._table(wishes(self.config, self.inputs))
             return dict(kept["found"])
         with self.progress.timed(f"uncertainty: {name}"):
             found = plain(make())
@@ -116,8 +118,11 @@ class Uncertainty:
         """Statistics of the outputs by many draws of one model."""
         wish = wishes(self.config, self.inputs)
         told = self._table(wish)
+        solved = self.config.model == "full-order"
+        if solved:
+            self.progress.begin("draws", None)  # solves count themselves
         found = propagate(self._evaluate, self.inputs, wish, names=self._names, folder=self.folder,
-                          identity=self._identity, watcher=self._watch("draws"))
+                          identity=self._identity, watcher=None if solved else self._watch("draws"))
         self._tell(found.outside_share, found.failed_share)
         told = found.plain() | told
         told["seconds"] += told.get("draws", {}).get("processor_seconds", 0.0)
@@ -131,6 +136,7 @@ class Uncertainty:
         """The draws of a model that answers by tasks, made ahead and written as a table; what became of them."""
         kept = self.config.draws != "sparse-grid" and self.config.size <= LARGEST_TABLE
         if self._drawn is None or self.config.model == "full-order" or not kept:
+            (self._run_folder / DRAWS).unlink(missing_ok=True)  # of another study
             return {}
         table = self._drawn.ahead(drawn_parameters(self.inputs, wish), self._watch("draws by tasks"))
         table.write(self._run_folder / DRAWS, self.inputs.columns, self._names)
@@ -149,14 +155,13 @@ class Uncertainty:
 
     def _watch(self, stage: str) -> Callable[[int, int], None]:
         """Passes (done, total) on to who watches the run."""
-        told = 0
+        told: int | None = None
 
         def watch(done: int, total: int) -> None:
             nonlocal told
-            if not told:
+            if told is None:
                 self.progress.begin(stage, total)
-            if self.config.model == "reduced":  # solves count themselves
-                self.progress.tick(done - told)
+            self.progress.tick(done - (told or 0))
             told = done
 
         return watch
@@ -177,8 +182,10 @@ class Uncertainty:
         wish = self.config.control
         thresholds, names = self.config.exceedance, self._names
         truth, *others = self._fidelities(wish)
+        self.progress.begin("control", None)
         if wish.method == "control-variate":
             solves = wish.solves if wish.solves is not None else max(10, int(wish.seconds / truth.seconds))
+            self.progress.begin("control", solves)
             found = control_variate(truth, others[0], self.inputs, names, solves, exceedance=thresholds,
                                     confidence=self.config.confidence, seed=wish.seed)
         else:
@@ -188,6 +195,7 @@ class Uncertainty:
                                   seed=wish.seed)
         for note in found.notes:
             self.progress.note(note)
+        self.progress.begin("bias of the reduced model", None)
         mu = draws(self.inputs, wish.seed, MAIN, 0, min(found.budget["full-order"].evaluations, _COMPARED))
         full, reduced = self._full_order(mu), self._reduced(mu)
         compared = compare_outputs(names, full.output, reduced.output, paired=True)

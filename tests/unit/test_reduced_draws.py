@@ -9,7 +9,9 @@ import pytest
 from romflow.core.errors import ConfigError, InputError, ParameterError, ShapeError, StoreError
 from romflow.reduction import draws
 from romflow.reduction.draws import DrawAnswers, answered, joined_answers, most_flow
-from romflow.reduction.mechanics.adaptivity import AdaptiveSettings
+from romflow.reduction.mechanics.adaptivity import AdaptiveSettings, adaptive_run
+from romflow.reduction.mechanics.full_step import STEP_KERNELS
+from romflow.reduction.mechanics.offline import OfflineData
 from romflow.rom.dictionary.answer import ENRICHED, RECOMMENDED, REFUSED
 from romflow.uq.evaluation import of_reduced
 from romflow.walk.reduced_draws import ReducedDraws
@@ -61,7 +63,7 @@ def test_what_was_evaluated_ahead_is_not_evaluated_again(stored):
     evaluate = reduced_draws(stored[1], seen=seen)
     told = []
     ahead = evaluate.ahead(MU, lambda done, total: told.append((done, total)))
-    assert told == [(23, 23)]
+    assert told == [(0, 23), (23, 23)]
     seen.clear()
     some = evaluate(MU[[7, 2, 2]])
     assert not seen
@@ -223,12 +225,32 @@ def test_full_order_steps_go_on_after_a_worker_died(plate, straight):
     seen = []
     with pytest.raises(KeyboardInterrupt):
         of_plate(plate, seen, "killed", refuse=3).table(PLACES)
+    local, _ = sorted((plate[2] / "killed").glob("local-*.h5"))
+    local.rename(local.with_name("local-0-0.h5"))
+    local.write_bytes(b"damaged")
     assert seen[2:] == [f"{draws.STEPS} 1"]
     seen.clear()
     again = of_plate(plate, seen, "killed").table(PLACES)
     assert seen == [f"{draws.STEPS} 0"]
     assert again.answers.output.tobytes() == straight.answers.output.tobytes()
+    assert len(list((plate[2] / "killed").glob("local-*.h5"))) == 2, "those of other models are gone"
     assert not list((plate[2] / "killed").glob("adaptive-*")), "what adaptive runs worked with is gone"
+
+
+def test_a_run_that_keeps_nothing_leaves_its_full_order_step_alone(plate, straight, tmp_path):
+    fom, rom, where = plate
+    offline, settings = OfflineData.load(where / "offline_0.h5"), AdaptiveSettings(toy_draws.TOLERANCE, 1 / 8)
+
+    def kernels(kernel, shared, parts):
+        return [STEP_KERNELS[kernel](fom, "", part, **shared) for part in parts]
+
+    found = [adaptive_run(kernels, fom, rom.models[0], offline, PLACES[1], settings, tmp_path / word, kept=kept)
+             for word, kept in (("all", True), ("little", False), ("little", False))]
+    kept = {word: {file.name for file in (tmp_path / word).glob("*.*")} for word in ("all", "little")}
+    assert {"checkpoint.h5", "enriched.h5", "log.csv", "model-0001.h5"} < kept["all"] and not kept["little"]
+    np.testing.assert_allclose(found[1].answer.series, found[0].answer.series, rtol=1e-9)
+    assert found[2].answer.series.tobytes() == found[1].answer.series.tobytes()
+    assert found[1].full_order_steps == 1
 
 
 def test_times_of_full_order_steps_are_finite():

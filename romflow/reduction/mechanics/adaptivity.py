@@ -97,7 +97,7 @@ class AdaptiveResult:
 
 def adaptive_run(tasks: Tasks, fom: Any, rom: MechanicsReducedModel, offline: OfflineData,
                  mu: np.ndarray, settings: AdaptiveSettings, folder: str | Path,
-                 times: np.ndarray | None = None) -> AdaptiveResult:
+                 times: np.ndarray | None = None, kept: bool = True) -> AdaptiveResult:
     """The run of one parameter; killed anywhere, it goes on to the same result (Casenave and Akkari 2019, algorithm 3).
 
     A step whose indicator exceeds the tolerance is taken again by the full-order model, from the run's own
@@ -119,6 +119,9 @@ def adaptive_run(tasks: Tasks, fom: Any, rom: MechanicsReducedModel, offline: Of
         full-order steps.
     times : (K + 1,), optional
         Those of the model where left out.
+    kept : bool
+        False leaves checkpoints and models unwritten, which may be gigabytes: a run that is killed begins again, and
+        takes the full-order steps that it finds in the folder.
 
     Raises
     ------
@@ -133,7 +136,7 @@ def adaptive_run(tasks: Tasks, fom: Any, rom: MechanicsReducedModel, offline: Of
                            "where to take full-order steps; reduce with calibrate = true and a law with plastic strain")
     row = rom.parameters.validate(np.atleast_2d(mu))[0]
     when = rom.times if times is None else np.asarray(times, dtype=float)
-    run = _Run(tasks, fom, row, when, settings, Path(folder))
+    run = _Run(tasks, fom, row, when, settings, Path(folder), kept)
     run.begin(rom, offline)
     return run.whole()
 
@@ -181,7 +184,8 @@ class _Run:
     """An adaptive run: where it is, and what takes it on."""
 
     def __init__(self, tasks: Tasks, fom: Any, mu: np.ndarray, times: np.ndarray,
-                 settings: AdaptiveSettings, folder: Path) -> None:
+                 settings: AdaptiveSettings, folder: Path, kept: bool) -> None:
+        self.kept = kept
         self.fom, self.mu, self.times, self.settings, self.folder = fom, mu, times, settings, folder
         self.steps = FullSteps(tasks, folder, fom.spec)
         self.most = int(np.floor(settings.max_share * (len(times) - 1) + 1e-9))
@@ -193,7 +197,7 @@ class _Run:
                  "modes": [rom.size, *(rom.dual[name].size for name in sorted(rom.dual))],
                  "points": rom.points.tolist(), "weights": rom.weights.tolist()}
         self.key = fingerprint(about)
-        found = load_place(self.folder, self.key)
+        found = load_place(self.folder, self.key) if self.kept else None
         if found is None:
             self.place = self._first(rom, offline)
             self._checkpoint()
@@ -216,7 +220,7 @@ class _Run:
         if self.settings.replay and place.taken and PLASTIC in place.rom.dual:
             self._replayed()
         # A run that had come to its end before has left both.
-        if not (ended and enriched.exists()):
+        if self.kept and not (ended and enriched.exists()):
             AdaptiveLog(place.log).write(self.folder / "log.csv")
             place.rom.save(enriched)
         return AdaptiveResult(place.rom, place.offline, self._answer(), tuple(place.log), place.taken)
@@ -236,7 +240,8 @@ class _Run:
         self._checkpoint()
 
     def _checkpoint(self) -> None:
-        self.place = save_place(self.folder, self.key, self.place)
+        if self.kept:
+            self.place = save_place(self.folder, self.key, self.place)
 
     def _step(self) -> None:
         place, t = self.place, float(self.times[self.place.k + 1])
@@ -264,7 +269,8 @@ class _Run:
                                 len(rom.points), len(rom.weights)))
         if error is not None:
             self._checkpoint()
-            AdaptiveLog(place.log).write(self.folder / "log.csv")
+            if self.kept:
+                AdaptiveLog(place.log).write(self.folder / "log.csv")
 
     def _enriched(self, t: float, before: ReducedState, z: np.ndarray,
                   residual: np.ndarray | None) -> tuple[ReducedState, float]:
