@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from romflow.core.errors import ParameterError, SolveFailed
 from romflow.core.files import plain
 from romflow.outcome.validation import Validation
 from romflow.report.data import ErrorTable
@@ -21,14 +23,18 @@ _ONLINE_BATCH = 1000
 _FIRST, _LONG, _LONGEST = 10, 0.5, 2.0
 
 
-def validation_summary(result: Validation | None, rom: ReducedModel) -> dict[str, Any]:
-    """The "validation" part of summary.json; null where nothing was measured."""
+def validation_summary(result: Validation | None, rom: ReducedModel,
+                       lost: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """The "validation" part of summary.json; null where nothing was measured.
+
+    `lost` has the numbers of parameters without an answer ("refused", "not_converged") where none had one.
+    """
     keys = ("max_relative_error", "mean_relative_error", "max_error_estimate", "min_effectivity", "median_effectivity",
             "max_effectivity", "max_relative_output_error")
     summary: dict[str, Any] = {"size": 0 if result is None else len(result.mu), "norm": rom.norm_name,
                                "error_kind": rom.error_kind} | dict.fromkeys(keys)
     if result is None:
-        return summary
+        return summary | dict(lost or {})
     if result.fields is not None:
         summary["fields"] = result.fields.summary()
     if result.lost > result.refused:
@@ -64,24 +70,36 @@ def relative(error: np.ndarray, norm: np.ndarray) -> np.ndarray:
 def online_summary(rom: ReducedModel, full_order_seconds: float | None, seed: int = 0) -> dict[str, Any]:
     """The "online" part of summary.json: seconds an evaluation with error estimate, in a batch of at most 1000.
 
-    Models that take long to answer are timed on fewer.
+    Models that take long to answer are timed on fewer. Parameters without an answer are none of the evaluations, and
+    where none has one the seconds are null.
     """
     mu = rom.parameters.sample(_ONLINE_BATCH, np.random.default_rng(seed))
-    first = _seconds_of(rom, mu[:_FIRST])
+    first, _ = _timed(rom, mu[:_FIRST])
     if first > _LONG / 10:
         mu = mu[:max(_FIRST, min(_ONLINE_BATCH, int(_FIRST * _LONGEST / first)))]
-    best = _seconds_of(rom, mu)
-    if best < _LONG:
-        best = min(_seconds_of(rom, mu) for _ in range(3))
-    each = best / len(mu)
+    best, answers = _timed(rom, mu)
+    if answers and best < _LONG:
+        best = min(_timed(rom, mu)[0] for _ in range(3))
+    each = best / answers if answers else None
     return plain({"seconds_per_evaluation": each, "batch": len(mu), "full_order_seconds": full_order_seconds,
-                  "speedup": None if full_order_seconds is None else full_order_seconds / each})
+                  "speedup": None if full_order_seconds is None or each is None else full_order_seconds / each})
 
 
-def _seconds_of(rom: ReducedModel, mu: np.ndarray) -> float:
+def _timed(rom: ReducedModel, mu: np.ndarray) -> tuple[float, int]:
+    """Seconds of a batch, and how many of its parameters have an answer."""
     start = time.perf_counter()
-    rom.solve(mu)
-    return time.perf_counter() - start
+    answers = _answers(rom, mu)
+    return time.perf_counter() - start, answers
+
+
+def _answers(rom: ReducedModel, mu: np.ndarray) -> int:
+    """How many of mu (k, p) have an answer; a batch that fails is halved."""
+    try:
+        converged = getattr(rom.solve(mu, check=False), "converged", None)
+    except (SolveFailed, ParameterError):
+        half = len(mu) // 2
+        return _answers(rom, mu[:half]) + _answers(rom, mu[half:]) if half else 0
+    return len(mu) if converged is None else int(np.count_nonzero(converged))
 
 
 def doubts(validation: Validation | None) -> list[str]:

@@ -217,5 +217,21 @@ def test_draws_far_outside_the_training_are_not_solved():
     assert np.isinf(answer.estimate[0]) and np.isfinite(answer.estimate[1])
     assert answer.chosen.tolist() == [1, 0, 1]
     assert rom.solve(np.array([[8.0]])).refused.all()
+
+
+def test_a_draw_that_fails_takes_no_other_along():
+    sick = replace(local(1), operator=0.0 * local(1).operator)
+    rom = replace(dictionary(), models=(local(0), sick))
     with pytest.raises(SolveFailed, match="singular"):
-        rom.solve(np.array([[9.0]]))
+        sick.solve(np.array([[9.0]]))
+    mu = np.array([[9.0], [1.2], [np.nan], [6.0], [2.0], [np.inf]])
+    answer = rom.solve(mu, check=False)
+    assert answer.status.tolist() == [SECOND, RECOMMENDED, REFUSED, SECOND, RECOMMENDED, REFUSED]
+    assert np.array_equal(np.isnan(answer.output).any(axis=0), answer.refused)
+    assert np.isinf(answer.error[answer.refused]).all() and np.isinf(answer.novelty[answer.refused]).all()
+    np.testing.assert_allclose(answer.output[:, 1], local(0).solve(mu[1:2]).output[:, 0], rtol=1e-13)
+    lost = replace(rom, models=(sick, sick)).solve(mu, check=False)
+    assert lost.refused.all() and lost.output.shape == (2, 6)
+    assert np.isnan(rom.sensitivity(mu, check=False)[..., 2]).all()
+    with pytest.raises(ParameterError, match="not finite"):
+        rom.solve(mu)

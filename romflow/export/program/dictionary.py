@@ -14,12 +14,14 @@ import numpy as np
 
 from romflow.core.errors import NotSupported
 from romflow.export.program.builder import Builder, Value
+from romflow.parameters.expressions import Theta
 from romflow.rom.dictionary.classifiers import (
     ConstantClassifier,
     LinearClassifier,
     NetworkClassifier,
     StackedClassifier,
 )
+from romflow.rom.dictionary.design import SMALLEST
 from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.dictionary.recommender import Recommender
 
@@ -50,7 +52,7 @@ def dictionary_results(builder: Builder, rom: RomDictionary, local: Results) -> 
         raise NotSupported(f"a dictionary that looks at the {rom.input_field.kind} is not written as a program; use "
                            "format = \"csv\", or [dictionary.recommender] input = \"parameters\"")
     found = [local(builder, model) for model in rom.models]
-    advice = _advice(builder, rom.recommender)
+    advice = _advice(builder, rom)
     locals_ = _Locals(builder, found, rom.tolerance)
     chosen = advice.first
     if len(found) > 1:
@@ -112,14 +114,16 @@ def _chosen(builder: Builder, advice: _Advice, locals_: _Locals) -> list[Value]:
             for first, second in zip(advice.first, advice.second, strict=True)]
 
 
-def _advice(builder: Builder, recommender: Recommender) -> _Advice:
-    features = builder.mu.take(recommender.numbers.tolist())
-    z = (features - recommender.mean) / recommender.scale
+def _advice(builder: Builder, rom: RomDictionary) -> _Advice:
+    recommender = rom.recommender
+    z = (builder.mu.take(recommender.numbers.tolist()) - recommender.mean) / recommender.scale
     probability = _softmax(builder, _scores(builder, recommender.classifier, z) * float(recommender.sharpness))
-    points = builder.constant(recommender.training, "training")
-    nearest = (points - z).square().sum(axis=1).min(axis=0).sqrt() / float(recommender.reach)
-    novelty = builder.maximum(nearest, (z.abs() / recommender.ends).max(axis=0) - 1.0)
-    novelty = builder.maximum(nearest, (z.abs() / recommender.ends).max(axis=0) - 1.0)
+    # The input field is the parameters, of which a design knows more.
+    if rom.design is None:
+        novelty = _novelty(builder, recommender, z)
+    else:
+        judge = rom.design.judge
+        novelty = _novelty(builder, judge, (_scaled(builder, rom.design.logarithmic) - judge.mean) / judge.scale)
     first = _largest(builder, probability, recommender.clusters)
     second = []
     if recommender.clusters > 1:
@@ -127,6 +131,22 @@ def _advice(builder: Builder, recommender: Recommender) -> _Advice:
         second = _largest(builder, builder.concatenate([one.reshape(1) for one in left]), recommender.clusters)
     return _Advice(first, second, _flag(builder, float(recommender.abstain) - probability.max(axis=0)),
                    _flag(builder, novelty - float(recommender.limit)))
+
+
+def _scaled(builder: Builder, logarithmic: np.ndarray) -> Value:
+    """The parameters (p,), with the logarithms of some."""
+    if not logarithmic.any():
+        return builder.mu
+    texts = [f"log(max({name}, {SMALLEST}))" if flag else name
+             for name, flag in zip(builder.columns, logarithmic, strict=True)]
+    return builder.theta(Theta(texts, builder.columns), name="scaled")
+
+
+def _novelty(builder: Builder, judge: Recommender, z: Value) -> Value:
+    """How far scaled numbers z (f,) are from the judge's training."""
+    points = builder.constant(judge.training, "training")
+    nearest = (points - z).square().sum(axis=1).min(axis=0).sqrt() / float(judge.reach)
+    return builder.maximum(nearest, (z.abs() / judge.ends).max(axis=0) - 1.0)
 
 
 def _largest(builder: Builder, values: Value, count: int) -> list[Value]:

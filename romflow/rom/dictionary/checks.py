@@ -9,12 +9,13 @@ import numpy as np
 
 from romflow.core.errors import InputError, NotSupported, ShapeError
 from romflow.core.mesh import Mesh
+from romflow.rom.dictionary.design import Design
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import ReducedModel
 from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.split_array import SplitArray
 
-__all__ = ["check_models", "checked_tolerance", "common_error_kind", "restricted_field", "same_mesh"]
+__all__ = ["check_models", "checked_design", "checked_tolerance", "common_error_kind", "restricted_field", "same_mesh"]
 
 
 def check_models(models: Sequence[ReducedModel]) -> None:
@@ -95,6 +96,25 @@ def checked_tolerance(tolerance: float, models: Sequence[ReducedModel]) -> float
         raise InputError(f"a dictionary was given the tolerance {tolerance:g}, and its model {silent[0]} has no error "
                          "estimate to compare with it; give tolerance 0, or models with an estimate")
     return float(tolerance)
+
+
+def checked_design(design: Any, models: Sequence[ReducedModel]) -> Design | None:
+    """A design, made of parameters (N, p) where these are given; None stays None.
+
+    Raises
+    ------
+    ShapeError
+        It has other columns than the models have parameters.
+    """
+    space = models[0].parameters
+    if design is None:
+        return None
+    if not isinstance(design, Design):
+        return Design.of(space, design)
+    if design.size != space.size:
+        raise ShapeError(f"a design of {design.size} parameters was given to a dictionary of models with {space.size}; "
+                         "it is that of another study")
+    return design
 
 
 def restricted_field(field: Any, recommender: Any, models: Sequence[ReducedModel]) -> Any:

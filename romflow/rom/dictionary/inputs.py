@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from romflow.core.errors import InputError, ShapeError
+from romflow.core.errors import InputError, ParameterError, ShapeError
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
 
@@ -104,6 +104,18 @@ class InputField:
         if given.ndim != 2 or given.shape[1] != self.size:
             raise ShapeError(f"mu has shape {np.shape(mu)}; this input field reads (b, {self.size})")
         return np.ascontiguousarray(given[:, self.numbers])
+
+    def known_values(self, mu: ArrayLike) -> np.ndarray:
+        """Values (b, f) as `values` gives them, but NaN for draws at which the field has none."""
+        given = np.atleast_2d(np.asarray(mu, dtype=np.float64))
+        try:
+            return self.values(given)
+        except ParameterError:
+            # One draw fails a batch, which is halved until the others have their values.
+            half = len(given) // 2
+            if not half:
+                return np.full((1, self.numbers.size), np.nan)
+            return np.concatenate([self.known_values(given[:half]), self.known_values(given[half:])])
 
     def restrict(self, numbers: ArrayLike) -> InputField:
         """The same field at some entries of the whole one, which must be among those that it still has.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import NotSupported, ShapeError
+from romflow.core.errors import NotSupported, ParameterError, ShapeError, SolveFailed
 from romflow.core.mesh import Mesh
 from romflow.materials.protocol import PLASTIC
 from romflow.parameters.space import ParameterSpace
@@ -22,7 +22,14 @@ from romflow.rom.dictionary.answer import (
     refused,
     with_columns,
 )
-from romflow.rom.dictionary.checks import check_models, checked_tolerance, common_error_kind, restricted_field
+from romflow.rom.dictionary.checks import (
+    check_models,
+    checked_design,
+    checked_tolerance,
+    common_error_kind,
+    restricted_field,
+)
+from romflow.rom.dictionary.design import Design
 from romflow.rom.dictionary.inputs import InputField
 from romflow.rom.dictionary.recommender import Recommendation, Recommender
 from romflow.rom.dictionary.storing import restored, stored
@@ -39,10 +46,11 @@ KIND = "dictionary"
 class RomDictionary(BasisModel):
     """u(mu) ~= V_k x_k(mu) with the local model k that a classifier recommends for the input field of mu.
 
-    The chain for a draw: one whose input field is far outside the training is refused at once, with NaN as output and
-    an infinite error. Else the recommended model answers. Where the recommender abstains, that model fails or its
-    relative error estimate is above the tolerance, the model of the second cluster is solved too, and the one with the
-    smaller estimate is kept. What is then still above the tolerance, or without a solution, is refused as well.
+    The chain for a draw: one whose input field or whose parameters are far outside the training is refused at once,
+    with NaN as output and an infinite error. Else the recommended model answers. Where the recommender abstains, that
+    model fails or its relative error estimate is above the tolerance, the model of the second cluster is solved too,
+    and the one with the smaller estimate is kept. What is then still above the tolerance, or without a solution, is
+    refused as well. No draw takes the others of its batch along.
 
     Coefficients are vectors of K blocks, zero but in the block of the model that answered, so that lifting is linear.
     After the ROM-nets of Daniel, Casenave, Akkari and Ryckelynck 2020.
@@ -57,6 +65,9 @@ class RomDictionary(BasisModel):
     tolerance : float
         Relative; 0 never refuses by the error.
     metadata : dict
+    design : Design, optional
+        Parameters of the cheap design; an array (N, p) is made one. Without it novelty is judged by the entries of the
+        input field alone that the recommender reads.
     """
 
     models: tuple[ReducedModel, ...]
@@ -64,12 +75,14 @@ class RomDictionary(BasisModel):
     input_field: InputField
     tolerance: float = 0.0
     metadata: dict[str, Any] = field(default_factory=dict)
+    design: Design | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", tuple(self.models))
         check_models(self.models)
         object.__setattr__(self, "tolerance", checked_tolerance(self.tolerance, self.models))
         object.__setattr__(self, "input_field", restricted_field(self.input_field, self.recommender, self.models))
+        object.__setattr__(self, "design", checked_design(self.design, self.models))
 
     @property
     def parameters(self) -> ParameterSpace:
@@ -122,9 +135,22 @@ class RomDictionary(BasisModel):
         return self._delegated("stability")
 
     def recommend(self, mu: Any, check: bool = True) -> Recommendation:
-        """Clusters for parameters mu (b, p), with their probabilities and how new the input fields are."""
+        """Clusters for parameters mu (b, p), with their probabilities and how new they are.
+
+        Novelty is the larger one of the input field and of the parameters beside the design, that of the latter alone
+        where the parameters are the input field; infinite where one of them is not finite.
+        """
         mu = self.parameters.validate(mu) if check else np.asarray(mu, dtype=float)
-        return self.recommender.recommend(self.input_field.values(mu))
+        values, judge = self.input_field.known_values(mu), self.recommender
+        lost = ~(np.isfinite(values).all(axis=1) & np.isfinite(mu).all(axis=1))
+        advice = judge.recommend(np.where(lost[:, None], judge.mean, values))
+        novelty = advice.novelty
+        if self.design is not None:
+            own = self.design.novelty(mu)
+            novelty = own if self.input_field.kind == "parameters" else np.maximum(novelty, own)
+        novelty = np.where(lost, np.inf, novelty)
+        unsure = advice.probability.max(axis=1) < judge.abstain
+        return replace(advice, novelty=novelty, abstained=unsure | (novelty > judge.limit))
 
     def solve(self, mu: Any, check: bool = True, times: np.ndarray | None = None) -> Any:
         """Solve for a whole batch: one batch a local model, and one more for the draws in doubt.
@@ -141,7 +167,8 @@ class RomDictionary(BasisModel):
         -------
         DictionaryAnswer, DictionaryEvolutionAnswer or DictionaryMechanicsAnswer
             The answer of the local kind with `chosen`, `status`, `probability`, `novelty` and `estimate`. The outputs
-            of refused draws are NaN and their errors infinite.
+            of refused draws are NaN and their errors infinite. A draw at which a local model has no solution, or its
+            law no such temperature, goes to the second model and is refused in the end; the others are answered.
 
         Raises
         ------
@@ -149,8 +176,6 @@ class RomDictionary(BasisModel):
             mu has the wrong shape, is not finite or lies outside the space.
         NotSupported
             Other times for models that keep to their own.
-        SolveFailed
-            A local model's reduced system is singular, where models of its kind raise that.
         """
         mu = self.parameters.validate(mu) if check else np.asarray(mu, dtype=float)
         if not len(mu):
@@ -308,9 +333,22 @@ class RomDictionary(BasisModel):
         if times is not None:
             self._check_mechanics("other times than those of its study were asked")
         own: dict[str, Any] = {} if times is None else {"times": times}
-        parts = [(k, columns, self.models[k].solve(mu[columns], check=False, **own))
-                 for k, columns in self._groups(labels)]
+        parts = [part for k, columns in self._groups(labels) for part in self._parts(k, mu, columns, own)]
+        parts = parts or [(0, np.zeros(0, dtype=int), self.models[0].solve(mu[:0], check=False, **own))]
         return merged(parts, self.blocks, mu, self.error_kind)
+
+    def _parts(self, k: int, mu: np.ndarray, columns: np.ndarray, own: dict[str, Any]) -> list[Any]:
+        """What local model k answers at the draws `columns` (j,); a batch that fails is halved until the rest is left.
+
+        A singular system, or parameters that an expression has no number for, fail a whole batch.
+        """
+        try:
+            return [(k, columns, self.models[k].solve(mu[columns], check=False, **own))]
+        except (SolveFailed, ParameterError):
+            half = len(columns) // 2
+            if not half:
+                return []
+            return [*self._parts(k, mu, columns[:half], own), *self._parts(k, mu, columns[half:], own)]
 
     def _second(self, mu: np.ndarray, doubtful: np.ndarray, second: np.ndarray, answer: Any,
                 times: np.ndarray | None) -> Any:

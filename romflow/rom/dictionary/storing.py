@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from romflow.core.errors import StoreError
+from romflow.rom.dictionary.design import Design
 from romflow.rom.dictionary.inputs import InputField
 from romflow.rom.dictionary.recommender import Recommender
 from romflow.rom.kinds import LOCAL_KINDS
@@ -32,7 +33,9 @@ def stored(rom: RomDictionary) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     metadata = {"parameters": rom.parameters.to_spec(), "output_names": list(rom.output_names),
                 "error_kind": rom.error_kind, "norm": rom.norm_name, "tolerance": rom.tolerance, "models": about,
                 "about": rom.metadata}
-    for name, part in (("recommender", rom.recommender), ("field", rom.input_field)):
+    for name, part in (("recommender", rom.recommender), ("field", rom.input_field), ("design", rom.design)):
+        if part is None:
+            continue
         own, metadata[name] = part.to_arrays()
         arrays |= {f"{name}/{key}": values for key, values in own.items()}
     return arrays, metadata
@@ -55,9 +58,10 @@ def restored(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> d
         own = _group(arrays, f"{k}/") | {name: first[name] for name in about["shared"]}
         first = first or own
         models.append(LOCAL_KINDS[about["kind"]].from_arrays(own, about["metadata"]))
+    design = Design.from_arrays(_group(arrays, "design/"), metadata["design"]) if "design" in metadata else None
     return {"models": tuple(models), "tolerance": float(metadata["tolerance"]), "metadata": metadata["about"],
             "recommender": Recommender.from_arrays(_group(arrays, "recommender/"), metadata["recommender"]),
-            "input_field": InputField.from_arrays(_group(arrays, "field/"), metadata["field"])}
+            "input_field": InputField.from_arrays(_group(arrays, "field/"), metadata["field"]), "design": design}
 
 
 def _equal(values: Any, others: Any) -> bool:

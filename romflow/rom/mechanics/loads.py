@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import ShapeError
+from romflow.core.errors import ParameterError, ShapeError
 from romflow.materials.protocol import MaterialLaw, check_temperature, prepared
 from romflow.parameters.expressions import Theta
 from romflow.parameters.loading import Loading
@@ -130,6 +130,21 @@ class Drive:
         for first in range(0, len(times), block):
             chosen = times[first:first + block].tolist()
             yield from self._pieces(np.concatenate([self.loading.rows(mu, t) for t in chosen]), chosen)
+
+    def known(self, mu: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Which draws (b,) have temperatures within the range of the law, and finite data, at all of these times.
+
+        Batches are halved until those that fail stand alone: meant for batches that have failed, with few such draws.
+        """
+        try:
+            for _ in self.along(mu, times):
+                pass
+        except ParameterError:
+            half = len(mu) // 2
+            if not half:
+                return np.zeros(1, dtype=bool)
+            return np.concatenate([self.known(mu[:half], times), self.known(mu[half:], times)])
+        return np.ones(len(mu), dtype=bool)
 
     def _pieces(self, rows: np.ndarray, times: list[float]) -> list[StepData]:
         k, b = len(times), len(rows) // len(times)

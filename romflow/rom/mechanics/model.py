@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from romflow.core.errors import InputError, ShapeError
+from romflow.core.errors import InputError, ParameterError, ShapeError
 from romflow.core.mesh import Mesh
 from romflow.linalg.gappy import GappyBasis
 from romflow.materials.protocol import PLASTIC, MaterialLaw, rows_of
@@ -135,7 +135,9 @@ class MechanicsReducedModel(BasisModel):
         ----------
         mu : (b, p)
         check : bool
-            Validate mu against the parameter space (False saves that for trusted input).
+            Validate mu against the parameter space, and refuse the batch if a temperature is one that the law does not
+            know. With False such draws, and those that are not finite, are not `converged`, all that they have is NaN,
+            and the others are answered.
         times : (K + 1,), optional
             Rising, from the model's first time on, as far as wished: amplitudes that repeat take a model that was
             trained on one cycle through many. The model's own times where left out.
@@ -143,7 +145,8 @@ class MechanicsReducedModel(BasisModel):
         Raises
         ------
         ParameterError, ShapeError
-            mu has the wrong shape, is not finite or lies outside the space; a temperature lies outside the law's range.
+            With `check`: mu has the wrong shape, is not finite or lies outside the space; a temperature lies outside
+            the law's range.
         InputError
             The times do not rise from the model's first.
         """
@@ -152,15 +155,33 @@ class MechanicsReducedModel(BasisModel):
         watch = Watch(self, len(when), len(mu))
         chunk = max(1, _CHUNK_POINTS // max(1, len(self.points)))
         for first in range(0, len(mu), chunk):
-            part = slice(first, first + chunk)
-            state = self.start(mu[part])
-            observer = Observer(watch, part)
-            observer.see(0, state, None)
-            for k, data in enumerate(self.drive.along(mu[part], when[1:]), start=1):
-                state = self.stepper.step(state, data.time, data)
-                observer.see(k, state, data)
-            observer.end(state)
+            part = slice(first, min(first + chunk, len(mu)))
+            try:
+                self._march(watch, part, mu[part], when)
+            except ParameterError:
+                if check:
+                    raise
+                self._march_known(watch, part, mu[part], when)
         return watch.answer(mu, when)
+
+    def _march(self, watch: Watch, part: slice, mu: np.ndarray, when: np.ndarray) -> None:
+        """The runs of draws mu (j, p), which are the columns `part` of what the watch sees."""
+        state, observer = self.start(mu), Observer(watch, part)
+        observer.see(0, state, None)
+        for k, data in enumerate(self.drive.along(mu, when[1:]), start=1):
+            state = self.stepper.step(state, data.time, data)
+            observer.see(k, state, data)
+        observer.end(state)
+
+    def _march_known(self, watch: Watch, part: slice, mu: np.ndarray, when: np.ndarray) -> None:
+        """The same without the draws that the law has no answer for, which are lost."""
+        known = self.drive.known(mu, when[1:])
+        good = np.flatnonzero(known)
+        if good.size:
+            own = Watch(self, len(when), good.size)
+            self._march(own, slice(0, good.size), mu[good], when)
+            watch.put(part.start + good, own)
+        watch.lose(part.start + np.flatnonzero(~known))
 
     def start(self, mu: np.ndarray) -> ReducedState:
         """The undeformed body at the model's first time, for draws mu (b, p)."""

@@ -47,6 +47,19 @@ class Watch:
             series_error=np.full(series.shape, np.nan), output_error=np.full(series[:, -1].shape, np.nan),
             converged=good, residual=self.residual, dual=self.dual, mu=mu, halvings=self.halvings)
 
+    def put(self, columns: np.ndarray, other: Watch) -> None:
+        """Take what another watch has seen as that of some draws (j,)."""
+        for name in ("trajectory", "residual", "series", "converged", "halvings"):
+            getattr(self, name)[..., columns] = getattr(other, name)
+        for name, values in self.dual.items():
+            values[..., columns] = other.dual[name]
+
+    def lose(self, columns: np.ndarray) -> None:
+        """These draws (j,) cannot be marched at all."""
+        for values in (self.trajectory, self.residual, self.series, *self.dual.values()):
+            values[..., columns] = np.nan
+        self.converged[columns] = False
+
 
 class Observer:
     """Sees the states of some draws one after another; dual fields are found for many times at once."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from romflow.core.errors import ParameterError
 from romflow.materials.protocol import MaterialLaw
 from romflow.rom.mechanics.answer import ReducedState
 from romflow.rom.mechanics.loads import StepData
@@ -95,9 +96,22 @@ class Stepper:
             return replace(state, time=t, converged=np.zeros(len(state.mu), dtype=bool))
         middle = 0.5 * (state.time + t)
         start = replace(state, rate=np.zeros_like(state.rate))
-        half = self._step(start, middle, self.data(state.mu, middle), depth + 1)
+        try:
+            data = self.data(state.mu, middle)
+        except ParameterError:
+            return self._apart(state, t, depth)
+        half = self._step(start, middle, data, depth + 1)
         alive = np.flatnonzero(half.converged)
         if not alive.size:
             return replace(half, time=t)
         part = half.columns(alive)
         return replace(half.with_columns(alive, self._step(part, t, self.data(part.mu, t), depth + 1)), time=t)
+
+    def _apart(self, state: ReducedState, t: float, depth: int) -> ReducedState:
+        """The same for draws of which one has a temperature in between that the law does not know: that one fails."""
+        b = len(state.mu)
+        if b == 1:
+            return replace(state, time=t, converged=np.zeros(1, dtype=bool))
+        for part in np.array_split(np.arange(b), 2):
+            state = state.with_columns(part, replace(self._halves(state.columns(part), t, depth), time=state.time))
+        return replace(state, time=t)

@@ -17,6 +17,7 @@ from romflow.core.files import plain, write_json
 from romflow.linalg.clustering.medoids import farthest_first
 from romflow.reduction.dictionary.assessment import Assessment, Costs
 from romflow.reduction.dictionary.pairs import Pairs, dissimilarities
+from romflow.rom.dictionary.design import Design
 from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.model import ReducedModel
 from romflow.tasks.adaptive import Tasks
@@ -103,7 +104,8 @@ class Building:
             assessment = priced(choice, costs)
         models, about = self._models(sample, runs, choice)
         rom = RomDictionary(tuple(models), choice.trained.recommender, choice.trained.field,
-                            self.wish.fallback.tolerance, self._facts(models, choice))
+                            self.wish.fallback.tolerance, self._facts(models, choice),
+                            Design.of(self.study.parameters, sample.mu))
         record = self._record(sample, choice, assessment, about)
         write_json(self.folder / RECORD, record)
         return Built(rom, np.concatenate([sample.mu[rows] for rows in runs]), record)
