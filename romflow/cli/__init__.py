@@ -150,9 +150,12 @@ def evaluate(model: ModelFile,
     mu = rom.parameters.validate(read_table(source, rom.parameters.columns))
     refused = write_answers(target, rom, mu)
     print(f"Wrote {len(mu)} rows to {target}.")
-    if refused:
+    if refused and hasattr(rom, "recommender"):
         print(f"{refused} of them were refused, and their outputs are nan: they are far from what the dictionary was "
               "trained on, or their error estimates are above its tolerance", file=sys.stderr)
+    elif refused:
+        print(f"{refused} of them have no answer, and their outputs are nan: the reduced model has no solution there, "
+              "or its law does not know such a temperature", file=sys.stderr)
     if series is not None:
         print(f"Wrote {write_series(series, rom, mu)} rows to {series}.")
 

@@ -96,11 +96,16 @@ def print_result(summary: dict[str, Any], folder: Path) -> None:
         rows.append(("validation", f"{validation['size']} new parameters: largest relative error "
                                    f"{_number(validation['max_relative_error'])}, its {validation['error_kind']} "
                                    f"{_number(validation['max_error_estimate'])} ({validation['norm']})"))
+    elif validation.get("refused"):
+        rows.append(("validation", f"all {validation['refused']} new parameters were refused, so that nothing is known "
+                                   "of its errors"))
     if validation["min_effectivity"] is not None:
         rows.append(("effectivity", f"{_number(validation['min_effectivity'])} to "
                                     f"{_number(validation['max_effectivity'])}"))
     speed = "" if online["speedup"] is None else f", {online['speedup']:,.0f} times faster than the full-order solve"
-    rows.append(("online", f"{seconds_text(online['seconds_per_evaluation'])} an evaluation{speed}"))
+    each = online["seconds_per_evaluation"]
+    rows.append(("online", "no answer at random parameters, so that nothing was timed" if each is None else
+                 f"{seconds_text(each)} an evaluation{speed}"))
     rows += _uncertainty_rows(summary.get("uq"))
     rows += [("model", str(folder / "model.h5")), ("report", str(folder / "report.html"))]
     _print_rows(rows)

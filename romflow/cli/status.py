@@ -65,6 +65,8 @@ def _summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("validation", f"largest relative error {validation['max_relative_error']:.3g} on "
                                    f"{validation['size']} parameters; {validation['error_kind']} "
                                    f"{validation['max_error_estimate']:.3g}"))
+    elif validation.get("refused"):
+        rows.append(("validation", f"all {validation['refused']} parameters were refused"))
     return rows
 
 

@@ -22,7 +22,7 @@ from romflow.rom.sketched import SketchedReducedModel
 from romflow.store.snapshots import SnapshotStore
 from romflow.store.split_array import SplitArray
 
-__all__ = ["BLOCK", "Validation", "moves", "product_of", "sketcher_of", "true_outputs", "validate"]
+__all__ = ["BLOCK", "Validation", "moves", "product_of", "sketcher_of", "true_outputs", "unanswered", "validate"]
 
 #: Snapshots that are read at a time.
 BLOCK = 64
@@ -79,6 +79,15 @@ def validate(rom: ReducedModel, fom: Any, store: SnapshotStore, mu: np.ndarray,
     found = validate(rom, fom, store, mu[good]) if good.any() else None
     refused = int(np.count_nonzero(getattr(answer, "refused", False)))
     return None if found is None else replace(found, lost=int(np.count_nonzero(~good)), refused=refused)
+
+
+def unanswered(rom: ReducedModel, mu: np.ndarray) -> dict[str, int]:
+    """How many of mu (k, p) a dictionary refuses ("refused"), and where there is no solution else ("not_converged")."""
+    answer = rom.solve(mu)
+    lost = ~np.asarray(getattr(answer, "converged", np.ones(len(mu), dtype=bool)))
+    refused = np.asarray(getattr(answer, "refused", np.zeros(len(mu), dtype=bool)))
+    counts = {"refused": int(np.count_nonzero(refused)), "not_converged": int(np.count_nonzero(lost & ~refused))}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _comparison(rom: ReducedModel) -> Callable[..., Validation]:

@@ -117,11 +117,21 @@ def sentence(data: ReportData, facts: Facts) -> str:
             f"{in_norm(facts)} is {number(facts.max_error)}."
         )
     else:
-        text += " It was not validated on independent parameters."
+        text += f" {_unvalidated(data)}."
     refused = section(data, "validation").get("refused")
-    if refused:
+    if refused and facts.max_error is not None:
         text += f" It refused {plural(refused, 'further one')}."
     return text + _adaptive(data)
+
+
+def _unvalidated(data: ReportData) -> str:
+    """Why no error is known."""
+    validation = section(data, "validation")
+    refused, lost = validation.get("refused") or 0, validation.get("not_converged") or 0
+    if not refused + lost:
+        return "It was not validated on independent parameters"
+    what = "answered none of" if lost else "refused all"
+    return f"It {what} {plural(refused + lost, 'validation parameter')}, so that nothing is known of its errors"
 
 
 def _sizes(facts: Facts) -> str:
@@ -144,7 +154,7 @@ def _adaptive(data: ReportData) -> str:
 
 def tiles(data: ReportData, facts: Facts) -> list[Tile]:
     """The headline figures that are known."""
-    shown = [_basis(facts), _error(facts), _certificate(data, facts), _speedup(data), _solves(data)]
+    shown = [_basis(facts), _error(data, facts), _certificate(data, facts), _speedup(data), _solves(data)]
     return [tile for tile in shown if tile is not None]
 
 
@@ -160,18 +170,18 @@ def _basis(facts: Facts) -> Tile | None:
     return Tile("Size of the reduced model", number(facts.size), note)
 
 
-def _error(facts: Facts) -> Tile | None:
+def _error(data: ReportData, facts: Facts) -> Tile | None:
     if facts.size is None:
         return None
     if facts.max_error is None:
+        refused = section(data, "validation").get("refused")
+        reason = f"all {plural(refused, 'validation parameter')} refused" if refused else "not validated"
         training = (
             f"training {estimate_noun(facts.kind)} {number(facts.training_error)}"
             if facts.training_error is not None
             else ""
         )
-        return Tile(
-            "Largest validation error", MISSING, "not validated" + (f"; {training}" if training else ""), "warning"
-        )
+        return Tile("Largest validation error", MISSING, reason + (f"; {training}" if training else ""), "warning")
     if facts.tolerance is None or facts.tolerance <= 0 or not facts.comparable:
         return Tile("Largest validation error", number(facts.max_error), f"relative{in_norm(facts)}")
     met = facts.max_error <= facts.tolerance

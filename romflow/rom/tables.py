@@ -35,7 +35,7 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> int:
     Returns
     -------
     int
-        How many rows have no answer, because a dictionary refused them.
+        How many rows have no answer: a dictionary refused them, or there is no solution.
     """
     refused = 0
     columns = [*rom.parameters.columns, *rom.output_names, *(f"{name}_error" for name in rom.output_names),
@@ -48,9 +48,9 @@ def write_answers(path: str | Path, rom: ReducedModel, mu: np.ndarray) -> int:
         unknown = np.full_like(answer.output, np.nan)
         spread = unknown if answer.output_error is None else answer.output_error
         rows = np.column_stack([part, answer.output.T, spread.T, answer.error])
+        refused += int(np.count_nonzero(~np.asarray(getattr(answer, "converged", True))))
         if isinstance(answer, Chosen):
             _write_chosen(text, rows, answer)
-            refused += int(np.count_nonzero(answer.refused))
         else:
             np.savetxt(text, rows, fmt="%.17g", delimiter=",", newline=f",{answer.kind or ''}\n")
     write_atomic(path, text.getvalue().encode())

@@ -21,7 +21,7 @@ from romflow.outcome.interpolation import interpolation_hint, interpolation_summ
 from romflow.outcome.mechanics_pictures import mechanics_pictures, pictured_runs
 from romflow.outcome.moving import worst_trajectory
 from romflow.outcome.summary import doubts, error_table, online_summary, solver_summary, validation_summary
-from romflow.outcome.validation import Validation, validate
+from romflow.outcome.validation import Validation, unanswered, validate
 from romflow.reduction.distributed.runner import PartRunner, is_split
 from romflow.report.data import ReportData
 from romflow.report.mechanics_data import AdaptiveRuns
@@ -58,6 +58,7 @@ class Walk:
     def __init__(self, study: Study, folder: Path, watcher: Watcher | None = None) -> None:
         self.study, self.folder, self.watcher = study, folder, watcher or Silent()
         self._record: dict[str, Any] | None = None  # of a dictionary
+        self._lost: dict[str, int] = {}  # validation parameters, where none has an answer
         self._progress = Progress(study.name, folder, self.watcher, study.config.failures.max_failed_share)
 
     def run(self) -> Result:
@@ -213,7 +214,15 @@ class Walk:
         with self._progress.timed("validation"):
             result = validate(rom, fom, truth.store, mu[solved], self._runner) if solved.any() else None
         if result is None and solved.any():
-            self._progress.note("WARNING: the reduced model found a solution at none of the validation parameters")
+            self._lost = unanswered(rom, mu[solved])
+            if "refused" in self._lost:
+                self._progress.note(f"WARNING: the dictionary refused {self._lost['refused']} of "
+                                    f"{np.count_nonzero(solved)} validation parameters, and answered none: they are "
+                                    "far from its training or have an error estimate above its tolerance, so that "
+                                    "nothing is known of its errors; give a larger [dictionary] budget, or a larger "
+                                    "[dictionary.fallback] tolerance")
+            else:
+                self._progress.note("WARNING: the reduced model found a solution at none of the validation parameters")
         for doubt in doubts(result):
             self._progress.note(doubt)
         return result
@@ -263,7 +272,7 @@ class Walk:
         return plain({
             "romflow": romflow.__version__,
             "study": {"name": self.study.name, "fingerprint": self.study.fingerprint},
-            "offline": offline, "validation": validation_summary(validation, rom),
+            "offline": offline, "validation": validation_summary(validation, rom, self._lost),
             "online": online_summary(rom, float(np.median(known)) if known.size else None),
             "environment": environment() | {"seeds": {"sampling": config.sampling.seed,
                                                       "validation": config.validation.seed}}})

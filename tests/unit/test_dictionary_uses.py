@@ -12,7 +12,7 @@ from romflow.export.csv import Csv
 from romflow.outcome.curves import errors_by_size, singular_values, worst_field
 from romflow.outcome.mechanics_pictures import mechanics_pictures
 from romflow.outcome.summary import doubts, online_summary, validation_summary
-from romflow.outcome.validation import validate
+from romflow.outcome.validation import unanswered, validate
 from romflow.report.data import ReportData
 from romflow.report.headline import facts_of, sentence, tiles
 from romflow.report.mechanics import cubature_parts, history_parts
@@ -62,7 +62,10 @@ def test_validation_leaves_refused_draws_out_and_says_so(must_fail):
 
     bound_holds(found.effectivity)
     must_fail(bound_holds, 1e-6 * found.effectivity)
-    assert validate(dictionary(limit=1e-9), fom, store, MU[[1, 2, 3]]) is None
+    blind, mu = dictionary(limit=1e-9), MU[[1, 2, 3]]
+    assert validate(blind, fom, store, mu) is None
+    assert validation_summary(None, blind, unanswered(blind, mu))["refused"] == 3
+    assert unanswered(rom, mu) == {"refused": 2}
 
 
 def test_errors_by_size_are_those_of_the_local_models(must_fail):
@@ -86,6 +89,10 @@ def test_errors_by_size_are_those_of_the_local_models(must_fail):
 def test_online_times_and_serving():
     rom = dictionary(limit=1.0)
     assert online_summary(rom, 1.0)["speedup"] > 1.0
+    nothing = online_summary(dictionary(limit=1e-9), 1.0)
+    assert nothing["seconds_per_evaluation"] is None and nothing["speedup"] is None
+    sick = replace(rom.models[0], operator=0.0 * rom.models[0].operator)
+    assert online_summary(sick, 1.0)["speedup"] is None
     served = serve_reduced(rom)
     output, _, error = served.values(MU[:1])
     answer = rom.solve(MU[:1])
@@ -105,9 +112,13 @@ def test_the_page_has_points_and_modes_of_each_local_model():
     facts = facts_of(data)
     assert sentence(data, facts).startswith(f"A dictionary of 2 local models with {min(facts.local)} to ")
     assert tiles(data, facts)[0].value == "2 models"
-    toy = ReportData(summary={"validation": {"refused": 3}}, rom=dictionary())
+    toy = ReportData(summary={"validation": {"refused": 3, "size": 3, "max_relative_error": 0.1}}, rom=dictionary())
     assert "2 local models with 2 basis functions each takes" in sentence(toy, facts_of(toy))
     assert sentence(toy, facts_of(toy)).endswith("It refused 3 further ones.")
+    blank = ReportData(summary={"validation": {"refused": 3, "size": 0, "max_relative_error": None}}, rom=dictionary())
+    assert sentence(blank, facts_of(blank)).endswith("It refused all 3 validation parameters, so that nothing is known "
+                                                     "of its errors.")
+    assert tiles(blank, facts_of(blank))[1].note == "all 3 validation parameters refused"
 
 
 def test_fields_of_mechanics_are_compared_and_pictured_by_each_draws_own_model(tmp_path, must_fail):
