@@ -180,8 +180,8 @@ def _term(term: FieldTerm | RandomTerm | Mapping[str, Any] | str | float) -> Fie
     if isinstance(term, str | int | float) and not isinstance(term, bool):
         return FieldTerm(term if isinstance(term, str) else repr(float(term)))
     if not isinstance(term, Mapping) or ("value" in term) == ("values" in term):
-        raise ConfigError(f"a term of a field is {shown(term)}; write a text, or a table with value (a text), or with "
-                          "values (a number a node) and amplitude (a text)")
+        raise ConfigError(f"a term of a field is {shown(term)}; write a text, or a table with value (a text), with "
+                          "values (a number a node) and amplitude (a text), or of a random temperature with covariance")
     keys = ("value",) if "value" in term else ("values", "amplitude")
     for key in term:
         if key not in keys:

@@ -128,6 +128,7 @@ def test_identity_tells_fields_apart():
     ({"covariance": {"kernel": "gauss", "length": 1.0}}, "no covariance is called"),
     ({"covariance": {"kernel": "exponential"}}, "needs length"),
     ({"covariance": {"length": 1.0, "std": -1.0}}, "above 0"),
+    ({"covariance": {"length": 1.0, "std": 1e200}}, "above 0"),
     ({"covariance": {"length": 1.0, "std": 1.0, "variance": 1.0}}, "one of the two"),
     ({"covariance": {"length": [1.0, 1.0, 1.0]}}, "3 correlation lengths"),
     ({"covariance": {"length": 0.05}}, "too short"),

@@ -171,6 +171,8 @@ def test_draws_far_outside_are_refused(zone: Submodel) -> None:
 
 @pytest.mark.parametrize(("options", "rule"), [
     ({"zone": "x > 77"}, "holds no cell"), ({"zone": "x > -1"}, "whole body"),
+    ({"runs": 5}, "path of the run folder"), ({"network": 5}, "belongs to generator"),
+    ({"zone": "boundary"}, "holds no cell; name a region"),
     ({"zone": None}, "the rule is one of both"), ({"generator": "kopula"}, "kopula"),
     ({"modes": 3}, "one parameter a mode"), ({"tolerance": 1.5}, "tolerance"),
     ({"cut": "x = 0"}, "mesh of its own"), ({"network": {"steps": 3}}, "belongs to generator"),
@@ -184,7 +186,7 @@ def test_wrong_options_are_refused(folder: Path, options: dict, rule: str) -> No
 
 
 def test_a_mesh_outside_the_whole_body_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="lie outside the mesh"):
+    with pytest.raises(InputError, match="does not lie in the whole body"):
         submodel(folder, zone=None, mesh={"shape": "box", "cells": [2, 2], "lengths": [5.0, 1.0]}, cut="x = max",
                  element="quad4-bbar", supports=[], loads=[])
 

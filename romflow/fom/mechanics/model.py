@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from romflow.core.errors import ConfigError, InputError, NotSupported
-from romflow.core.names import nearest, shown
+from romflow.core.names import shown
 from romflow.core.snapshot import Snapshot
 from romflow.fom.evolution.solvers import step_options
 from romflow.fom.evolution.time_grid import TimeGrid
@@ -247,7 +247,7 @@ class QuasiStatic:
 def check_norm(norm: str) -> None:
     """Raise ConfigError unless displacements can be compared in this norm."""
     if norm not in _NORMS:
-        raise ConfigError(f"norm = {shown(norm)}{nearest(str(norm), _NORMS)}; the rule is \"L2\" or \"H1\"")
+        raise ConfigError(f"norm = {shown(norm)}; the rule is \"L2\" or \"H1\"")
 
 
 class _Basket:

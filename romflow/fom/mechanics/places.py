@@ -138,6 +138,9 @@ class Places:
         """
         if isinstance(place, str) and place in self.solid.regions:
             return np.asarray(self.solid.regions[place])
+        if isinstance(place, str) and place in self.names:
+            raise ConfigError(f"the place {shown(place)} is a part of the boundary or a set of nodes and holds no "
+                              "cell; name a region of the mesh, or write an inequality such as \"x**2 + y**2 < 2\"")
         centres = self.solid.nodes[self.solid.cells].mean(axis=1)
         return self._some(np.flatnonzero(self._within(place, centres)), place, "cell")
 

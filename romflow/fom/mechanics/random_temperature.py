@@ -19,6 +19,8 @@ __all__ = ["random_temperature"]
 _LOG = logging.getLogger(__name__)
 _KEYS = ("covariance", "terms", "parameter", "box", "amplitude", "transform", "clip")
 _COVARIANCE = ("kernel", "length", "std", "variance")
+# Standard deviations whose squares are numbers.
+_LEAST = 1e-100
 
 
 def random_temperature(table: Mapping[str, Any], columns: Sequence[str], nodes: np.ndarray) -> RandomTerm:
@@ -85,8 +87,9 @@ def _covariance(table: Any) -> Covariance:
     if "std" in table and "variance" in table:
         raise ConfigError("the covariance of a random temperature has std and variance; give one of the two")
     std = table.get("std", 1.0)
-    if isinstance(std, bool) or not isinstance(std, int | float) or not 0.0 < std < np.inf:
-        raise ConfigError(f"std = {shown(std)} of a random temperature; the rule is a number above 0")
+    if isinstance(std, bool) or not isinstance(std, int | float) or not _LEAST < std < 1.0 / _LEAST:
+        raise ConfigError(f"std = {shown(std)} of a random temperature; the rule is a number above 0, whose square is "
+                          "the variance")
     length = table["length"]
     length = tuple(length) if isinstance(length, list | tuple) else length
     return Covariance(table.get("kernel", "matern-3/2"), length, table.get("variance", float(std)**2))

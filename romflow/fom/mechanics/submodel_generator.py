@@ -48,6 +48,6 @@ def make_coefficients(generator: str, samples: np.ndarray, size: int, network: M
 
         return network_coefficients(samples, size, NetworkOptions.from_table(network), base)
     if network is not None:
-        raise ConfigError(f"network = {shown(dict(network))} belongs to generator = \"network\", and the generator is "
+        raise ConfigError(f"network = {shown(network)} belongs to generator = \"network\", and the generator is "
                           f"{generator!r}; leave it out")
     return NormalCoefficients(size) if generator == "normal" else CopulaCoefficients(samples)

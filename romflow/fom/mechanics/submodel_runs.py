@@ -82,6 +82,8 @@ def whole_body(study: str, runs: str | None = None, base: str | Path = ".") -> W
     """
     if not isinstance(study, str) or not study:
         raise ConfigError(f"study = {shown(study)}; the rule is the path of the study file of the whole body")
+    if runs is not None and (not isinstance(runs, str) or not runs):
+        raise ConfigError(f"runs = {shown(runs)}; the rule is the path of the run folder of the whole body's study")
     file = Path(base, study).resolve()
     config = read_study(file)
     if config.model.kind != "mechanics":

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from romflow.core.errors import ConfigError
+from romflow.core.errors import ConfigError, InputError
 from romflow.core.names import shown
 from romflow.fom.mechanics.interpolation import interpolation
 from romflow.fom.mechanics.places import Places
@@ -133,4 +133,8 @@ def zone_of_mesh(space: StrainSpace, mesh: str | Mapping[str, Any], element: str
     if not listed:
         raise ConfigError("cut is an empty list; name a place of the zone's boundary")
     nodes = np.unique(np.concatenate([places.nodes(place) for place in listed]))
-    return Zone(solid, solid.space(element), nodes, interpolation(space, solid.nodes))
+    try:
+        values = interpolation(space, solid.nodes)
+    except InputError as error:
+        raise InputError(f"the mesh of the submodel does not lie in the whole body: {error}") from error
+    return Zone(solid, solid.space(element), nodes, values)
