@@ -68,8 +68,8 @@ class DrawAnswers:
 def answered(rom: Any, mu: np.ndarray) -> DrawAnswers:
     """What the model answers at mu (b, p), without a check of its range; a draw that cannot be solved is refused.
 
-    A draw whose system is singular, or whose temperature the law does not know, fails a whole batch, which is halved
-    until the others have their answers.
+    A draw whose system is singular fails a whole batch of some models, which is halved until the others have their
+    answers.
     """
     try:
         answer = rom.solve(mu, check=False)
@@ -81,7 +81,8 @@ def answered(rom: Any, mu: np.ndarray) -> DrawAnswers:
     b = len(mu)
     status = np.array(getattr(answer, "status", np.zeros(b, dtype=np.int64)), dtype=np.int64)
     output = np.array(answer.output, dtype=np.float64)
-    status[~np.isfinite(output).all(axis=0)] = REFUSED
+    solved = np.asarray(getattr(answer, "converged", np.ones(b, dtype=bool)))
+    status[~(solved & np.isfinite(output).all(axis=0))] = REFUSED
     output[:, status == REFUSED] = np.nan
     chosen = np.array(getattr(answer, "chosen", np.zeros(b, dtype=np.int64)), dtype=np.int64)
     known = answer.kind is not None and answer.output_error is not None

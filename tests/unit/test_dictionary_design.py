@@ -16,6 +16,7 @@ from romflow.outcome.summary import online_summary
 from romflow.parameters.loading import Loading
 from romflow.parameters.space import ParameterSpace
 from romflow.parameters.spatial_field import SpatialField
+from romflow.reduction.draws import answered
 from romflow.rom.dictionary.answer import RECOMMENDED, REFUSED
 from romflow.rom.dictionary.design import Design
 from romflow.rom.dictionary.inputs import InputField
@@ -26,7 +27,7 @@ from tests.unit.test_rom_dictionary_moving import blocks, bodies
 
 RNG = np.random.default_rng(4)
 NEAR = RNG.uniform(0.1, 1.0, (30, 4))
-FAR = np.array([[0.5, 0.5, 5.0, 0.5], [0.5, -4.0, 0.5, 0.5]])
+FAR = np.array([[0.5, 0.5, 5.0, 0.5], [1e300, -4.0, 0.5, 0.5]])
 
 
 def looking_at_one(design=None):
@@ -121,6 +122,7 @@ def test_a_temperature_that_the_law_does_not_know_refuses_that_draw_alone(must_f
     own = rom.models[0].solve(mu, check=False)
     assert own.converged.tolist() == [False, True, True]
     assert np.isnan(own.output[:, 0]).all() and np.isnan(own.trajectory[..., 0]).all()
+    assert answered(replace(rom.models[0], outputs=()), mu).status.tolist() == [REFUSED, RECOMMENDED, RECOMMENDED]
     lost = rom.models[0].solve(mu[:1], check=False)
     assert not lost.converged.any()
     monkeypatch.setattr("romflow.outcome.summary._ONLINE_BATCH", 8)

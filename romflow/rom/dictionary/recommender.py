@@ -128,7 +128,8 @@ class Recommender:
             raise ShapeError(f"a recommender was given {x.shape[1]} features; it reads {self.numbers.size}: give the "
                              "field restricted to its numbers, or use recommend_fields for whole fields")
         Z = (x - self.mean) / self.scale
-        logits = self.sharpness * self.classifier.scores(Z)
+        # Farther away nothing changes but that exponents overflow.
+        logits = self.sharpness * self.classifier.scores(np.clip(Z, -_FAR, _FAR))
         probability = np.exp(logits - logits.max(axis=1, keepdims=True))
         probability /= probability.sum(axis=1, keepdims=True)
         order = np.argsort(-probability, axis=1, kind="stable")
@@ -222,7 +223,7 @@ def reach_of(training: np.ndarray) -> float:
     return max(float(np.sqrt(training.shape[1])), 2.0 * float(np.quantile(np.sqrt(table.min(axis=1)), 0.95)))
 
 
-_TINY = 1e-9
+_TINY, _FAR = 1e-9, 1e6
 
 
 def _finite(values: ArrayLike, what: str) -> np.ndarray:
