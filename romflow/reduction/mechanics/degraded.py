@@ -15,7 +15,7 @@ from romflow.rom.mechanics.calibration import Calibration
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.mechanics.teaching import taught
 
-__all__ = ["KnownField", "calibrated", "kept_modes", "pairs_of", "taught_by_training", "tolerance_ladder"]
+__all__ = ["KnownField", "calibrated", "kept_modes", "pairs_of", "taught_by_training", "tells", "tolerance_ladder"]
 
 # Share of the largest norm from which a field's errors teach; where it begins, any share of it may be wrong.
 _SEEN = 0.05
@@ -24,6 +24,8 @@ _LADDER = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5)
 _LOOSEST_RULE = 0.1
 # Where the field is below this share of its largest norm, relative errors say nothing.
 _GUARD = 1e-2
+# Residuals that are rounding.
+_EXACT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def calibrated(fom: Any, rom: MechanicsReducedModel, parts: Parts, cubature: For
     tolerance : float
         Of the model.
     """
-    raw = [pairs_of(one, known, mu) for one in (*_models(fom, rom, parts, cubature, values, tolerance), rom)]
-    useful = [pairs for pairs in raw if len(pairs)]
+    raw = [pairs_of(one, known, mu) for one in _models(fom, rom, parts, cubature, values, tolerance)]
+    useful = [pairs for pairs in (*filter(tells, raw), pairs_of(rom, known, mu)) if len(pairs)]
     scale = _scale(rom, known)
     residuals, errors = np.concatenate(useful).T if useful else (np.empty(0), np.empty(0))
     positive = np.count_nonzero((residuals > 0.0) & (errors > 0.0))
@@ -116,6 +118,20 @@ def pairs_of(rom: MechanicsReducedModel, known: KnownField, mu: np.ndarray) -> n
     residual = answer.residual.T.ravel()
     relative = np.minimum(error / np.where(norm > 0.0, norm, 1.0), 1.0)
     return np.asarray(np.column_stack([residual, relative])[keep])
+
+
+def tells(pairs: np.ndarray) -> bool:
+    """Whether residuals of a model's pairs (q, 2) are more than rounding.
+
+    Where a field is zero at most points, a fit may meet all others with as many modes: it leaves nothing at any error,
+    and a line through such pairs says nothing of the others.
+
+    Examples
+    --------
+    >>> tells(np.array([[1e-3, 0.1], [1e-16, 0.1], [2e-3, 0.2]])), tells(np.array([[1e-16, 0.1]]))
+    (True, False)
+    """
+    return bool(len(pairs)) and float(np.median(pairs[:, 0])) > _EXACT
 
 
 def taught_by_training(rom: MechanicsReducedModel, mu: np.ndarray,
