@@ -77,16 +77,19 @@ def dissimilarity_map(clustering: Mapping[str, Any]) -> Picture | None:
 
 
 def error_by_clusters(assessment: Mapping[str, Any]) -> Picture | None:
-    """Held-out errors of each number of clusters beside one global model of the same size; None without rows."""
+    """Held-out errors of each number of clusters beside one global model of the same size; None where none is above 0.
+
+    Of samples that are all alike nothing is left.
+    """
     rows = [row for row in assessment.get("rows") or [] if row.get("expected_error") is not None]
-    if not rows:
-        return None
     K = [row["clusters"] for row in rows]
-    figure, axes = plot()
     curves = (("global_error", "one global model", GREY, "--", "s"),
               ("right_error", "right local model", GREEN, "-", "^"),
               ("expected_error", "with the recommender's accuracy", BLUE, "-", "o"),
               ("wrong_error", "wrong local model", VERMILLION, ":", "v"))
+    if not any((row.get(key) or 0.0) > 0.0 for row in rows for key, *_ in curves):
+        return None
+    figure, axes = plot()
     for key, label, colour, line, mark in curves:
         values = [(k, row[key]) for k, row in zip(K, rows, strict=True) if (row.get(key) or 0.0) > 0.0]
         if values:

@@ -128,3 +128,10 @@ def test_medoids_have_columns_where_the_names_fit() -> None:
     assert named is not None and other is not None
     assert list(named.head[-2:]) == ["medoid a", "medoid b"] and named.rows[0][-1] == "2" and named.rows[0][5] == "0.7"
     assert other.head[-1] == "Silhouette" and other.rows[1][4] == "–"
+
+
+def test_errors_that_are_all_zero_are_no_picture() -> None:
+    nothing = dict.fromkeys(("global_error", "right_error", "expected_error", "wrong_error"), 0.0)
+    assert dictionary.error_by_clusters({"rows": [row(1, **nothing), row(2, **nothing)], "clusters": 1}) is None
+    with styled():
+        assert dictionary.error_by_clusters({"rows": [row(1, **nothing), row(2)], "clusters": 1}) is not None
