@@ -176,7 +176,7 @@ def measure(quick: bool, folder: Path) -> dict[str, Figure]:
             "blade_answered": Figure(float(np.mean(table.answers.status < 3)), 0.95, True, "1"),
             "blade_draws": Figure(len(table.mu), DRAWS, True, "1"),
             "blade_unseen": Figure(mine.shape[1], 20, True, "1"),
-            "blade_unknowns": Figure(study.model.n, 1e5, True, "1")}
+            "dictionary_unknowns": Figure(study.model.n, 1e5, True, "1")}
 
 
 if __name__ == "__main__":

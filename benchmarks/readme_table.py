@@ -158,6 +158,8 @@ WORDS = {
     "submodel_mean_error": "zone of interest with random boundary values: mean of the stress beside that of whole "
                            "bodies",
     "submodel_std_error": "the same: standard deviation",
+    "submodel_mean_error_copula": "the same with a copula: mean",
+    "submodel_std_error_copula": "the same with a copula: standard deviation",
     "blade_speedup": "1,008 draws of a blade with 106,299 unknowns through a dictionary of local models, a draw",
     "blade_error": "the same: error of plastic strain and von Mises stress, mean of the unseen full-order draws, the "
                    "worse",
@@ -166,6 +168,7 @@ WORDS = {
     "quantity_std_error": "the same: standard deviation, relative error",
     "blade_answered": "the same: share of the draws that are answered and not refused",
     "blade_draws": "the same: draws",
+    "dictionary_unknowns": "the same: unknowns",
     "blade_unseen": "the same: unseen full-order draws that it is compared with",
 }
 
