@@ -88,7 +88,8 @@ def test_amplitudes_and_the_temperature_where_nothing_is_said() -> None:
     with pytest.raises(ConfigError, match="amplitudes"):
         make_amplitudes("cycle")
     law = make_law(REFERENCE)
-    assert make_temperature(None, law, Loading(()), np.zeros((3, 2))).values(np.zeros((2, 3)), np.zeros((1, 1))).max() == 20.0
+    still = make_temperature(None, law, Loading(()), np.zeros((3, 2)))
+    assert still.values(np.zeros((2, 3)), np.zeros((1, 1))).max() == 20.0
 
 
 def test_newton_options_are_numbers() -> None:
