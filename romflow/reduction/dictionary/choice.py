@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from romflow.reduction.dictionary.assessment import Costs, Row
 from romflow.reduction.dictionary.held_out import LogRatio, log_ratio
 
-__all__ = ["Trial", "alone", "cheapest", "enough", "first_below", "offline_seconds",
-           "online_seconds", "pays_after", "share_out",
-           "simplest", "starved"]
+__all__ = ["Trial", "alone", "cheapest", "enough", "first_below", "offline_seconds", "online_seconds", "pays_after",
+           "share_out", "simplest", "starved", "with_seconds"]
 
 #: a cluster below is not a regime but some odd samples
 LEAST_MEMBERS = 3
@@ -98,6 +98,22 @@ def cheapest(trials: list[Trial], queries: int | None) -> Trial:
         return seconds, row.modes_needed or 0, row.clusters
 
     return min(trials, key=price)
+
+
+def with_seconds(rows: Mapping[int, Row], costs: Costs, modes: int) -> dict[int, Row]:
+    """Rows by their number of clusters, K = 1 among them, with what they cost and when each has paid for itself.
+
+    Parameters
+    ----------
+    rows : {K: Row}
+    costs : Costs
+    modes : int
+        Of an online solve where no tolerance says how many are needed.
+    """
+    timed = {K: replace(row, offline_seconds=offline_seconds(costs, K, row.runs, sum(row.sizes)),
+                        online_seconds=online_seconds(costs, K, row.modes_needed or modes)) for K, row in rows.items()}
+    return {K: replace(row, break_even_queries=pays_after(row, timed[1])) if K > 1 else row
+            for K, row in timed.items()}
 
 
 def offline_seconds(costs: Costs, clusters: int, runs: int, samples: int) -> float:

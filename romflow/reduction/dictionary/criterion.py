@@ -17,7 +17,7 @@ from romflow.reduction.dictionary.correlations import Correlations
 from romflow.reduction.dictionary.held_out import Recommended, held_out_errors, log_ratio, splits
 from romflow.reduction.dictionary.reasons import reasons
 
-__all__ = ["Accuracy", "assess"]
+__all__ = ["Accuracy", "assess", "priced"]
 
 #: share of right answers; (K, K) counts, a row a right cluster; or the answers (N,) to the samples when held out
 Accuracy = float | np.ndarray
@@ -124,6 +124,14 @@ def assess(features: Correlations, dissimilarities: np.ndarray, clusterings: Map
     return replace(found, why=tuple(reasons(found)))
 
 
+def priced(found: Assessment, costs: Costs) -> Assessment:
+    """The same assessment with the seconds of what it chose from, which are known later and change no choice."""
+    offered = {row.clusters: row for row in found.rows if row.refused is None}
+    timed = choice.with_seconds(offered, costs, found.facts["compared_at"])
+    told = replace(found, rows=tuple(timed.get(row.clusters, row) for row in found.rows))
+    return replace(told, why=tuple(reasons(told)))
+
+
 def _checked(features: Correlations, D: np.ndarray, clusterings: Mapping[int, np.ndarray], budget: int, folds: int,
              modes: int | None) -> dict[int, np.ndarray]:
     N = features.samples
@@ -209,18 +217,13 @@ def _trial(offer: Row, E: np.ndarray, answers: Recommended, n: int, tolerance: f
 
 def _judged(trials: dict[int, Trial], held_out: list[np.ndarray], costs: Costs | None, n: int) -> dict[int, Trial]:
     """The rows beside that of one global model."""
-    single, found = trials[1], {}
+    single, rows = trials[1], {}
     for K, trial in trials.items():
         row = replace(trial.row, global_error=single.row.right_error)
-        if costs is not None:
-            row = replace(row, offline_seconds=choice.offline_seconds(costs, K, row.runs, sum(row.sizes)),
-                          online_seconds=choice.online_seconds(costs, K, row.modes_needed or n))
-        if K > 1:
-            row = _beside(row, trial, single, held_out, len(trials) - 1)
-        found[K] = Trial(row, trial.expected)
-    alone = found[1].row
-    return {K: Trial(replace(t.row, break_even_queries=choice.pays_after(t.row, alone) if K > 1 else None), t.expected)
-            for K, t in found.items()}
+        rows[K] = row if K == 1 else _beside(row, trial, single, held_out, len(trials) - 1)
+    if costs is not None:
+        rows = choice.with_seconds(rows, costs, n)
+    return {K: Trial(rows[K], trial.expected) for K, trial in trials.items()}
 
 
 def _beside(row: Row, trial: Trial, single: Trial, held_out: list[np.ndarray], tried: int) -> Row:

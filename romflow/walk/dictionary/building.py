@@ -16,13 +16,14 @@ from romflow.core.errors import ConfigError, SolveFailed
 from romflow.core.files import plain, write_json
 from romflow.linalg.clustering.medoids import farthest_first
 from romflow.reduction.dictionary.assessment import Assessment, Costs
+from romflow.reduction.dictionary.criterion import priced
 from romflow.reduction.dictionary.pairs import Pairs, dissimilarities
 from romflow.rom.dictionary.design import Design
 from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.model import ReducedModel
 from romflow.tasks.adaptive import Tasks
 from romflow.tasks.executor import Executor
-from romflow.walk.dictionary.choosing import Choice, Sample, choose, latest_field, priced
+from romflow.walk.dictionary.choosing import Choice, Sample, choose, latest_field
 from romflow.walk.dictionary.questions import input_kind, simplified_request
 from romflow.walk.progress import Progress
 from romflow.walk.truth import Truth
@@ -99,9 +100,7 @@ class Building:
             choice = choose(sample, self.wish, self.progress.note, modes, None if config.uq is None else config.uq.size)
         training = time.perf_counter() - started
         runs = self._runs(sample, choice)
-        costs = self._costs(cheap, sample, runs, training)
-        with self.progress.timed("clustering"):
-            assessment = priced(choice, costs)
+        assessment = priced(choice.assessment, self._costs(cheap, sample, runs, training))
         models, about = self._models(sample, runs, choice)
         rom = RomDictionary(tuple(models), choice.trained.recommender, choice.trained.field,
                             self.wish.fallback.tolerance, self._facts(models, choice),

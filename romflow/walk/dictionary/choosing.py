@@ -12,14 +12,14 @@ from romflow.core.dictionary_section import DictionaryConfig
 from romflow.linalg.clustering.medoids import distinct, k_medoids
 from romflow.linalg.clustering.result import Clustering
 from romflow.linalg.clustering.subspaces import k_subspaces_of_gram
-from romflow.reduction.dictionary.assessment import Assessment, Costs
+from romflow.reduction.dictionary.assessment import Assessment
 from romflow.reduction.dictionary.correlations import correlations
 from romflow.reduction.dictionary.criterion import assess
 from romflow.reduction.dictionary.features import Features
 from romflow.reduction.dictionary.training import Trained, train
 from romflow.rom.dictionary.inputs import InputField
 
-__all__ = ["Choice", "Sample", "choose", "latest_field", "priced"]
+__all__ = ["Choice", "Sample", "choose", "latest_field"]
 
 # Dimensions of the subspaces of k-subspaces.
 _SUBSPACE = 5
@@ -62,14 +62,11 @@ class Choice:
     trained : Trained
         The recommender of these clusters.
     assessment : Assessment
-    ask : callable
-        costs -> the assessment with seconds.
     """
 
     clustering: Clustering
     trained: Trained
     assessment: Assessment
-    ask: Callable[[Costs | None], Assessment]
 
     @property
     def snapshots(self) -> int:
@@ -111,19 +108,14 @@ def choose(sample: Sample, wish: DictionaryConfig, told: Callable[[str], None], 
     whole = correlations(features.matrix, features.sizes, features.product)
     runs = len(sample.mu) if wish.simplified is None else wish.full_order_runs(len(sample.mu))
     snapshots: Any = len(sample.mu) if wish.simplified is None and wish.snapshots == "auto" else wish.snapshots
-
-    def ask(costs: Costs | None) -> Assessment:
-        return assess(whole, sample.D, {K: one.labels for K, one in clusterings.items()},
-                      accuracy=lambda labels: recommender(numbers[tuple(labels)]).predicted, budget=runs,
-                      snapshots=snapshots, modes=modes, costs=costs, queries=queries, seed=wish.seed,
-                      euclidean=euclidean)
-
-    assessment = ask(None)
+    assessment = assess(whole, sample.D, {K: one.labels for K, one in clusterings.items()},
+                        accuracy=lambda labels: recommender(numbers[tuple(labels)]).predicted, budget=runs,
+                        snapshots=snapshots, modes=modes, queries=queries, seed=wish.seed, euclidean=euclidean)
     K = assessment.clusters if wish.clusters == "auto" else int(wish.clusters)
     refused = assessment.row(K).refused
     if refused is not None:
         told(f"[dictionary] clusters = {K} is kept as it was asked for, although {refused}")
-    return Choice(clusterings[K], recommender(K), assessment, ask)
+    return Choice(clusterings[K], recommender(K), assessment)
 
 
 def latest_field(fom: Any, kind: str, mu: np.ndarray) -> InputField:
@@ -144,11 +136,6 @@ def latest_field(fom: Any, kind: str, mu: np.ndarray) -> InputField:
               for t in times]
     return InputField.temperature(problem.temperature, problem.loading, problem.space.nodes,
                                   float(times[int(np.argmax(spread))]))
-
-
-def priced(choice: Choice, costs: Costs) -> Assessment:
-    """The assessment with the seconds of the solves, which decide nothing: the same study gives the same dictionary."""
-    return choice.ask(costs)
 
 
 def _recommender(sample: Sample, wish: DictionaryConfig, labels: np.ndarray) -> Trained:
