@@ -18,6 +18,7 @@ from romflow.linalg.clustering.medoids import farthest_first
 from romflow.reduction.dictionary.assessment import Assessment, Costs
 from romflow.reduction.dictionary.criterion import priced
 from romflow.reduction.dictionary.pairs import Pairs, dissimilarities
+from romflow.reduction.dictionary.training import Trained
 from romflow.rom.dictionary.design import Design
 from romflow.rom.dictionary.model import RomDictionary
 from romflow.rom.model import ReducedModel
@@ -100,7 +101,7 @@ class Building:
             choice = choose(sample, self.wish, self.progress.note, modes, None if config.uq is None else config.uq.size)
         training = time.perf_counter() - started
         runs = self._runs(sample, choice)
-        assessment = priced(choice.assessment, self._costs(cheap, sample, runs, training))
+        assessment = priced(choice.assessment, self._costs(cheap, sample, runs, choice.trained, training))
         models, about = self._models(sample, runs, choice)
         rom = RomDictionary(tuple(models), choice.trained.recommender, choice.trained.field,
                             self.wish.fallback.tolerance, self._facts(models, choice),
@@ -187,12 +188,13 @@ class Building:
                           "size": rom.size, "error": _training_error(rom), "medoid": sample.mu[rows[0]]})
         return models, about
 
-    def _costs(self, cheap: Truth, sample: Sample, runs: list[np.ndarray], training: float) -> Costs:
+    def _costs(self, cheap: Truth, sample: Sample, runs: list[np.ndarray], trained: Trained,
+               training: float) -> Costs:
         """Measured seconds of all that a dictionary is made of."""
         full = _median(self.truth, sample.mu[np.concatenate(runs)])
-        few = sample.field.values(sample.mu[:_TIMED])
+        few = sample.mu[:_TIMED]
         started = time.perf_counter()
-        sample.field.values(sample.mu[:_TIMED])
+        trained.recommender.recommend(trained.field.values(few))
         recommending = (time.perf_counter() - started) / len(few)
         return Costs(full, full if cheap is self.truth else _median(cheap, sample.mu), self._pair_seconds, training,
                      recommending)
