@@ -13,6 +13,7 @@ from romflow.core.files import plain
 from romflow.outcome.validation import Validation
 from romflow.report.data import ErrorTable
 from romflow.rom.dictionary.answer import SECOND, Chosen
+from romflow.rom.halving import solved_parts
 from romflow.rom.model import ReducedModel
 from romflow.store.snapshots import SnapshotStore
 
@@ -94,12 +95,9 @@ def _timed(rom: ReducedModel, mu: np.ndarray) -> tuple[float, int]:
 
 def _answers(rom: ReducedModel, mu: np.ndarray) -> int:
     """How many of mu (k, p) have an answer; a batch that fails is halved."""
-    try:
-        converged = getattr(rom.solve(mu, check=False), "converged", None)
-    except (SolveFailed, ParameterError):
-        half = len(mu) // 2
-        return _answers(rom, mu[:half]) + _answers(rom, mu[half:]) if half else 0
-    return len(mu) if converged is None else int(np.count_nonzero(converged))
+    parts = solved_parts(lambda rows: rom.solve(rows, check=False), mu, (SolveFailed, ParameterError))
+    return sum(int(np.count_nonzero(getattr(answer, "converged", np.ones(rows.stop - rows.start))))
+               for rows, answer in parts if answer is not None)
 
 
 def doubts(validation: Validation | None) -> list[str]:

@@ -19,6 +19,7 @@ from romflow.reduction.mechanics.adaptivity import AdaptiveSettings, adaptive_ru
 from romflow.reduction.mechanics.full_step import STEP_KERNELS
 from romflow.reduction.mechanics.offline import OfflineData
 from romflow.rom.dictionary.answer import ENRICHED, REFUSED
+from romflow.rom.halving import solved_parts
 from romflow.rom.loading import load
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.store.artefact import read_artefact, write_artefact
@@ -71,14 +72,13 @@ def answered(rom: Any, mu: np.ndarray) -> DrawAnswers:
     A draw whose system is singular fails a whole batch of some models, which is halved until the others have their
     answers.
     """
-    try:
-        answer = rom.solve(mu, check=False)
-    except (SolveFailed, ParameterError):
-        if len(mu) == 1:
-            return _nothing(len(rom.output_names))
-        half = len(mu) // 2
-        return joined_answers([answered(rom, mu[:half]), answered(rom, mu[half:])])
-    b = len(mu)
+    parts = solved_parts(lambda rows: rom.solve(rows, check=False), mu, (SolveFailed, ParameterError))
+    return joined_answers([_nothing(len(rom.output_names)) if answer is None else
+                           _told(rom, answer, rows.stop - rows.start) for rows, answer in parts])
+
+
+def _told(rom: Any, answer: Any, b: int) -> DrawAnswers:
+    """What an answer of b draws says of them."""
     status = np.array(getattr(answer, "status", np.zeros(b, dtype=np.int64)), dtype=np.int64)
     output = np.array(answer.output, dtype=np.float64)
     solved = np.asarray(getattr(answer, "converged", np.ones(b, dtype=bool)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from romflow.core.errors import SolveFailed
+from romflow.rom.halving import solved_parts
 from romflow.rom.model import ReducedModel
 
 __all__ = ["Evaluate", "Evaluated", "joined", "of_function", "of_reduced"]
@@ -45,15 +47,15 @@ def of_reduced(rom: ReducedModel) -> Evaluate:
     halved until the others have their answers.
     """
 
-    def evaluate(mu: Array) -> Evaluated:
-        try:
-            answer = rom.solve(mu, check=False)
-        except SolveFailed:
-            if len(mu) == 1:
-                nothing = np.full((len(rom.output_names), 1), np.nan)
-                return Evaluated(nothing, nothing, "bound")
-            return joined(evaluate(mu[:len(mu) // 2]), evaluate(mu[len(mu) // 2:]))
+    def told(answer: Any) -> Evaluated:
+        if answer is None:
+            nothing = np.full((len(rom.output_names), 1), np.nan)
+            return Evaluated(nothing, nothing, "bound")
         return Evaluated(answer.output, answer.output_error, None if answer.output_error is None else answer.kind)
+
+    def evaluate(mu: Array) -> Evaluated:
+        parts = solved_parts(lambda rows: rom.solve(rows, check=False), mu, (SolveFailed,))
+        return reduce(joined, (told(answer) for _, answer in parts))
 
     return evaluate
 

@@ -33,6 +33,7 @@ from romflow.rom.dictionary.design import Design
 from romflow.rom.dictionary.inputs import InputField
 from romflow.rom.dictionary.recommender import Recommendation, Recommender
 from romflow.rom.dictionary.storing import restored, stored
+from romflow.rom.halving import solved_parts
 from romflow.rom.mechanics.dual import DualField
 from romflow.rom.mechanics.model import MechanicsReducedModel
 from romflow.rom.model import BasisModel, ReducedModel, truncated_size
@@ -342,13 +343,9 @@ class RomDictionary(BasisModel):
 
         A singular system, or parameters that an expression has no number for, fail a whole batch.
         """
-        try:
-            return [(k, columns, self.models[k].solve(mu[columns], check=False, **own))]
-        except (SolveFailed, ParameterError):
-            half = len(columns) // 2
-            if not half:
-                return []
-            return [*self._parts(k, mu, columns[:half], own), *self._parts(k, mu, columns[half:], own)]
+        parts = solved_parts(lambda rows: self.models[k].solve(rows, check=False, **own), mu[columns],
+                             (SolveFailed, ParameterError))
+        return [(k, columns[rows], answer) for rows, answer in parts if answer is not None]
 
     def _second(self, mu: np.ndarray, doubtful: np.ndarray, second: np.ndarray, answer: Any,
                 times: np.ndarray | None) -> Any:

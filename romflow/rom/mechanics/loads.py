@@ -13,6 +13,7 @@ from romflow.materials.protocol import MaterialLaw, check_temperature, prepared
 from romflow.parameters.expressions import Theta
 from romflow.parameters.loading import Loading
 from romflow.parameters.spatial_field import SpatialField
+from romflow.rom.halving import solved_parts
 
 __all__ = ["Drive", "PointTemperature", "StepData"]
 
@@ -136,15 +137,10 @@ class Drive:
 
         Batches are halved until those that fail stand alone: meant for batches that have failed, with few such draws.
         """
-        try:
-            for _ in self.along(mu, times):
-                pass
-        except ParameterError:
-            half = len(mu) // 2
-            if not half:
-                return np.zeros(1, dtype=bool)
-            return np.concatenate([self.known(mu[:half], times), self.known(mu[half:], times)])
-        return np.ones(len(mu), dtype=bool)
+        found = np.zeros(len(mu), dtype=bool)
+        for rows, steps in solved_parts(lambda part: sum(1 for _ in self.along(part, times)), mu, (ParameterError,)):
+            found[rows] = steps is not None
+        return found
 
     def _pieces(self, rows: np.ndarray, times: list[float]) -> list[StepData]:
         k, b = len(times), len(rows) // len(times)
